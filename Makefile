@@ -1,0 +1,53 @@
+# Every target makes .venv from the pinned, hashed lock file first; nothing else is needed but
+# Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench drill lock docs dev
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Making $(VENV) from requirements.lock (once; a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mab needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Run the pipeline on real experiments and show tomorrow's shares
+	@$(BIN)/mab demo
+
+dev: $(STAMP)  ## Dagster UI and daemon on MAB_HOME (127.0.0.1)
+	@$(BIN)/mab init
+	@DAGSTER_HOME=$${DAGSTER_HOME:-$$($(BIN)/python -c 'from mab_store.settings import load_settings; print(load_settings().mab_home / "dagster")')} \
+		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${MAB_DAGSTER_PORT:-3000}
+
+test: $(STAMP)  ## Unit and integration tests
+	@$(BIN)/python -m pytest -n 2 -q
+
+drill: $(STAMP)  ## Kill runs at 50 random moments and compare with an undisturbed one
+	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q -k kill tests/integration
+
+lint: $(STAMP)  ## Style, types, import contract, SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP)  ## Measure ratios and write docs/BENCHMARKS.md
+	@$(BIN)/python -m tests.bench
+
+docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
+	@$(BIN)/python -m mab_store.schema_docs
+
+lock: $(STAMP)  ## Resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+		--all-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""One module per asset, named as the asset."""

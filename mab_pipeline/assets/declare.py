@@ -1,0 +1,130 @@
+"""How every asset is declared: the policy that they share, in one place.
+
+What belongs here: owners, partitions, backfill policy, column schema and lineage, code version.
+What does not: what an asset does (one module per asset) and what is checked (`checks.py`).
+
+An asset module holds a function decorated with `table_asset`; the decorated object is a builder
+that `definitions.py` calls once the settings are known, so that nothing is read at import.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from mab_pipeline.partitions import daily_partitions
+from mab_store.schema import Table, declared_tables
+from mab_store.settings import Settings
+from mab_store.sql_files import sql_fingerprint
+
+OWNERS = ("team:experimentation",)
+Lineage = Mapping[str, Sequence[tuple[str, str]]]
+AssetBuilder = Callable[[Settings], dg.AssetsDefinition]
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days that a run covers, half-open.
+
+    Attributes:
+        start: First day.
+        end: Day after the last.
+    """
+
+    start: date
+    end: date
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The days as SQL parameters."""
+        return {"start_date": self.start, "end_date": self.end}
+
+    def __len__(self) -> int:
+        return (self.end - self.start).days
+
+
+def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Days:
+    """Return the days of this run, whether it was asked for one partition or for a range."""
+    window = context.partition_time_window
+    return Days(window.start.date(), window.end.date())
+
+
+def table_asset(
+    *,
+    group: str,
+    deps: Sequence[str] = (),
+    lookback: Sequence[str] = (),
+    sql: Sequence[str] = (),
+    lineage: Lineage | None = None,
+    version: Callable[[], str] | None = None,
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], AssetBuilder]:
+    """Declare an asset that maintains the table of the function's name.
+
+    Args:
+        group: Asset group in the UI.
+        deps: Assets of which it reads the same day.
+        lookback: Assets of which it reads MAX_WINDOW_DAYS up to the day.
+        sql: SQL files that make it; their text is its code version.
+        lineage: For each column the columns that it comes from.
+        version: Code version, where it is not that of the SQL alone.
+    """
+
+    def decorate(compute: Callable[..., dg.MaterializeResult[Any]]) -> AssetBuilder:
+        name = compute.__name__
+
+        def build(settings: Settings) -> dg.AssetsDefinition:
+            window = dg.TimeWindowPartitionMapping(
+                start_offset=1 - settings.max_window_days,
+                allow_nonexistent_upstream_partitions=True,
+            )
+            return dg.asset(
+                name=name,
+                description=compute.__doc__,
+                group_name=group,
+                owners=list(OWNERS),
+                kinds={"sql", settings.mab_engine} if sql else {"python", settings.mab_engine},
+                partitions_def=daily_partitions(settings),
+                backfill_policy=dg.BackfillPolicy.single_run(),
+                deps=[*deps, *(dg.AssetDep(key, partition_mapping=window) for key in lookback)],
+                code_version=version() if version else sql_fingerprint(*sql),
+                metadata=_table_metadata(declared_tables()[_table_of(name)], sql, lineage or {}),
+            )(compute)
+
+        return build
+
+    return decorate
+
+
+def _table_of(asset_name: str) -> str:
+    """An asset is named as its table, but for the act of publishing."""
+    return "publications" if asset_name == "publication" else asset_name
+
+
+def _table_metadata(table: Table, sql: Sequence[str], lineage: Lineage) -> dict[str, Any]:
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            description=f"{column.description} [{column.unit}]",
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in table.columns
+    ]
+    depends_on = {
+        column: [dg.TableColumnDep(dg.AssetKey(asset), source) for asset, source in sources]
+        for column, sources in lineage.items()
+    }
+    return {
+        "dagster/table_name": table.name,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/column_lineage": dg.TableColumnLineage(depends_on),
+        "grain": ", ".join(table.grain),
+        **({"sql": ", ".join(f"sql/{name}.sql" for name in sql)} if sql else {}),
+    }
+
+
+def same_columns(asset: str, *columns: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the lineage of columns that are taken over under their own names."""
+    return {column: [(asset, column)] for column in columns}

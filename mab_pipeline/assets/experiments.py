@@ -1,0 +1,71 @@
+"""The registry: experiments and their variants, folded from every event file.
+
+What belongs here: reading the event files and loading the two tables. What does not: the folding
+(`mab_store.experiment_events`).
+"""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from mab_pipeline.assets.declare import table_asset
+from mab_pipeline.ledger import LedgerRow, ledger_row, ledger_rows
+from mab_pipeline.platform import Platform
+from mab_store.experiment_events import Registry, fold_events
+from mab_store.schema import declared_tables
+
+PREFIX = {"prefix": "experiments/%"}
+
+
+@table_asset(group="registry", sql=["assets/experiments"])
+def experiments(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
+    """Experiments and variants with the days on which each version of them is true."""
+    registry = load_experiments(platform)
+    names = {row["experiment_name"] for row in registry.experiments}
+    for source_file, error in registry.errors.items():
+        context.log.warning(f"{source_file} {error}")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(registry.experiments),
+            "experiments": len(names),
+            "variant_rows": len(registry.variants),
+            "quarantined_files": len(registry.errors),
+        }
+    )
+
+
+def load_experiments(platform: Platform) -> Registry:
+    """Replace the registry by what the event files say now, and enter them in the ledger."""
+    files = platform.inbox.experiment_files()
+    contents = {file.source_file: platform.inbox.read(file) for file in files}
+    registry = fold_events(contents)
+    now = platform.clock()
+    with platform.warehouse.transaction() as transaction:
+        known = {
+            row["source_file"]: LedgerRow(**row)
+            for row in transaction.fetch_arrow("ledger/undated_files", PREFIX).to_pylist()
+        }
+        seen = dict(known)
+        for file in files:
+            error = registry.errors.get(file.source_file)
+            seen[file.source_file] = ledger_row(
+                file,
+                contents[file.source_file],
+                known.get(file.source_file),
+                now=now,
+                row_count=0 if error else 1,
+                error=error,
+            )
+        transaction.execute("ledger/delete_undated_files", PREFIX)
+        transaction.load_arrow("inbox_files", ledger_rows(seen.values()))
+        transaction.execute("assets/experiments")
+        for table, rows in (
+            ("experiments", registry.experiments),
+            ("variants", registry.variants),
+        ):
+            schema = declared_tables()[table].arrow_schema
+            transaction.load_arrow(table, pa.Table.from_pylist(rows, schema=schema))
+    return registry

@@ -1,0 +1,59 @@
+"""The act of publishing, as an asset: what readers are served.
+
+What belongs here: telling Dagster what was published and what was held back. What does not: the
+gate and the files (`publishing.py`).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from mab_pipeline.assets.declare import days_of, same_columns, table_asset
+from mab_pipeline.platform import Platform
+from mab_pipeline.publishing import publish
+from mab_store.sql_files import sql_fingerprint
+
+
+class PublicationConfig(dg.Config):
+    """What a person may ask of one run.
+
+    Attributes:
+        republish: Publish a day older than the newest published one again where its decision
+            changed; `mab run --republish` sets it.
+    """
+
+    republish: bool = False
+
+
+@table_asset(
+    group="serving",
+    deps=["allocations"],
+    lookback=["daily_metrics"],
+    version=lambda: sql_fingerprint("assets/publication_state", "assets/publication_data_through"),
+    lineage={
+        **same_columns("allocations", "as_of_date", "experiment_id", "allocation_id"),
+        "buckets": [("allocations", "allocation_hundredths")],
+        "data_through": [("daily_metrics", "metric_date")],
+    },
+)
+def publication(
+    context: dg.AssetExecutionContext,
+    config: PublicationConfig,
+    platform: dg.ResourceParam[Platform],
+) -> dg.MaterializeResult[Any]:
+    """What readers are served: decisions that passed the gate, with their buckets."""
+    report = publish(platform, days_of(context), run_id=context.run_id, republish=config.republish)
+    held = sorted({experiment_id for _, experiment_id in report.held_back})
+    for row in report.held:
+        context.log.warning(
+            f"{row['experiment_id']} keeps its last publication on {row['as_of_date']}: "
+            f"{row['detail']}"
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(report.published),
+            "live": sum(bool(row["was_live"]) for row in report.published),
+            "unchanged": report.unchanged,
+            "held_back": held,
+        }
+    )

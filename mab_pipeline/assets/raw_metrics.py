@@ -1,0 +1,102 @@
+"""The audit table: every row of every metrics file, as received.
+
+What belongs here: deciding which days to load, and loading them. What does not: parsing, judging.
+
+A run for day D loads D, and of the days that D's windows can see those that changed since they
+were loaded: a late file never waits for somebody to notice it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from mab_pipeline.assets.declare import Days, days_of, table_asset
+from mab_pipeline.ledger import (
+    LedgerRow,
+    LoadReport,
+    known_files,
+    ledger_row,
+    ledger_rows,
+    load_day,
+    unloaded_files,
+)
+from mab_pipeline.platform import Platform
+from mab_store.sql_files import sql_fingerprint
+from mab_store.warehouse import Transaction
+
+MISPLACED = {"prefix": "metrics/%"}
+
+
+@table_asset(group="metrics", version=lambda: sql_fingerprint("ledger/delete_day"))
+def raw_metrics(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
+    """Every row of every metrics file as received, and a row for each file that cannot be read."""
+    days = days_of(context)
+    report = load_raw_metrics(platform, days)
+    late_days = [day for day in report.days if day < days.start]
+    for day in late_days:
+        context.log_event(
+            dg.AssetMaterialization(
+                "raw_metrics",
+                partition=str(day),
+                metadata={
+                    "loaded_by_the_run_of": f"{days.start} to {days.end - timedelta(days=1)}"
+                },
+            )
+        )
+    notices = {
+        **{name: f"{name} {error}" for name, error in report.unreadable.items()},
+        **{name: f"{name} has another content than before" for name in report.changed},
+        **{name: f"{name} was loaded before and is gone" for name in report.vanished},
+    }
+    for notice in notices.values():
+        context.log.warning(notice)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.rows,
+            "files": report.files,
+            "quarantined_files": len(report.unreadable),
+            "changed_files": {name: str(day) for name, day in report.changed.items()},
+            "vanished_files": {name: str(day) for name, day in report.vanished.items()},
+            "late_days_loaded_too": [str(day) for day in late_days],
+        }
+    )
+
+
+def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
+    """Make raw_metrics mirror the inbox for these days, and for what changed in their windows."""
+    report = LoadReport()
+    now = platform.clock()
+    lookback = platform.lookback_start(days.start)
+    with platform.warehouse.transaction() as transaction:
+        known = known_files(transaction, lookback, days.end)
+        late = unloaded_files(platform.inbox, known, lookback, days.start)
+        asked = {days.start + timedelta(days=offset) for offset in range(len(days))}
+        for day in sorted(asked | set(late.values())):
+            load_day(transaction, platform.inbox, day, known=known, now=now, report=report)
+        report.unreadable |= _note_misplaced(transaction, platform, now=now)
+    with platform.warehouse.transaction() as transaction:
+        platform.journal.write_missing(transaction)
+    return report
+
+
+def _note_misplaced(
+    transaction: Transaction, platform: Platform, *, now: datetime
+) -> dict[str, str]:
+    """Enter files that lie in no day's folder in the ledger; return what is wrong with them."""
+    error = "lies in no folder that names a day; it belongs in metrics/<YYYY-MM-DD>/"
+    rows = transaction.fetch_arrow("ledger/undated_files", MISPLACED).to_pylist()
+    known = {row["source_file"]: LedgerRow(**row) for row in rows}
+    seen = dict(known)
+    misplaced = platform.inbox.misplaced_files()
+    for file in misplaced:
+        content = platform.inbox.read(file)
+        before = known.get(file.source_file)
+        seen[file.source_file] = ledger_row(
+            file, content, before, now=now, row_count=0, error=error
+        )
+    transaction.execute("ledger/delete_undated_files", MISPLACED)
+    transaction.load_arrow("inbox_files", ledger_rows(seen.values()))
+    return {file.source_file: error for file in misplaced}

@@ -1,0 +1,52 @@
+"""The windows: what the rule sees of each variant at the end of a day.
+
+What belongs here: running the statement. What does not: the window rule, which is in the SQL.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from mab_pipeline.assets.declare import days_of, same_columns, table_asset
+from mab_pipeline.platform import Platform
+from mab_pipeline.rule import RuleSettings
+
+_COUNTS = {
+    f"{prefix}{column}": [("daily_metrics", column)]
+    for prefix in ("", "default_window_", "max_window_")
+    for column in ("impressions", "clicks")
+}
+
+
+@table_asset(
+    group="allocation",
+    deps=["experiments"],
+    lookback=["daily_metrics"],
+    sql=["assets/windowed_aggregates"],
+    lineage={
+        **_COUNTS,
+        **same_columns("experiments", "experiment_id"),
+        "days_observed": [("daily_metrics", "metric_date")],
+        "data_source": [("daily_metrics", "impressions")],
+        "window_days": [("daily_metrics", "impressions")],
+    },
+)
+def windowed_aggregates(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
+    """Each variant of tomorrow with its sums over both windows, and the one that counts."""
+    days = days_of(context)
+    rule = RuleSettings.of(platform.settings)
+    parameters = days.parameters | rule.window_parameters
+    with platform.warehouse.transaction() as transaction:
+        transaction.execute("assets/windowed_aggregates", parameters)
+        sources = transaction.fetch_arrow("assets/windowed_aggregates_sources", days.parameters)
+    rows = {row["data_source"]: row["row_count"] for row in sources.to_pylist()}
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(rows.values()),
+            "rows_on_default_window": rows.get("default_window", 0),
+            "rows_on_max_window": rows.get("max_window", 0),
+            "rows_on_prior": rows.get("prior", 0),
+        }
+    )

@@ -1,0 +1,297 @@
+"""The command line: `mab`.
+
+What belongs here: options, what is printed where, exit codes. What does not: work. Text for a
+person goes to stderr, data to stdout. Exit codes: 0 done, 1 it failed, 2 wrong usage. Modules that
+take long to import are imported by the command that needs them.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mab_store.allocation_body import allocation_bodies
+from mab_store.errors import MabError, NotPublishedError, UsageError
+from mab_store.published import open_published
+from mab_store.settings import Settings, load_settings
+
+app = typer.Typer(
+    name="mab",
+    help="Batch multi-armed-bandit traffic allocation: tomorrow's shares from today's evidence.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Day = Annotated[
+    datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Day of the data (UTC).")
+]
+Experiment = Annotated[str, typer.Argument(help="Experiment id or name.")]
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def main() -> None:
+    """Run a command; one sentence on stderr and an exit code where it fails."""
+    try:
+        app()
+    except MabError as error:
+        _notes().print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def demo(
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day of the sample; default yesterday."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, in a MAB_HOME of its own.")
+    ] = False,
+) -> None:
+    """Run the whole pipeline on 44 days of real experiments and show tomorrow's shares."""
+    from mab_pipeline.demo import place_sample  # noqa: PLC0415
+    from mab_pipeline.runs import check_days, run_days  # noqa: PLC0415
+
+    settings = load_settings()
+    if fresh:
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        settings = settings.model_copy(
+            update={"mab_home": settings.mab_home.with_name(f"{settings.mab_home.name}-{stamp}")}
+        )
+    platform = _prepared(settings)
+    notes = _notes()
+    first, last = place_sample(platform, _day(until))
+    notes.print(f"The sample lies on {first} to {last} in {settings.inbox_root}.")
+    run_days(platform, check_days(platform, first, last), console=notes)
+    _print_table(_bodies(settings, None), settings)
+    home = f"MAB_HOME={settings.mab_home} " if fresh else ""
+    notes.print(
+        f"\nNext: {home}mab explain asos_591c2c      how each variant got its share"
+        f"\n      {home}mab replay asos_329386 --date {last}   the same result, bit for bit"
+        f"\n      {home}mab allocations --format json",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def init() -> None:
+    """Make the folders of MAB_HOME and the tables of the warehouse; run again, it does no harm."""
+    settings = load_settings()
+    _prepared(settings).warehouse.create_schema()
+    _notes().print(
+        f"MAB_HOME {settings.mab_home} is ready; files for day D go to "
+        f"{settings.inbox_root}/metrics/D/.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JSON, CSV or Parquet.")],
+    day: Day = None,
+) -> None:
+    """Put metrics or experiments files into the inbox, split by their date column."""
+    from mab_pipeline.ingest import Intake  # noqa: PLC0415
+
+    settings = load_settings()
+    platform = _prepared(settings)
+    intake = Intake(platform.inbox, settings.mab_start_date, platform.clock(), _day(day))
+    if intake.day is not None:
+        _check_ingest_day(intake.day, settings, platform.clock().date())
+    notes, failed = _notes(), 0
+    for path in files:
+        try:
+            result = intake.add(path)
+        except MabError as error:
+            notes.print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+            failed += 1
+            continue
+        for name in result.added:
+            notes.print(f"added {name}", highlight=False, soft_wrap=True)
+        for name in result.unchanged:
+            notes.print(f"there already: {name}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    day: Day = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")
+    ] = None,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Publish older days again where they changed.")
+    ] = False,
+) -> None:
+    """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
+    from mab_pipeline.runs import check_days, run_days  # noqa: PLC0415
+
+    if day and (first or last):
+        raise UsageError("Give --date, or --from and --to, not both.")
+    if bool(first) != bool(last):
+        raise UsageError("--from and --to go together.")
+    platform = _prepared(load_settings())
+    yesterday = date.fromordinal(platform.clock().date().toordinal() - 1)
+    start = _day(first) or _day(day) or yesterday
+    days = check_days(platform, start, _day(last) or _day(day) or yesterday)
+    run_days(platform, days, console=_notes(), republish=republish)
+
+
+@app.command()
+def allocations(
+    day: Day = None,
+    output: Annotated[Format, typer.Option("--format", help="Table or JSON.")] = Format.TABLE,
+) -> None:
+    """Print what is published: the newest allocation of each experiment, or that of a day."""
+    settings = load_settings()
+    bodies = _bodies(settings, _day(day))
+    if output is Format.JSON:
+        typer.echo(json.dumps(bodies, indent=2, ensure_ascii=False))
+    else:
+        _print_table(bodies, settings)
+
+
+@app.command()
+def explain(experiment: Experiment, day: Day = None) -> None:
+    """Say in words and numbers how each variant of an experiment got its share."""
+    from mab_pipeline.explain import explain as explanation  # noqa: PLC0415
+    from mab_pipeline.records import find_record  # noqa: PLC0415
+
+    settings = load_settings()
+    with open_published(settings.published_dir) as copy:
+        _data().print(explanation(copy, find_record(copy, experiment, _day(day))))
+
+
+@app.command()
+def replay(
+    experiment: Experiment,
+    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of day.")],
+) -> None:
+    """Compute a past allocation again from the files of that time; compare it bit for bit."""
+    from mab_pipeline.platform import build_platform  # noqa: PLC0415
+    from mab_pipeline.records import find_record  # noqa: PLC0415
+    from mab_pipeline.replay import replay as replay_record  # noqa: PLC0415
+
+    settings = load_settings()
+    with open_published(settings.published_dir) as copy:
+        record = find_record(copy, experiment, day.date())
+    result = replay_record(build_platform(settings), record)
+    notes = _notes()
+    for note in result.notes:
+        notes.print(f"[yellow]note:[/] {note}", highlight=False, soft_wrap=True)
+    for name, column, recorded, replayed in result.differences:
+        typer.echo(f"{name}.{column}: recorded {recorded!r}, replayed {replayed!r}")
+    subject = f"{record.experiment_name} of {record.as_of_date} ({record.head['allocation_id']})"
+    if not result.is_exact:
+        notes.print(f"[red]different:[/] {subject}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+    notes.print(
+        f"[green]the same, bit for bit:[/] {subject}, from {result.files} files",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def rebuild() -> None:
+    """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
+    from mab_pipeline.rebuild import rebuild as rebuild_warehouse  # noqa: PLC0415
+
+    notes = _notes()
+    result = rebuild_warehouse(_prepared(load_settings()), console=notes)
+    if result.set_aside:
+        notes.print(f"The old warehouse is {result.set_aside}.", soft_wrap=True)
+    restored = ", ".join(f"{count} rows of {table}" for table, count in result.restored.items())
+    notes.print(
+        f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
+        soft_wrap=True,
+    )
+
+
+def _prepared(settings: Settings) -> Any:
+    """Make the folders and wire the platform (typed Any: its import takes a second)."""
+    from mab_pipeline.platform import build_platform  # noqa: PLC0415
+    from mab_pipeline.runs import prepare_home  # noqa: PLC0415
+
+    prepare_home(settings)
+    return build_platform(settings)
+
+
+def _bodies(settings: Settings, as_of_date: date | None) -> list[dict[str, Any]]:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    parameters = {"today": now.date(), "as_of_date": as_of_date}
+    with open_published(settings.published_dir) as copy:
+        rows = copy.fetch_arrow("serving/published_allocations", parameters)
+    if as_of_date is not None and len(rows) == 0:
+        raise NotPublishedError(f"Nothing is published for {as_of_date}. Run that day first.")
+    return list(allocation_bodies(rows, settings=settings, now=now))
+
+
+def _print_table(bodies: Iterable[dict[str, Any]], settings: Settings) -> None:
+    """Print a row per variant; what a person should know about an experiment stands beside it."""
+    table = Table(title=f"Published allocations ({settings.mab_home})", title_justify="left")
+    for column in ("experiment", "for", "variant", "share", "P(best)", "clicks / impressions",
+                   "window", "note"):  # fmt: skip
+        right = column in {"share", "P(best)", "clicks / impressions"}
+        table.add_column(column, justify="right" if right else "left")
+    for body in bodies:
+        marks = [body["status"]] if body["status"] != "running" else []
+        marks += ["held back: " + body["held_back"]["reason"]] if body["held_back"] else []
+        marks += ["stale"] if body["is_stale"] else []
+        for place, variant in enumerate(body["allocations"]):
+            metrics = variant["metrics"]
+            is_prior = variant["data_source"] == "prior"
+            table.add_row(
+                body["experiment_name"] if place == 0 else "",
+                body["effective_date"] if place == 0 else "",
+                variant["variant_name"] + (" *" if variant["is_control"] else ""),
+                f"{variant['allocation_percentage']:.2f} %",
+                f"{variant['probability_best']:.4f}",
+                f"{metrics['clicks']} / {metrics['impressions']}",
+                "prior" if is_prior else f"{variant['window_days']} d",
+                ", ".join(marks) if place == 0 else "",
+                end_section=place == len(body["allocations"]) - 1,
+            )
+    _data().print(table)
+    _notes().print("* control", style="dim")
+
+
+def _check_ingest_day(day: date, settings: Settings, today: date) -> None:
+    if day < settings.mab_start_date:
+        raise UsageError(f"--date {day} is before MAB_START_DATE={settings.mab_start_date}.")
+    if day > today:
+        raise UsageError(f"--date {day} is in the future.")
+
+
+def _day(value: datetime | None) -> date | None:
+    return value.date() if value else None
+
+
+def _notes() -> Console:
+    return Console(stderr=True)
+
+
+def _data() -> Console:
+    """Return where data goes; a pipe or a file gets lines that are not cut."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+    return Console(width=width)

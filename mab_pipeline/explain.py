@@ -1,0 +1,140 @@
+"""`mab explain`: in words and numbers, how each variant got its share.
+
+What belongs here: telling. What does not: deciding; every number is read from the published copy
+or follows from it by the public functions of the numeric core.
+"""
+
+from collections import defaultdict
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mab_pipeline import bandit
+from mab_pipeline.records import Record
+from mab_store.published import PublishedCopy
+
+
+def explain(copy: PublishedCopy, record: Record) -> RenderableType:
+    """Return the explanation of a decision, for a terminal."""
+    rule = record.rule
+    start = record.as_of_date - timedelta(days=rule.max_window_days - 1)
+    window = {
+        "experiment_id": record.experiment_id,
+        "start_date": start,
+        "end_date": record.as_of_date + timedelta(days=1),
+    }
+    counts = copy.fetch_arrow("serving/window_days", window).to_pylist()
+    verdicts = copy.fetch_arrow("serving/window_verdicts", window).to_pylist()
+    parameters = {"experiment_id": record.experiment_id, "as_of_date": record.as_of_date}
+    rows = copy.fetch_arrow("serving/windowed_aggregates", parameters).to_pylist()
+    seen = {row["variant_name"]: row for row in rows}
+    parts: list[RenderableType] = [_headline(record), _days_table(counts, record)]
+    parts += [Text(_verdict(row)) for row in verdicts]
+    for name in record.rows:
+        parts.append(Text(_why_this_window(record, name, seen.get(name))))
+    parts += [_shares_table(record), Text(_how_it_was_drawn(record))]
+    return Group(*parts)
+
+
+def _headline(record: Record) -> Text:
+    head = record.head
+    text = (
+        f"{record.experiment_name} ({record.experiment_id}): traffic of {head['effective_date']}, "
+        f"decided from data up to {record.as_of_date}\n"
+        f"allocation {head['allocation_id']}, computed {head['computed_at']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if record.versions > 1:
+        text += f"; the day has {record.versions} versions, this is the one published last"
+    return Text(text + "\n", style="bold")
+
+
+def _days_table(counts: list[dict[str, Any]], record: Record) -> RenderableType:
+    """Show every day of the longest window that has counts, and the file that they came from."""
+    if not counts:
+        return Text(f"No accepted counts in the {record.rule.max_window_days} days up to then.\n")
+    table = Table(title="Accepted counts: clicks / impressions", title_justify="left")
+    table.add_column("day")
+    table.add_column("windows")
+    for name in record.rows:
+        table.add_column(name, justify="right")
+    table.add_column("files")
+    by_day: dict[date, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in counts:
+        by_day[row["metric_date"]][row["variant_name"]] = row
+    rule = record.rule
+    first_default = record.as_of_date - timedelta(days=rule.default_window_days - 1)
+    for day, rows in by_day.items():
+        windows = [rule.max_window_days]
+        if day >= first_default:
+            windows.insert(0, rule.default_window_days)
+        cells = [
+            f"{rows[name]['clicks']} / {rows[name]['impressions']}" if name in rows else "-"
+            for name in record.rows
+        ]
+        files = sorted({row["source_file"].rsplit("/", 1)[-1] for row in rows.values()})
+        table.add_row(str(day), " ".join(f"{days} d" for days in windows), *cells, ", ".join(files))
+    return table
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    days = str(row["first_date"])
+    if row["last_date"] != row["first_date"]:
+        days += f" to {row['last_date']}"
+    return (
+        f"not counted: {row['row_count']} rows of {row['variant_name']} ({row['verdict']}), {days}"
+    )
+
+
+def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> str:
+    """Say in words which window holds enough impressions."""
+    rule = record.rule
+    if seen is None:
+        return f"{name}: {record.rows[name]['data_source']}"
+    short, long = seen["default_window_impressions"], seen["max_window_impressions"]
+    text = f"{name}: {short} impressions in {rule.default_window_days} days"
+    if short >= rule.min_impressions:
+        return f"{text}, at least {rule.min_impressions}: these count"
+    text += f", fewer than {rule.min_impressions}; {long} in {rule.max_window_days} days"
+    if long >= rule.min_impressions:
+        return f"{text}: these count"
+    return f"{text}, too few again: the prior alone counts"
+
+
+def _shares_table(record: Record) -> RenderableType:
+    rows = list(record.rows.values())
+    alpha = np.array([row["alpha"] for row in rows])
+    beta = np.array([row["beta"] for row in rows])
+    low, high = bandit.credible_interval(alpha, beta)
+    loss = bandit.expected_loss(alpha, beta)
+    table = Table(title="\nPosterior and share", title_justify="left")
+    for column in ("variant", "counts", "posterior", "mean", "95 %", "P(best)", "loss", "share"):
+        table.add_column(column, justify="left" if column == "variant" else "right")
+    for place, row in enumerate(rows):
+        table.add_row(
+            row["variant_name"],
+            f"{row['clicks']} / {row['impressions']}",
+            f"Beta({row['alpha']:.15g}, {row['beta']:.15g})",
+            f"{100 * row['alpha'] / (row['alpha'] + row['beta']):.4f} %",
+            f"{100 * low[place]:.4f} to {100 * high[place]:.4f} %",
+            f"{row['probability_best']:.6g}",
+            f"{100 * loss[place]:.2g} %",
+            f"{row['allocation_hundredths'] / 100:.2f} %",
+        )
+    return table
+
+
+def _how_it_was_drawn(record: Record) -> str:
+    head, rule = record.head, record.rule
+    prior = f"The prior is Beta({rule.prior_alpha:g}, {rule.prior_beta:g})."
+    if head["samples"] == 0:
+        return f"{prior} The share is the exact probability of being best."
+    return (
+        f"{prior} The share is the part of {head['samples']} draws (seed {head['seed']}) in which "
+        f"the variant's click rate was the highest; P(best) is its exact value, loss is what "
+        f"choosing the variant alone is expected to cost.\n"
+        f"Again, bit for bit: mab replay {record.experiment_name} --date {record.as_of_date}"
+    )

@@ -1,0 +1,198 @@
+"""The ledger: which files were seen, with which content, and when first.
+
+What belongs here: comparing the inbox with the ledger, and loading a day's files under its rules.
+What does not: parsing (`mab_store.readers`) and judging rows (SQL).
+
+"New" always means: in the inbox and not, or not with this hash, in the ledger. A content's
+`received_at` is when the pipeline first saw it (or the intake's own stamp, when that is earlier);
+no time that a client or a copy can set ever decides which row wins.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import pandas as pd
+import pyarrow as pa
+
+from mab_store.errors import UnreadableFileError
+from mab_store.inbox import Content, Inbox, InboxFile
+from mab_store.readers import MetricsFile, read_metrics
+from mab_store.schema import declared_tables
+from mab_store.warehouse import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A row of `inbox_files`, and whether raw_metrics holds rows of the file."""
+
+    source_file: str
+    metric_date: date | None
+    size_bytes: int
+    sha256: str
+    received_at: datetime
+    row_count: int
+    error: str | None
+    loaded_at: datetime
+    has_rows: bool = False
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What a load did, for metadata and warnings.
+
+    Attributes:
+        files: Files loaded.
+        rows: Rows loaded, a file that could not be parsed counting as one.
+        days: Days that were loaded, the late ones included.
+        unreadable: Why a file could not be used, by name.
+        changed: Day of each file that has another content than when it was loaded before, by name.
+        vanished: Day of each file that was loaded before and is gone, by name.
+    """
+
+    files: int = 0
+    rows: int = 0
+    days: list[date] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, date] = field(default_factory=dict)
+    vanished: dict[str, date] = field(default_factory=dict)
+
+
+def known_files(transaction: Transaction, start: date, end: date) -> dict[str, LedgerRow]:
+    """Return the ledger's rows of the days from start to before end, by file name."""
+    rows = transaction.fetch_arrow("ledger/files_of_days", {"start_date": start, "end_date": end})
+    return {row["source_file"]: LedgerRow(**row) for row in rows.to_pylist()}
+
+
+def unloaded_files(
+    inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
+) -> dict[str, date]:
+    """Return the files whose content raw_metrics does not hold, and those it holds in excess.
+
+    Args:
+        inbox: The inbox.
+        known: The ledger's rows of these days.
+        start: First day.
+        end: Day after the last.
+
+    Returns:
+        The day of each such file, by name.
+    """
+    present = {file.source_file: file for file in inbox.metric_files(start, end)}
+    differing = {
+        row.source_file: row.metric_date
+        for row in known.values()
+        if row.has_rows and row.source_file not in present and row.metric_date
+    }
+    for name, file in present.items():
+        row = known.get(name)
+        is_loaded = row is not None and (row.has_rows or (row.row_count == 0 and not row.error))
+        if row is None or not is_loaded or row.sha256 != inbox.fingerprint(file):
+            assert file.metric_date is not None
+            differing[name] = file.metric_date
+    return differing
+
+
+def load_day(
+    transaction: Transaction,
+    inbox: Inbox,
+    day: date,
+    *,
+    known: dict[str, LedgerRow],
+    now: datetime,
+    report: LoadReport,
+) -> None:
+    """Make raw_metrics and the ledger mirror the files of one day."""
+    known_today = {name: row for name, row in known.items() if row.metric_date == day}
+    ledger: dict[str, LedgerRow] = dict(known_today)
+    frames = []
+    for file in inbox.metric_files(day, _next(day)):
+        content = inbox.read(file)
+        row, frame = _load_file(file, content, known_today.get(file.source_file), now)
+        if file.source_file in known_today and known_today[file.source_file].sha256 != row.sha256:
+            report.changed[file.source_file] = day
+        if row.error:
+            report.unreadable[file.source_file] = row.error
+        ledger[file.source_file] = row
+        frames.append(frame)
+        report.files += 1
+        report.rows += len(frame)
+    present = {frame["source_file"].iloc[0] for frame in frames if len(frame)}
+    report.vanished |= {
+        name: day for name, row in known_today.items() if row.has_rows and name not in present
+    }
+    transaction.execute("ledger/delete_day", {"metric_date": day})
+    transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
+    if frames:
+        rows = pd.concat(frames, ignore_index=True)
+        schema = declared_tables()["raw_metrics"].arrow_schema
+        transaction.load_arrow("raw_metrics", pa.Table.from_pandas(rows, schema=schema))
+    report.days.append(day)
+
+
+def ledger_rows(rows: Iterable[LedgerRow]) -> pa.Table:
+    """Return ledger rows as the Arrow table that `inbox_files` takes."""
+    schema = declared_tables()["inbox_files"].arrow_schema
+    return pa.Table.from_pylist(
+        [{name: getattr(row, name) for name in schema.names} for row in rows], schema=schema
+    )
+
+
+def ledger_row(
+    file: InboxFile,
+    content: Content,
+    known: LedgerRow | None,
+    *,
+    now: datetime,
+    row_count: int,
+    error: str | None,
+    stamp: datetime | None = None,
+) -> LedgerRow:
+    """Return the ledger's row of a file: the one it has where the content is the same."""
+    if known is not None and known.sha256 == content.sha256:
+        return known
+    return LedgerRow(
+        source_file=file.source_file,
+        metric_date=file.metric_date,
+        size_bytes=content.size_bytes,
+        sha256=content.sha256,
+        received_at=min(now, stamp) if stamp else now,
+        row_count=row_count,
+        error=error,
+        loaded_at=now,
+    )
+
+
+def _load_file(
+    file: InboxFile, content: Content, known: LedgerRow | None, now: datetime
+) -> tuple[LedgerRow, pd.DataFrame]:
+    """Return the file's ledger row and its rows of raw_metrics."""
+    assert file.metric_date is not None
+    try:
+        if content.payload is None:
+            raise UnreadableFileError(content.error or "cannot be read")
+        parsed = read_metrics(file.source_file, content.payload, metric_date=file.metric_date)
+        error = None
+    except UnreadableFileError as failure:
+        parsed = MetricsFile(pd.DataFrame([{}]))
+        error = str(failure)
+    row = ledger_row(
+        file,
+        content,
+        known,
+        now=now,
+        row_count=0 if error else len(parsed.rows),
+        error=error,
+        stamp=parsed.received_at,
+    )
+    rows = parsed.rows.reindex(columns=declared_tables()["raw_metrics"].arrow_schema.names)
+    rows["metric_date"] = file.metric_date
+    rows["source_file"] = file.source_file
+    rows["row_number"] = 0 if error else range(1, len(rows) + 1)
+    rows["received_at"] = row.received_at
+    rows["error"] = error
+    return row, rows
+
+
+def _next(day: date) -> date:
+    return date.fromordinal(day.toordinal() + 1)

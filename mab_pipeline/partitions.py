@@ -1,0 +1,14 @@
+"""The one daily partitions definition that every asset and check shares.
+
+What belongs here: its construction. What does not: a second one; assets on different definitions
+would split a backfill of one run into several.
+"""
+
+import dagster as dg
+
+from mab_store.settings import Settings
+
+
+def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Return the days from MAB_START_DATE to yesterday, in UTC."""
+    return dg.DailyPartitionsDefinition(start_date=str(settings.mab_start_date), timezone="UTC")

@@ -1,0 +1,60 @@
+"""What an asset needs from the outside, in one resource.
+
+What belongs here: the bundle of settings, inbox, warehouse, journal and clock, and its wiring.
+What does not: any logic. Tests replace a part by passing another one to `build_platform`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from mab_store.inbox import Inbox
+from mab_store.journal import Journal
+from mab_store.settings import Settings
+from mab_store.warehouse import Warehouse, open_warehouse
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the time as naive UTC, which is how the warehouse holds times."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The outside world of the assets.
+
+    Attributes:
+        settings: The settings.
+        inbox: Where files come in.
+        warehouse: Where tables are.
+        journal: Where decisions are kept.
+        clock: Tells the time as naive UTC.
+    """
+
+    settings: Settings
+    inbox: Inbox
+    warehouse: Warehouse
+    journal: Journal
+    clock: Clock
+
+    def lookback_start(self, start: date) -> date:
+        """Return the first day that the windows of as-of day `start` can see."""
+        first = start - timedelta(days=self.settings.max_window_days - 1)
+        return max(first, self.settings.mab_start_date)
+
+
+def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
+    """Wire the parts that the settings name.
+
+    Raises:
+        SettingsError: The engine is not part of this version.
+    """
+    return Platform(
+        settings=settings,
+        inbox=Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20),
+        warehouse=open_warehouse(settings),
+        journal=Journal(settings.journal_dir),
+        clock=clock,
+    )

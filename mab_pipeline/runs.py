@@ -1,0 +1,238 @@
+"""Runs: start the pipeline through Dagster from a command, and follow it.
+
+What belongs here: the instance, the run, its progress, and what to say when it fails. What does
+not: the assets. No daemon is needed; the run is kept in the instance's history like any other.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import psutil
+from rich.console import Console
+from rich.status import Status
+
+from mab_pipeline.assets.declare import Days
+from mab_pipeline.definitions import build_defs
+from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.platform import Platform
+from mab_store.errors import HomeError, MabError, UsageError
+from mab_store.settings import Settings
+
+PID_TAG = "mab/pid"
+STARTED_TAG = "mab/process_started"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+DAGSTER_YAML = """\
+# Dagster's settings for one machine; `mab init` wrote it and never overwrites it.
+telemetry:
+  enabled: false
+nux:
+  enabled: false  # its dialog would cover the lineage
+"""
+
+
+class RunFailedError(MabError):
+    """A run failed; the message says in which step and why."""
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the folders of MAB_HOME and tell Dagster where its own is.
+
+    Raises:
+        HomeError: MAB_HOME cannot be written.
+    """
+    home = settings.mab_home
+    dagster_home = os.environ.setdefault("DAGSTER_HOME", str(home / "dagster"))
+    try:
+        for folder in ("published", "journal", "dagster"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        config = home / "dagster" / "dagster.yaml"
+        if dagster_home == str(config.parent) and not config.exists():
+            config.write_text(DAGSTER_YAML, "utf-8")
+        settings.inbox_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(
+            f"MAB_HOME {home} cannot be written: {error.strerror or error}. "
+            "Set MAB_HOME to a folder that you own."
+        ) from None
+
+
+@contextmanager
+def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    """Open the instance of DAGSTER_HOME, first closing the books on runs whose process died."""
+    with dg.DagsterInstance.get() as instance:
+        fail_dead_runs(instance)
+        yield instance
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of ours as failed whose process is gone; return their ids."""
+    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    dead = []
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
+        pid, started = run.tags.get(PID_TAG), run.tags.get(STARTED_TAG)
+        if pid and started and not _is_alive(int(pid), started):
+            message = (
+                f"Process {pid} died in mid-run; what it had committed is whole. "
+                "Run the same days again."
+            )
+            instance.report_run_failed(run, message)
+            dead.append(run.run_id)
+    return dead
+
+
+def check_days(platform: Platform, first: date, last: date) -> Days:
+    """Return the days of a run, or say why they cannot be run.
+
+    Raises:
+        UsageError: They are in the wrong order, before MAB_START_DATE, or not over yet.
+    """
+    newest = platform.clock().date() - timedelta(days=1)
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}; swap them.")
+    if first < platform.settings.mab_start_date:
+        raise UsageError(
+            f"{first} is before MAB_START_DATE={platform.settings.mab_start_date}; choose a later "
+            "day, or set MAB_START_DATE."
+        )
+    if last > newest:
+        raise UsageError(
+            f"{last} is not over yet (UTC); the newest day that can be run is {newest}."
+        )
+    return Days(first, last + timedelta(days=1))
+
+
+def run_days(
+    platform: Platform,
+    days: Days,
+    *,
+    console: Console,
+    assets: list[str] | None = None,
+    republish: bool = False,
+) -> dg.ExecuteInProcessResult:
+    """Materialise these days as one Dagster run.
+
+    Args:
+        platform: The outside world.
+        days: The days.
+        console: Where progress goes.
+        assets: Assets to materialise with their checks; all where none are named.
+        republish: Whether older days are published again where their decision changed.
+
+    Raises:
+        RunFailedError: A step failed.
+    """
+    job = build_defs(platform=platform, run_logger=_progress_logger(console)).resolve_job_def(
+        DAILY_ALLOCATION
+    )
+    process = psutil.Process()
+    tags = {PID_TAG: str(process.pid), STARTED_TAG: repr(process.create_time())}
+    last = days.end - timedelta(days=1)
+    key = str(days.start) if len(days) == 1 else None
+    if key is None:
+        tags |= {RANGE_START_TAG: str(days.start), RANGE_END_TAG: str(last)}
+    config: dict[str, Any] = {"loggers": {"progress": {}}}
+    if republish:
+        config["ops"] = {"publication": {"config": {"republish": True}}}
+    with dagster_instance() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=key,
+            tags=tags,
+            run_config=config,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+        )
+    _print_findings(result, console)
+    if not result.success:
+        raise RunFailedError(_why(result))
+    return result
+
+
+def _is_alive(pid: int, started: str) -> bool:
+    """A process id is used again; the same process also began at the same time."""
+    try:
+        return repr(psutil.Process(pid).create_time()) == started
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _print_findings(result: dg.ExecuteInProcessResult, console: Console) -> None:
+    """Print every check that failed, once, with the first of what it found."""
+    for event in result.all_events:
+        if event.event_type_value != "ASSET_CHECK_EVALUATION":
+            continue
+        evaluation = event.asset_check_evaluation_data
+        is_summary = not evaluation.passed and (
+            evaluation.partition is None or not _has_range(result)
+        )
+        if is_summary:
+            is_warning = evaluation.severity == dg.AssetCheckSeverity.WARN
+            style = "yellow" if is_warning else "red"
+            found = str(evaluation.metadata["found"].value).splitlines()
+            console.print(
+                f"[{style}]{'warning' if is_warning else 'check failed'}[/] "
+                f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}: "
+                f"{evaluation.metadata['failures'].value} found, the newest: ",
+                end="",
+            )
+            console.print(found[0].removeprefix("* "), markup=False, highlight=False)
+
+
+def _has_range(result: dg.ExecuteInProcessResult) -> bool:
+    return RANGE_START_TAG in result.dagster_run.tags
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """Say in one sentence which step failed and why."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            reason = error.message.strip() if error else "no reason was given"
+            reason = reason.split(": ", 1)[-1] if "MabError" in reason else reason
+            return f"{event.step_key} failed: {reason} (run {result.run_id} in the Dagster UI)"
+    return f"The run {result.run_id} failed; the Dagster UI shows why."
+
+
+class _ProgressHandler(logging.Handler):
+    """Show the step at work, and pass on warnings of the assets."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._status = Status("starting", console=console)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Follow one message of the run."""
+        meta: dict[str, Any] = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None:
+            return
+        kind = event.event_type_value
+        if kind == "STEP_START":
+            self._status.update(f"{event.step_key} …")
+            self._status.start()
+        elif kind == "STEP_SUCCESS":
+            seconds = event.event_specific_data.duration_ms / 1000
+            if not event.step_key.endswith("_checks"):
+                self._console.print(f"[green]✓[/] {event.step_key} [dim]{seconds:.1f} s[/]")
+        elif kind in {"RUN_SUCCESS", "RUN_FAILURE", "PIPELINE_SUCCESS", "PIPELINE_FAILURE"}:
+            self._status.stop()
+
+
+def _progress_logger(console: Console) -> dg.LoggerDefinition:
+    @dg.logger
+    def progress(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("mab.progress")  # noqa: LOG001  # Dagster wants one of our own
+        logger.addHandler(_ProgressHandler(console))
+        return logger
+
+    return progress

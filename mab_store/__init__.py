@@ -1,0 +1,1 @@
+"""What the pipeline and the API share: settings, contracts, inbox, warehouse, published copies."""

@@ -1,0 +1,92 @@
+"""The allocation body: the one place where a published allocation becomes an answer.
+
+What belongs here: names, nesting and formats of the body that the API serves and that
+`mab allocations --format json` prints. What does not: queries, encoding, HTTP.
+
+The first keys are those of the source document, unchanged; ours follow.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from mab_store.settings import Settings
+
+Body = dict[str, Any]
+GRACE_HOURS = 2
+
+
+def allocation_bodies(rows: pa.Table, *, settings: Settings, now: datetime) -> Iterator[Body]:
+    """Yield one body per experiment.
+
+    Args:
+        rows: Rows of `sql/serving/published_allocations.sql`, in its order.
+        settings: For the lengths of the windows and the hour of the schedule.
+        now: The time, as naive UTC, at which staleness is judged.
+    """
+    for _, group in groupby(rows.to_pylist(), key=lambda row: row["experiment_id"]):
+        yield _body(list(group), settings=settings, now=now)
+
+
+def is_stale(effective_date: date, *, now: datetime, settings: Settings) -> bool:
+    """Say whether the next allocation should have been there by now.
+
+    An allocation is for one day; the next is due when that day is over and the schedule has run,
+    with two hours of grace.
+    """
+    due = datetime.combine(effective_date + timedelta(days=1), time())
+    return now > due + timedelta(hours=settings.mab_schedule_hour + GRACE_HOURS)
+
+
+def timestamp(value: datetime) -> str:
+    """Format naive UTC as RFC 3339 with a Z; microseconds only where there are any."""
+    return value.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
+
+
+def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> Body:
+    first = rows[0]
+    buckets = json.loads(first["buckets"])
+    through = first["data_through"]
+    return {
+        "experiment_id": first["experiment_id"],
+        "experiment_name": first["experiment_name"],
+        "computed_at": timestamp(first["computed_at"]),
+        "algorithm": first["algorithm"],
+        "window_days": max(row["window_days"] for row in rows),
+        "allocations": [_variant(row, buckets) for row in rows],
+        "allocation_id": first["allocation_id"],
+        "as_of_date": str(first["as_of_date"]),
+        "effective_date": str(first["effective_date"]),
+        "is_stale": is_stale(first["effective_date"], now=now, settings=settings),
+        "status": first["status"],
+        "published_at": timestamp(first["published_at"]),
+        "data_through": None if through is None else str(through),
+        "held_back": (
+            None
+            if first["held_back_reason"] is None
+            else {"reason": first["held_back_reason"], "detail": first["held_back_detail"]}
+        ),
+    }
+
+
+def _variant(row: dict[str, Any], buckets: dict[str, list[list[int]]]) -> Body:
+    impressions, clicks = row["impressions"], row["clicks"]
+    return {
+        "variant_name": row["variant_name"],
+        "is_control": row["is_control"],
+        "allocation_percentage": row["allocation_hundredths"] / 100,
+        "metrics": {
+            "impressions": impressions,
+            "clicks": clicks,
+            "ctr": clicks / impressions if impressions else None,
+        },
+        "data_source": row["data_source"],
+        "window_days": row["window_days"],
+        "probability_best": row["probability_best"],
+        "posterior": {"alpha": row["alpha"], "beta": row["beta"]},
+        "buckets": buckets[row["variant_name"]],
+    }

@@ -1,0 +1,116 @@
+"""The bodies that people and programs hand over, as pydantic models.
+
+What belongs here: the shape of experiment events (a file, or the body of `POST /experiments`).
+What does not: metrics rows, which are kept as received and judged in SQL
+(`sql/schema/02_create_views.sql`).
+"""
+
+import hashlib
+import unicodedata
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+MAX_VARIANTS = 100
+
+
+def _printable(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("must not begin or end with white space")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _on_the_calendar(stamp: datetime) -> datetime:
+    """Refuse what UTC, or the day after, cannot hold."""
+    if not 1900 < stamp.year < 9999:
+        raise ValueError("must lie in the years 1901 to 9998")
+    return stamp
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+
+
+def experiment_id_of(name: str) -> str:
+    """Return the experiment's id: the same name is the same experiment everywhere."""
+    return "exp_" + hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VariantSpec(_Body):
+    """A variant as its owner names it."""
+
+    name: Name
+    is_control: bool = False
+
+
+class ExperimentSpec(_Body):
+    """Body of `POST /experiments`: what an owner registers."""
+
+    name: Name
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    start_date: date | None = None
+    variants: Annotated[list[VariantSpec], Field(min_length=2, max_length=MAX_VARIANTS)]
+
+    @model_validator(mode="after")
+    def _variants_make_sense(self) -> Self:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names):
+            raise ValueError("variant names must be distinct")
+        controls = sum(variant.is_control for variant in self.variants)
+        if controls != 1:
+            raise ValueError(f"exactly one variant must be the control, not {controls}")
+        return self
+
+
+class _Event(_Body):
+    experiment_id: Annotated[str, Field(pattern=r"^exp_[0-9a-f]{12}$")]
+    created_at: Annotated[AwareDatetime, AfterValidator(_on_the_calendar)]
+
+    @property
+    def created_at_utc(self) -> datetime:
+        """When the event was made, as naive UTC, which is how the warehouse holds times."""
+        return self.created_at.astimezone(UTC).replace(tzinfo=None)
+
+
+class ExperimentRegistered(ExperimentSpec, _Event):
+    """First event of an experiment; true from the beginning of time."""
+
+    @model_validator(mode="after")
+    def _id_follows_from_name(self) -> Self:
+        if self.experiment_id != experiment_id_of(self.name):
+            raise ValueError(
+                f"experiment_id must be {experiment_id_of(self.name)}, the hash of the name"
+            )
+        return self
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        """What was registered, without when; two registrations conflict when these differ."""
+        return ExperimentSpec(**self.model_dump(exclude={"experiment_id", "created_at"}))
+
+
+class ExperimentChanged(_Event):
+    """A later event of an experiment; true from the day after it was made."""
+
+    changed_by: Annotated[str, Field(max_length=200)] | None = None
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+    status: Literal["running", "paused", "finished"] | None = None
+    add_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
+    retire_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.status is None and not self.add_variants and not self.retire_variants:
+            raise ValueError("must set status, add_variants or retire_variants")
+        if set(self.add_variants) & set(self.retire_variants):
+            raise ValueError("must not add and retire the same variant")
+        return self
+
+
+ExperimentEvent = ExperimentRegistered | ExperimentChanged

@@ -1,0 +1,190 @@
+"""The embedded engine: one DuckDB file, one writing process at a time, read through copies.
+
+What belongs here: opening, locking, transactions, and the checkpointed copy that readers open.
+What does not: SQL of the product (it is in `sql/`), and the reading of copies (`published.py`).
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from mab_store.errors import HomeError, WarehouseError, WarehouseLockedError
+from mab_store.files import write_atomically
+from mab_store.published import next_copy_name, point_to
+from mab_store.settings import Settings
+from mab_store.sql_files import load_sql
+
+SCHEMA_FILES = ("schema/02_create_tables", "schema/02_create_views")
+
+
+class DuckDBTransaction:
+    """A transaction on an open DuckDB connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run every statement of `sql/<name>.sql` in order."""
+        for statement in load_sql(name):
+            self._connection.execute(statement.text, statement.bind(parameters or {}))
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        (statement,) = load_sql(name)
+        values = statement.bind(parameters or {})
+        return self._connection.sql(statement.text, params=values).to_arrow_table()
+
+    def load_arrow(self, table_name: str, rows: pa.Table) -> None:
+        """Append rows in bulk; their columns are those of the table, in its order."""
+        self._connection.from_arrow(rows).insert_into(table_name)
+
+
+class DuckDBWarehouse:
+    """The file `MAB_HOME/warehouse.duckdb` under an operating-system lock.
+
+    A second process that opened the file, even to read, would lock this one out or be locked out
+    by it; so nobody but the pipeline opens it, and only for one transaction at a time.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.warehouse_path
+        self._published_dir = settings.published_dir
+        self._timeout_seconds = settings.warehouse_lock_timeout_seconds
+        self._holder_path = self._path.with_name("warehouse.lock.json")
+        self._has_schema = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBTransaction]:
+        """Begin; commit when the body ends, roll back when it raises, always close.
+
+        Raises:
+            WarehouseLockedError: Another process holds the file for longer than
+                WAREHOUSE_LOCK_TIMEOUT_SECONDS.
+            WarehouseError: The file is not a warehouse.
+        """
+        with self._connected() as connection:
+            connection.begin()
+            try:
+                yield DuckDBTransaction(connection)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def create_schema(self) -> None:
+        """Create the tables and views that are missing; run again, it changes nothing."""
+        with self._connected():
+            pass
+
+    def publish_copy(self) -> str:
+        """Checkpoint, copy the file under a new name and swap the pointer to it.
+
+        Readers never see a half-written file: the copy is complete before it gets its name, and
+        the pointer is replaced in one step.
+        """
+        with self._connected() as connection:
+            connection.execute("checkpoint")
+            connection.close()
+            name = next_copy_name(self._published_dir)
+            temporary = self._published_dir / f"{name}.part"
+            shutil.copyfile(self._path, temporary)
+            with temporary.open("rb+") as copied:
+                os.fsync(copied.fileno())
+            temporary.replace(self._published_dir / name)
+            point_to(self._published_dir, name)
+        return name
+
+    def start_anew(self, stamp: str) -> Path | None:
+        """Begin with an empty file; return where the old one went, where there was one."""
+        with self._locked():
+            aside = self._path.with_name(f"{self._path.name}.before-{stamp}")
+            for suffix in (".wal", ""):
+                path = self._path.with_name(self._path.name + suffix)
+                if path.exists():
+                    path.replace(aside.with_name(aside.name + suffix))
+            return aside if aside.exists() else None
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._locked():
+            is_new = not self._path.exists()  # the first time, or somebody deleted it
+            with self._opened() as connection:
+                if is_new or not self._has_schema:
+                    for name in SCHEMA_FILES:
+                        for statement in load_sql(name):
+                            connection.execute(statement.text)
+                    self._has_schema = True
+                yield connection
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock file; leave a note beside it for whoever has to wait."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._published_dir.mkdir(exist_ok=True)
+            lock = FileLock(self._path.with_name("warehouse.lock"))
+            lock.acquire(timeout=self._timeout_seconds)
+        except Timeout:
+            raise WarehouseLockedError(self._who_holds_it()) from None
+        except OSError as error:
+            raise HomeError(
+                f"MAB_HOME {self._path.parent} cannot be written: {error.strerror}. "
+                "Set MAB_HOME to a folder that you own."
+            ) from None
+        try:
+            note = f'{{"pid": {os.getpid()}, "since": "{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}}'
+            write_atomically(self._holder_path, note.encode(), durable=False)
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                connection = duckdb.connect(self._path)
+                break
+            except duckdb.IOException as error:
+                holder = re.search(r"PID (\d+)", str(error))
+                if holder is None:
+                    raise _not_a_warehouse(self._path, error) from None
+                if time.monotonic() >= deadline:
+                    raise WarehouseLockedError(
+                        f"The warehouse {self._path} is open in process {holder[1]}, which is not "
+                        f"a pipeline; waited {self._timeout_seconds:g} s. Close it, or read the "
+                        "published copy in its place."
+                    ) from None
+                time.sleep(0.1)
+            except duckdb.Error as error:
+                raise _not_a_warehouse(self._path, error) from None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _who_holds_it(self) -> str:
+        note = self._holder_path.read_text("utf-8") if self._holder_path.exists() else "{}"
+        pid = re.search(r'"pid": (\d+)', note)
+        since = re.search(r'"since": "([^"]+)"', note)
+        holder = f"process {pid[1]} since {since[1]}" if pid and since else "another process"
+        return (
+            f"The warehouse {self._path} is held by {holder}; waited {self._timeout_seconds:g} s. "
+            "Wait for that run to end, or raise WAREHOUSE_LOCK_TIMEOUT_SECONDS."
+        )
+
+
+def _not_a_warehouse(path: Path, error: duckdb.Error) -> WarehouseError:
+    return WarehouseError(
+        f"The warehouse {path} cannot be opened ({str(error).splitlines()[0]}). "
+        "Move it away and run `mab rebuild`: inbox and journal hold everything that was in it."
+    )

@@ -1,0 +1,62 @@
+"""The errors that a person is meant to read.
+
+What belongs here: one class per kind of failure that has its own remedy. Each message says what is
+wrong, where, with which value, and what to do next. What does not: programming errors, which stay
+ordinary Python exceptions with a traceback.
+"""
+
+
+class MabError(Exception):
+    """A failure that the user can act on; the command line prints it as one sentence.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+    """
+
+    exit_code = 1
+
+
+class UsageError(MabError):
+    """The command was called with something that it cannot take."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting from the environment or `.env` is unusable."""
+
+
+class HomeError(MabError):
+    """MAB_HOME, or a folder in it, cannot be used."""
+
+
+class InboxError(MabError):
+    """A file cannot be written to the inbox or read from it."""
+
+
+class FileInInboxError(InboxError):
+    """A file of that name is in the inbox already."""
+
+
+class UnreadableFileError(InboxError):
+    """A file in the inbox cannot be parsed; its message goes into the quarantine."""
+
+
+class ConflictError(InboxError):
+    """An experiment is registered already, with another body."""
+
+
+class WarehouseError(MabError):
+    """The warehouse cannot be opened or has another shape than this version expects."""
+
+
+class WarehouseLockedError(WarehouseError):
+    """Another process holds the warehouse, and waiting for it took too long."""
+
+
+class NotPublishedError(MabError):
+    """There is no published copy to read, or not the record that was asked for."""
+
+
+class ReplayError(MabError):
+    """A past allocation cannot be computed again from what the inbox holds now."""

@@ -1,0 +1,195 @@
+"""The inbox: immutable files, the source of truth for everything but decisions.
+
+What belongs here: where files lie, listing them, reading and writing their bytes. What does not:
+what is in them (`readers.py`, `experiment_events.py`), and what was seen before (the ledger).
+
+    <root>/experiments/<experiment_id>/<anything>.json
+    <root>/metrics/<YYYY-MM-DD>/<anything>.{json,csv,parquet}
+
+The root is a local folder, or any URL that universal-pathlib knows. Dotfiles, `*.part` and `*.tmp`
+are files that somebody is still writing.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from upath import UPath
+
+from mab_store.errors import FileInInboxError, InboxError
+from mab_store.files import write_atomically
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CHUNK_BYTES = 1 << 20
+OVERSIZE = "oversize"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFile:
+    """A file of the inbox.
+
+    Attributes:
+        path: Where it is.
+        source_file: Its name below the root, with `/`; the ledger's key.
+        metric_date: Day that its folder names; None for experiment files and misplaced ones.
+    """
+
+    path: UPath
+    source_file: str
+    metric_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        size_bytes: Its size.
+        sha256: Hash of the payload, or `oversize`.
+        payload: The bytes; None where the file is too large or cannot be read.
+        error: Why there is no payload.
+    """
+
+    size_bytes: int
+    sha256: str
+    payload: bytes | None
+    error: str | None = None
+
+
+class Inbox:
+    """Files under one root."""
+
+    def __init__(self, root: UPath, *, max_file_bytes: int) -> None:
+        self.root = root
+        self._max_file_bytes = max_file_bytes
+
+    def metric_files(self, start: date, end: date) -> list[InboxFile]:
+        """List the metrics files of the days from start to before end, by day and name.
+
+        Only the folders of these days are listed and no file is opened.
+        """
+        days = (start + timedelta(days=offset) for offset in range((end - start).days))
+        return [file for day in days for file in self._entries(f"metrics/{day}", day)]
+
+    def metric_days(self) -> list[date]:
+        """List the days that have a folder, ascending."""
+        names = (folder.name for folder in self._children("metrics") if folder.is_dir())
+        return sorted(day for name in names if (day := parse_day(name)) is not None)
+
+    def event_files(self, experiment_id: str) -> list[InboxFile]:
+        """List the event files of one experiment, by name."""
+        return self._entries(f"experiments/{experiment_id}", None)
+
+    def experiment_files(self) -> list[InboxFile]:
+        """List every file below `experiments/`, wherever it lies, by name."""
+        found = []
+        for entry in self._children("experiments"):
+            if entry.is_dir():
+                found += self._entries(f"experiments/{entry.name}", None)
+            elif _is_complete(entry.name):
+                found.append(InboxFile(entry, f"experiments/{_printable(entry.name)}"))
+        return sorted(found, key=lambda file: file.source_file)
+
+    def misplaced_files(self) -> list[InboxFile]:
+        """List what lies in `metrics/` but not in a folder that names a day."""
+        found = []
+        for entry in self._children("metrics"):
+            if entry.is_dir():
+                if parse_day(entry.name) is None:
+                    found += self._entries(f"metrics/{entry.name}", None)
+            elif _is_complete(entry.name):
+                found.append(InboxFile(entry, f"metrics/{_printable(entry.name)}"))
+        return found
+
+    def read(self, file: InboxFile) -> Content:
+        """Read a file whole; a file that is too large or unreadable comes back with an error."""
+        try:
+            if not file.path.is_file() and file.path.exists():  # a pipe would block for ever
+                kind = "a folder" if file.path.is_dir() else "not a regular file"
+                return Content(0, "", None, f"is {kind}; only files are read here")
+            size = file.path.stat().st_size
+            if size > self._max_file_bytes:
+                limit = self._max_file_bytes >> 20
+                error = f"has {size} bytes; INBOX_MAX_FILE_MB allows {limit} MB"
+                return Content(size, OVERSIZE, None, error)
+            payload = file.path.read_bytes()
+        except OSError as error:
+            return Content(0, "", None, f"cannot be read: {error.strerror or error}")
+        return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
+
+    def fingerprint(self, file: InboxFile) -> str:
+        """Return the hash that `read` would give, without holding the file in memory."""
+        try:
+            if not file.path.is_file():
+                return ""
+            if file.path.stat().st_size > self._max_file_bytes:
+                return OVERSIZE
+            digest = hashlib.sha256()
+            with file.path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError:
+            return ""
+        return digest.hexdigest()
+
+    def write(self, source_file: str, payload: bytes) -> None:
+        """Add a file; once this returns it is on the disk (locally: fsynced, then renamed).
+
+        Raises:
+            FileInInboxError: A file of that name is there already.
+            InboxError: The inbox cannot be written.
+        """
+        path = self.root / source_file
+        try:
+            if path.protocol in {"", "file", "local"}:
+                write_atomically(Path(path.path), payload, overwrite=False)
+            elif path.exists():
+                raise FileExistsError
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(payload)  # an object store's PUT is whole or not there
+        except FileExistsError:
+            raise FileInInboxError(
+                f"{path} is in the inbox already; files there never change."
+            ) from None
+        except OSError as error:
+            raise InboxError(
+                f"The inbox {self.root} cannot be written: {error.strerror or error}. "
+                "Free space there, or set MAB_INBOX or MAB_HOME to a folder that you own."
+            ) from None
+
+    def _entries(self, folder: str, day: date | None) -> list[InboxFile]:
+        return sorted(
+            (
+                InboxFile(entry, f"{folder}/{_printable(entry.name)}", day)
+                for entry in self._children(folder)
+                if _is_complete(entry.name)
+            ),
+            key=lambda file: file.source_file,
+        )
+
+    def _children(self, folder: str) -> Iterator[UPath]:
+        try:
+            yield from (self.root / folder).iterdir()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+
+def parse_day(name: str) -> date | None:
+    """Return the day that a folder names, or None where it names none."""
+    try:
+        return date.fromisoformat(name) if _DAY.fullmatch(name) else None
+    except ValueError:
+        return None
+
+
+def _is_complete(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith((".part", ".tmp"))
+
+
+def _printable(name: str) -> str:
+    """Make a file name that is not UTF-8 storable, and still recognisable."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,106 @@
+"""Published copies: what readers open, and the pointer that says which one is newest.
+
+What belongs here: names of copies, the pointer file, opening a copy read-only and querying it.
+What does not: making a copy (the engine does), and building answers from rows.
+
+A copy is never changed once it has its name, so a reader that has it open is never disturbed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from mab_store.errors import NotPublishedError
+from mab_store.files import sync_folder, write_atomically
+from mab_store.sql_files import load_sql
+
+POINTER = "current.json"
+COPIES_KEPT = 3
+
+
+class PublishedCopy:
+    """One published copy, open for reading."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        self._connection = connection
+        self.name = name
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        (statement,) = load_sql(name)
+        values = statement.bind(parameters or {})
+        return self._connection.sql(statement.text, params=values).to_arrow_table()
+
+
+def next_copy_name(published_dir: Path) -> str:
+    """Return the name for the next copy: numbers only ever grow."""
+    return f"serving-{max([0, *(number for number, _ in _copies(published_dir))]) + 1}.duckdb"
+
+
+def point_to(published_dir: Path, name: str) -> None:
+    """Make a complete copy the one that readers open, and drop all but the last few."""
+    sync_folder(published_dir)
+    write_atomically(published_dir / POINTER, json.dumps({"file": name}).encode())
+    for _, path in _copies(published_dir)[:-COPIES_KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def current_copy(published_dir: Path) -> Path:
+    """Return the path of the newest published copy.
+
+    Raises:
+        NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.
+    """
+    pointer = published_dir / POINTER
+    try:
+        path = published_dir / str(json.loads(pointer.read_bytes())["file"])
+    except FileNotFoundError:
+        raise NotPublishedError(
+            f"Nothing is published in {published_dir}. Run `mab run` or `mab demo` first."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotPublishedError(
+            f"The pointer {pointer} cannot be read ({error}). Run `mab run` for the newest day "
+            "again: it publishes a new copy."
+        ) from None
+    if not path.is_file():
+        raise NotPublishedError(
+            f"The published copy {path} is gone. Run `mab run` for the newest day again: it "
+            "publishes a new one."
+        )
+    return path
+
+
+@contextmanager
+def open_published(published_dir: Path) -> Iterator[PublishedCopy]:
+    """Open the newest published copy, read-only.
+
+    Raises:
+        NotPublishedError: There is none, or it is not a database.
+    """
+    path = current_copy(published_dir)
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        raise NotPublishedError(
+            f"The published copy {path} cannot be opened ({str(error).splitlines()[0]}). Run "
+            "`mab run` for the newest day again: it publishes a new one."
+        ) from None
+    try:
+        yield PublishedCopy(connection, path.name)
+    finally:
+        connection.close()
+
+
+def _copies(published_dir: Path) -> list[tuple[int, Path]]:
+    """Return the copies in the folder with their numbers, oldest first."""
+    found = []
+    for path in published_dir.glob("serving-*.duckdb"):
+        number = path.stem.removeprefix("serving-")
+        if number.isascii() and number.isdigit():
+            found.append((int(number), path))
+    return sorted(found)

@@ -1,0 +1,149 @@
+"""Settings: every environment variable that mab reads, typed, with its default and its range.
+
+What belongs here: names, types, ranges and the rules that tie settings together. What does not:
+anything that acts on a setting. Nothing reads the environment at import; a program calls
+`load_settings()` once and hands the result on.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import fsspec
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from upath import UPath
+
+from mab_store.errors import SettingsError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, as `.env.example` lists it.
+
+    Each field is the environment variable of the same name in capitals.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    # Where things are
+    mab_home: Path = Path(".mab")
+    mab_inbox: str | None = None
+    mab_engine: Literal["duckdb", "snowflake"] = "duckdb"
+    mab_start_date: Annotated[date, Field(ge=date(2000, 1, 1))] = date(2025, 1, 1)
+
+    # The rule
+    default_window_days: Annotated[int, Field(ge=1, le=365)] = 14
+    max_window_days: Annotated[int, Field(ge=1, le=365)] = 30
+    min_impressions: Annotated[int, Field(ge=0, lt=2**53)] = 200
+    thompson_samples: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    prior_alpha: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] = 1.0
+    prior_beta: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] = 99.0
+    allocation_method: Literal["monte_carlo", "exact"] = "monte_carlo"
+    mab_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    # The daily run
+    mab_schedule_hour: Annotated[int, Field(ge=0, le=23)] = 2
+    mab_automation: Literal["on", "off"] = "on"
+    max_data_gap_days: Annotated[int, Field(ge=1, le=365)] = 3
+    inbox_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = 64
+    warehouse_lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+    # Addresses
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8000
+    mab_dagster_port: Port = 3000
+
+    # Snowflake
+    snowflake_account: str | None = None
+    snowflake_user: str | None = None
+    snowflake_password: SecretStr | None = None
+    snowflake_private_key_path: Path | None = None
+    snowflake_role: str | None = None
+    snowflake_warehouse: str | None = None
+    snowflake_database: str | None = None
+    snowflake_schema: str | None = None
+
+    @field_validator("mab_inbox")
+    @classmethod
+    def _inbox_can_be_opened(cls, value: str | None) -> str | None:
+        if value:
+            try:
+                fsspec.get_filesystem_class(UPath(value).protocol)
+            except ImportError as error:  # "Install s3fs to access S3"
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        if self.default_window_days > self.max_window_days:
+            raise ValueError(
+                f"DEFAULT_WINDOW_DAYS={self.default_window_days} is longer than "
+                f"MAX_WINDOW_DAYS={self.max_window_days}; the first window must fit in the second"
+            )
+        return self
+
+    @property
+    def inbox_root(self) -> UPath:
+        """Folder or URL of the inbox; `MAB_HOME/inbox` unless MAB_INBOX is set."""
+        return UPath(self.mab_inbox) if self.mab_inbox else UPath(self.mab_home / "inbox")
+
+    @property
+    def warehouse_path(self) -> Path:
+        """File of the embedded warehouse."""
+        return self.mab_home / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        """Folder of the published copies and of the pointer to the newest."""
+        return self.mab_home / "published"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Folder of the journal."""
+        return self.mab_home / "journal"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment and `.env`.
+
+    Args:
+        **overrides: Values that win over the environment, by field name.
+
+    Returns:
+        The settings, with MAB_HOME made absolute.
+
+    Raises:
+        SettingsError: A value cannot be used; the message names each such variable.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
+        home = settings.mab_home.expanduser().absolute()
+    except ValidationError as error:
+        raise SettingsError(_one_sentence(error)) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"Settings: .env is not UTF-8 ({error}). Save it as UTF-8.") from None
+    except RuntimeError:
+        raise SettingsError(
+            f"Settings: MAB_HOME={settings.mab_home}: there is no such home folder. Write the path "
+            "out in full."
+        ) from None
+    return settings.model_copy(update={"mab_home": home})
+
+
+def _one_sentence(error: ValidationError) -> str:
+    """Name every bad variable with its value, but never a secret."""
+    faults = []
+    for fault in error.errors():
+        if not fault["loc"]:
+            faults.append(str(fault["msg"]).removeprefix("Value error, "))
+            continue
+        name = str(fault["loc"][0]).upper()
+        value = "***" if "PASSWORD" in name or "KEY" in name else fault["input"]
+        text = fault["msg"].removeprefix("Value error, ")
+        message = text[0].lower() + text[1:]
+        faults.append(f"{name}={value}: {message}")
+    return "Settings: " + "; ".join(faults) + ". Correct the environment or .env and run it again."

@@ -1,0 +1,60 @@
+"""The warehouse protocol: what the pipeline asks of an engine, and nothing more.
+
+What belongs here: the two protocols and the choice of the engine. What does not: an engine's own
+code (one module per engine), SQL, and any knowledge of what the tables mean.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from mab_store.errors import SettingsError
+from mab_store.settings import Settings
+
+
+class Transaction(Protocol):
+    """One open transaction; all of it is committed, or none."""
+
+    def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run every statement of `sql/<name>.sql` in order."""
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+
+    def load_arrow(self, table_name: str, rows: pa.Table) -> None:
+        """Append rows in bulk; their columns are those of the table, in its order."""
+
+
+class Warehouse(Protocol):
+    """An engine that holds the tables of `sql/schema/`."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin; commit when the body ends, roll back when it raises, always close."""
+
+    def create_schema(self) -> None:
+        """Create the tables and views that are missing; run again, it changes nothing."""
+
+    def publish_copy(self) -> str:
+        """Put a read-only copy of what is committed where readers look; return its name."""
+
+    def start_anew(self, stamp: str) -> Path | None:
+        """Begin with empty tables; return where the old ones went, where there were any."""
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse of the engine that MAB_ENGINE names.
+
+    Raises:
+        SettingsError: The engine is not part of this version.
+    """
+    if settings.mab_engine != "duckdb":
+        raise SettingsError(
+            f"MAB_ENGINE={settings.mab_engine}: this version has the engine duckdb only. "
+            "Set MAB_ENGINE=duckdb."
+        )
+    from mab_store.duckdb_warehouse import DuckDBWarehouse  # noqa: PLC0415  # engine on demand
+
+    return DuckDBWarehouse(settings)

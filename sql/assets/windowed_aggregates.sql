@@ -1,0 +1,225 @@
+-- Purpose: what the rule sees of each variant at the end of each as-of day, replacing what was there.
+-- Grain:   as_of_date, experiment_id, variant_name
+-- Inputs:  daily_metrics, experiments, variants
+-- Parameters: :start_date first as-of day, :end_date day after the last,
+--          :default_window_days, :max_window_days [days], :min_impressions [impressions]
+--
+-- One statement serves one day and a year alike. A day's counts enter both windows on their own day
+-- (or, when they are older, on the first as-of day) and leave each window again when it has moved
+-- past them; the running sum of these moves over the as-of days is the sum of the window. For one
+-- as-of day nothing leaves, and the statement is a plain sum over the last 30 days.
+delete from windowed_aggregates
+where
+    as_of_date >= cast(:start_date as date)
+    and as_of_date < cast(:end_date as date);
+
+insert into windowed_aggregates (
+    as_of_date, experiment_id, variant_name, window_days, window_start_date, days_observed,
+    data_source, impressions, clicks, default_window_impressions, default_window_clicks,
+    max_window_impressions, max_window_clicks
+)
+with recursive as_of_days as (
+    select cast(:start_date as date) as as_of_date
+    union all
+    select as_of_date + 1
+    from as_of_days
+    where as_of_date + 1 < cast(:end_date as date)
+),
+
+-- Only an experiment without a start date that was registered after its first effective day can
+-- owe its start to its data: nobody else's history is read.
+first_rows as (
+    select
+        experiment_id,
+        min(metric_date) as first_metric_date
+    from daily_metrics
+    where experiment_id in (
+        select experiment_id
+        from experiments
+        where start_date is null and cast(created_at as date) > cast(:start_date as date) + 1
+    )
+    group by experiment_id
+),
+
+-- Who runs on the day after the as-of day, as that day sees it.
+running as (
+    select
+        as_of_days.as_of_date,
+        variants.experiment_id,
+        variants.variant_name
+    from as_of_days
+    inner join experiments
+        on
+            experiments.status = 'running'
+            and experiments.valid_from_date <= as_of_days.as_of_date + 1
+            and experiments.valid_to_date > as_of_days.as_of_date + 1
+    inner join variants
+        on
+            experiments.experiment_id = variants.experiment_id
+            and variants.status = 'active'
+            and variants.valid_from_date <= as_of_days.as_of_date + 1
+            and variants.valid_to_date > as_of_days.as_of_date + 1
+    left join first_rows on experiments.experiment_id = first_rows.experiment_id
+    where
+        case
+            when experiments.start_date is not null
+                then experiments.start_date <= as_of_days.as_of_date + 1
+            else
+                cast(experiments.created_at as date) <= as_of_days.as_of_date + 1
+                or coalesce(first_rows.first_metric_date <= as_of_days.as_of_date, false)
+        end
+),
+
+moves as (
+    -- Into both windows.
+    select
+        greatest(metric_date, cast(:start_date as date)) as as_of_date,
+        experiment_id,
+        variant_name,
+        case
+            when metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
+                then 1
+            else 0
+        end as default_sign,
+        1 as max_sign,
+        impressions,
+        clicks
+    from daily_metrics
+    where
+        metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
+        and metric_date < cast(:end_date as date)
+    union all
+    -- Out of the default window.
+    select
+        metric_date + cast(:default_window_days as integer) as as_of_date,
+        experiment_id,
+        variant_name,
+        -1 as default_sign,
+        0 as max_sign,
+        impressions,
+        clicks
+    from daily_metrics
+    where
+        metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
+        and metric_date + cast(:default_window_days as integer) < cast(:end_date as date)
+    union all
+    -- Out of the longest window.
+    select
+        metric_date + cast(:max_window_days as integer) as as_of_date,
+        experiment_id,
+        variant_name,
+        0 as default_sign,
+        -1 as max_sign,
+        impressions,
+        clicks
+    from daily_metrics
+    where
+        metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
+        and metric_date + cast(:max_window_days as integer) < cast(:end_date as date)
+),
+
+day_moves as (
+    select
+        as_of_date,
+        experiment_id,
+        variant_name,
+        cast(sum(default_sign) as bigint) as default_days,
+        cast(sum(default_sign * impressions) as bigint) as default_impressions,
+        cast(sum(default_sign * clicks) as bigint) as default_clicks,
+        cast(sum(max_sign) as bigint) as max_days,
+        cast(sum(max_sign * impressions) as bigint) as max_impressions,
+        cast(sum(max_sign * clicks) as bigint) as max_clicks
+    from moves
+    group by as_of_date, experiment_id, variant_name
+),
+
+-- Every variant on every as-of day, so that a sum runs through days on which nothing moves or
+-- the experiment rests.
+spine as (
+    select
+        as_of_days.as_of_date,
+        runners.experiment_id,
+        runners.variant_name
+    from as_of_days
+    cross join (select distinct experiment_id, variant_name from running) as runners
+),
+
+sums as (
+    select
+        spine.as_of_date,
+        spine.experiment_id,
+        spine.variant_name,
+        cast(sum(coalesce(day_moves.default_days, 0)) over up_to_now as bigint) as default_days,
+        cast(sum(coalesce(day_moves.default_impressions, 0)) over up_to_now as bigint)
+            as default_impressions,
+        cast(sum(coalesce(day_moves.default_clicks, 0)) over up_to_now as bigint)
+            as default_clicks,
+        cast(sum(coalesce(day_moves.max_days, 0)) over up_to_now as bigint) as max_days,
+        cast(sum(coalesce(day_moves.max_impressions, 0)) over up_to_now as bigint)
+            as max_impressions,
+        cast(sum(coalesce(day_moves.max_clicks, 0)) over up_to_now as bigint) as max_clicks
+    from spine
+    left join day_moves
+        on
+            spine.as_of_date = day_moves.as_of_date
+            and spine.experiment_id = day_moves.experiment_id
+            and spine.variant_name = day_moves.variant_name
+    window up_to_now as (
+        partition by spine.experiment_id, spine.variant_name
+        order by spine.as_of_date
+        rows between unbounded preceding and current row
+    )
+),
+
+sourced as (
+    select
+        sums.*,
+        case
+            when default_impressions >= cast(:min_impressions as bigint) then 'default_window'
+            when max_impressions >= cast(:min_impressions as bigint) then 'max_window'
+            else 'prior'
+        end as data_source
+    from sums
+),
+
+windowed as (
+    select
+        sourced.*,
+        case
+            when data_source = 'default_window' then cast(:default_window_days as integer)
+            else cast(:max_window_days as integer)
+        end as window_days
+    from sourced
+)
+
+select
+    windowed.as_of_date,
+    windowed.experiment_id,
+    windowed.variant_name,
+    windowed.window_days,
+    windowed.as_of_date - windowed.window_days + 1 as window_start_date,
+    case
+        when windowed.data_source = 'default_window' then windowed.default_days
+        else windowed.max_days
+    end as days_observed,
+    windowed.data_source,
+    case
+        when windowed.data_source = 'default_window' then windowed.default_impressions
+        when windowed.data_source = 'max_window' then windowed.max_impressions
+        else 0
+    end as impressions,
+    case
+        when windowed.data_source = 'default_window' then windowed.default_clicks
+        when windowed.data_source = 'max_window' then windowed.max_clicks
+        else 0
+    end as clicks,
+    windowed.default_impressions as default_window_impressions,
+    windowed.default_clicks as default_window_clicks,
+    windowed.max_impressions as max_window_impressions,
+    windowed.max_clicks as max_window_clicks
+from windowed
+inner join running
+    on
+        windowed.as_of_date = running.as_of_date
+        and windowed.experiment_id = running.experiment_id
+        and windowed.variant_name = running.variant_name;

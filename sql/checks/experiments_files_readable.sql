@@ -1,0 +1,9 @@
+-- Purpose: event files that could not be used; a warning.
+select
+    cast(null as date) as day,
+    source_file || ' ' || error as detail
+from inbox_files
+where
+    metric_date is null
+    and error is not null
+    and source_file like 'experiments/%';

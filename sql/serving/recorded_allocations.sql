@@ -1,0 +1,34 @@
+-- Purpose: every version of an experiment's decision for a day, the one that was published last first.
+-- Grain:   allocation_id, variant_name
+-- Inputs:  allocations, publications
+-- Parameters: :experiment_id; :as_of_date, or null for the newest published day
+with published as (
+    select
+        as_of_date,
+        allocation_id,
+        max(published_at) as published_at
+    from publications
+    where experiment_id = :experiment_id
+    group by as_of_date, allocation_id
+),
+
+asked as (
+    select coalesce(cast(:as_of_date as date), max(as_of_date)) as as_of_date
+    from published
+)
+
+select
+    allocations.*,
+    published.published_at
+from allocations
+inner join asked on allocations.as_of_date = asked.as_of_date
+left join published
+    on
+        allocations.as_of_date = published.as_of_date
+        and allocations.allocation_id = published.allocation_id
+where allocations.experiment_id = :experiment_id
+order by
+    published.published_at desc nulls last,
+    allocations.computed_at desc nulls last,
+    allocations.allocation_id,
+    allocations.variant_name;
