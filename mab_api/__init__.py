@@ -1,0 +1,1 @@
+"""The serving API: reads what was published, never computes."""
