@@ -6,8 +6,9 @@
 --
 -- One statement serves one day and a year alike. A day's counts enter both windows on their own day
 -- (or, when they are older, on the first as-of day) and leave each window again when it has moved
--- past them; the running sum of these moves over the as-of days is the sum of the window. For one
--- as-of day nothing leaves, and the statement is a plain sum over the last 30 days.
+-- past them; the running sum of these moves up to an as-of day is the sum of its window. Each kind
+-- of move is summed before they are put together: for one as-of day nothing leaves, and what
+-- remains is a plain sum over the last 30 days.
 delete from windowed_aggregates
 where
     as_of_date >= cast(:start_date as date)
@@ -70,52 +71,98 @@ running as (
         end
 ),
 
-moves as (
-    -- Into both windows.
+-- Into the windows; a day older than the default window enters the longest one alone.
+seen_days as (
     select
         greatest(metric_date, cast(:start_date as date)) as as_of_date,
         experiment_id,
         variant_name,
-        case
-            when metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
-                then 1
-            else 0
-        end as default_sign,
-        1 as max_sign,
+        metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
+            as is_in_default,
         impressions,
         clicks
     from daily_metrics
     where
         metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
         and metric_date < cast(:end_date as date)
+),
+
+entering as (
+    select
+        as_of_date,
+        experiment_id,
+        variant_name,
+        sum(case when is_in_default then 1 else 0 end) as default_days,
+        sum(case when is_in_default then impressions else 0 end) as default_impressions,
+        sum(case when is_in_default then clicks else 0 end) as default_clicks,
+        count(*) as max_days,
+        sum(impressions) as max_impressions,
+        sum(clicks) as max_clicks
+    from seen_days
+    group by as_of_date, experiment_id, variant_name
+),
+
+moves as (
+    select
+        as_of_date,
+        experiment_id,
+        variant_name,
+        0 as is_running,
+        default_days,
+        default_impressions,
+        default_clicks,
+        max_days,
+        max_impressions,
+        max_clicks
+    from entering
     union all
     -- Out of the default window.
     select
         metric_date + cast(:default_window_days as integer) as as_of_date,
         experiment_id,
         variant_name,
-        -1 as default_sign,
-        0 as max_sign,
-        impressions,
-        clicks
+        0 as is_running,
+        -1 as default_days,
+        -impressions as default_impressions,
+        -clicks as default_clicks,
+        0 as max_days,
+        0 as max_impressions,
+        0 as max_clicks
     from daily_metrics
     where
         metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
-        and metric_date + cast(:default_window_days as integer) < cast(:end_date as date)
+        and metric_date < cast(:end_date as date) - cast(:default_window_days as integer)
     union all
     -- Out of the longest window.
     select
         metric_date + cast(:max_window_days as integer) as as_of_date,
         experiment_id,
         variant_name,
-        0 as default_sign,
-        -1 as max_sign,
-        impressions,
-        clicks
+        0 as is_running,
+        0 as default_days,
+        0 as default_impressions,
+        0 as default_clicks,
+        -1 as max_days,
+        -impressions as max_impressions,
+        -clicks as max_clicks
     from daily_metrics
     where
         metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
-        and metric_date + cast(:max_window_days as integer) < cast(:end_date as date)
+        and metric_date < cast(:end_date as date) - cast(:max_window_days as integer)
+    union all
+    -- A variant that runs has a row on every as-of day, whether anything moves or not.
+    select
+        as_of_date,
+        experiment_id,
+        variant_name,
+        1 as is_running,
+        0 as default_days,
+        0 as default_impressions,
+        0 as default_clicks,
+        0 as max_days,
+        0 as max_impressions,
+        0 as max_clicks
+    from running
 ),
 
 day_moves as (
@@ -123,50 +170,33 @@ day_moves as (
         as_of_date,
         experiment_id,
         variant_name,
-        cast(sum(default_sign) as bigint) as default_days,
-        cast(sum(default_sign * impressions) as bigint) as default_impressions,
-        cast(sum(default_sign * clicks) as bigint) as default_clicks,
-        cast(sum(max_sign) as bigint) as max_days,
-        cast(sum(max_sign * impressions) as bigint) as max_impressions,
-        cast(sum(max_sign * clicks) as bigint) as max_clicks
+        max(is_running) as is_running,
+        cast(sum(default_days) as bigint) as default_days,
+        cast(sum(default_impressions) as bigint) as default_impressions,
+        cast(sum(default_clicks) as bigint) as default_clicks,
+        cast(sum(max_days) as bigint) as max_days,
+        cast(sum(max_impressions) as bigint) as max_impressions,
+        cast(sum(max_clicks) as bigint) as max_clicks
     from moves
     group by as_of_date, experiment_id, variant_name
 ),
 
--- Every variant on every as-of day, so that a sum runs through days on which nothing moves or
--- the experiment rests.
-spine as (
-    select
-        as_of_days.as_of_date,
-        runners.experiment_id,
-        runners.variant_name
-    from as_of_days
-    cross join (select distinct experiment_id, variant_name from running) as runners
-),
-
 sums as (
     select
-        spine.as_of_date,
-        spine.experiment_id,
-        spine.variant_name,
-        cast(sum(coalesce(day_moves.default_days, 0)) over up_to_now as bigint) as default_days,
-        cast(sum(coalesce(day_moves.default_impressions, 0)) over up_to_now as bigint)
-            as default_impressions,
-        cast(sum(coalesce(day_moves.default_clicks, 0)) over up_to_now as bigint)
-            as default_clicks,
-        cast(sum(coalesce(day_moves.max_days, 0)) over up_to_now as bigint) as max_days,
-        cast(sum(coalesce(day_moves.max_impressions, 0)) over up_to_now as bigint)
-            as max_impressions,
-        cast(sum(coalesce(day_moves.max_clicks, 0)) over up_to_now as bigint) as max_clicks
-    from spine
-    left join day_moves
-        on
-            spine.as_of_date = day_moves.as_of_date
-            and spine.experiment_id = day_moves.experiment_id
-            and spine.variant_name = day_moves.variant_name
+        as_of_date,
+        experiment_id,
+        variant_name,
+        is_running,
+        cast(sum(default_days) over up_to_now as bigint) as default_days,
+        cast(sum(default_impressions) over up_to_now as bigint) as default_impressions,
+        cast(sum(default_clicks) over up_to_now as bigint) as default_clicks,
+        cast(sum(max_days) over up_to_now as bigint) as max_days,
+        cast(sum(max_impressions) over up_to_now as bigint) as max_impressions,
+        cast(sum(max_clicks) over up_to_now as bigint) as max_clicks
+    from day_moves
     window up_to_now as (
-        partition by spine.experiment_id, spine.variant_name
-        order by spine.as_of_date
+        partition by experiment_id, variant_name
+        order by as_of_date
         rows between unbounded preceding and current row
     )
 ),
@@ -180,6 +210,7 @@ sourced as (
             else 'prior'
         end as data_source
     from sums
+    where is_running = 1
 ),
 
 windowed as (
@@ -217,9 +248,4 @@ select
     windowed.default_clicks as default_window_clicks,
     windowed.max_impressions as max_window_impressions,
     windowed.max_clicks as max_window_clicks
-from windowed
-inner join running
-    on
-        windowed.as_of_date = running.as_of_date
-        and windowed.experiment_id = running.experiment_id
-        and windowed.variant_name = running.variant_name;
+from windowed;
