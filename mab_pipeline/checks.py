@@ -136,7 +136,8 @@ def changed_files(subject: Subject) -> list[Failure]:
         return []
     failures = []
     for kind in ("changed", "vanished"):
-        value = materialization.metadata[f"{kind}_files"].value
+        entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
+        value = entry.value if entry else {}
         assert isinstance(value, dict)
         failures += [
             Failure(date.fromisoformat(day), f"{name} has {kind} since it was loaded")
@@ -327,11 +328,15 @@ def _checks_of(asset: str, checks: Sequence[Check], settings: Settings) -> dg.As
 def _log_each_day(
     context: dg.AssetCheckExecutionContext, asset: str, check: Check, failures: list[Failure]
 ) -> None:
-    """Log an evaluation for each day of a range; Dagster's own has no partition."""
+    """Log an evaluation for each day of a range; Dagster's own has no partition.
+
+    What concerns a day outside the range (a late one) shows on the nearest day of it.
+    """
+    days = list(_each(days_of(context)))
     by_day: dict[date, list[Failure]] = defaultdict(list)
     for failure in failures:
-        by_day[failure.day].append(failure)
-    for day in _each(days_of(context)):
+        by_day[min(max(failure.day, days[0]), days[-1])].append(failure)
+    for day in days:
         context.op_execution_context.log_event(
             dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # it takes these too
                 asset_key=dg.AssetKey(asset),

@@ -106,6 +106,7 @@ def load_day(
     known_today = {name: row for name, row in known.items() if row.metric_date == day}
     ledger: dict[str, LedgerRow] = dict(known_today)
     frames = []
+    present = set()
     for file in inbox.metric_files(day, _next(day)):
         content = inbox.read(file)
         row, frame = _load_file(file, content, known_today.get(file.source_file), now)
@@ -114,10 +115,10 @@ def load_day(
         if row.error:
             report.unreadable[file.source_file] = row.error
         ledger[file.source_file] = row
+        present.add(file.source_file)
         frames.append(frame)
         report.files += 1
         report.rows += len(frame)
-    present = {frame["source_file"].iloc[0] for frame in frames if len(frame)}
     report.vanished |= {
         name: day for name, row in known_today.items() if row.has_rows and name not in present
     }

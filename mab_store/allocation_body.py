@@ -35,11 +35,19 @@ def allocation_bodies(rows: pa.Table, *, settings: Settings, now: datetime) -> I
 def is_stale(effective_date: date, *, now: datetime, settings: Settings) -> bool:
     """Say whether the next allocation should have been there by now.
 
-    An allocation is for one day; the next is due when that day is over and the schedule has run,
-    with two hours of grace.
+    See `stale_after`.
+    """
+    return now > stale_after(effective_date, settings=settings)
+
+
+def stale_after(effective_date: date, *, settings: Settings) -> datetime:
+    """Return the last moment (naive UTC) at which an allocation is what should be served.
+
+    It is for one day; the next is due when that day is over and the schedule has run, with two
+    hours of grace.
     """
     due = datetime.combine(effective_date + timedelta(days=1), time())
-    return now > due + timedelta(hours=settings.mab_schedule_hour + GRACE_HOURS)
+    return due + timedelta(hours=settings.mab_schedule_hour + GRACE_HOURS)
 
 
 def timestamp(value: datetime) -> str:

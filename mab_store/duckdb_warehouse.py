@@ -96,11 +96,18 @@ class DuckDBWarehouse:
             connection.close()
             name = next_copy_name(self._published_dir)
             temporary = self._published_dir / f"{name}.part"
-            shutil.copyfile(self._path, temporary)
-            with temporary.open("rb+") as copied:
-                os.fsync(copied.fileno())
-            temporary.replace(self._published_dir / name)
-            point_to(self._published_dir, name)
+            try:
+                shutil.copyfile(self._path, temporary)
+                with temporary.open("rb+") as copied:
+                    os.fsync(copied.fileno())
+                temporary.replace(self._published_dir / name)
+                point_to(self._published_dir, name)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise HomeError(
+                    f"The copy {self._published_dir / name} cannot be written: {error.strerror}. "
+                    "What was published before is still served; free space and run the day again."
+                ) from None
         return name
 
     def start_anew(self, stamp: str) -> Path | None:

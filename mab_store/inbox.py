@@ -83,6 +83,19 @@ class Inbox:
         """List the event files of one experiment, by name."""
         return self._entries(f"experiments/{experiment_id}", None)
 
+    def experiment_ids(self) -> list[str]:
+        """List the names of the folders below `experiments/`, without looking into them."""
+        return sorted(
+            entry.name for entry in self._children("experiments") if _is_complete(entry.name)
+        )
+
+    def metric_files_named(self, name: str) -> list[InboxFile]:
+        """List the metrics files of this name, whichever day they lie on, by day."""
+        folders = ((day, self.root / "metrics" / str(day) / name) for day in self.metric_days())
+        return [
+            InboxFile(path, f"metrics/{day}/{name}", day) for day, path in folders if path.exists()
+        ]
+
     def experiment_files(self) -> list[InboxFile]:
         """List every file below `experiments/`, wherever it lies, by name."""
         found = []
@@ -151,11 +164,11 @@ class Inbox:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(payload)  # an object store's PUT is whole or not there
-        except FileExistsError:
-            raise FileInInboxError(
-                f"{path} is in the inbox already; files there never change."
-            ) from None
         except OSError as error:
+            if isinstance(error, FileExistsError) and path.exists():  # not: a file for a folder
+                raise FileInInboxError(
+                    f"{path} is in the inbox already; files there never change."
+                ) from None
             raise InboxError(
                 f"The inbox {self.root} cannot be written: {error.strerror or error}. "
                 "Free space there, or set MAB_INBOX or MAB_HOME to a folder that you own."

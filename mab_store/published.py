@@ -35,6 +35,14 @@ class PublishedCopy:
         values = statement.bind(parameters or {})
         return self._connection.sql(statement.text, params=values).to_arrow_table()
 
+    def branch(self) -> "PublishedCopy":
+        """Return the same open copy for use by another thread."""
+        return PublishedCopy(self._connection.cursor(), self.name)
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        self._connection.close()
+
 
 def next_copy_name(published_dir: Path) -> str:
     """Return the name for the next copy: numbers only ever grow."""
@@ -82,18 +90,31 @@ def open_published(published_dir: Path) -> Iterator[PublishedCopy]:
     Raises:
         NotPublishedError: There is none, or it is not a database.
     """
-    path = current_copy(published_dir)
+    copy = open_copy(current_copy(published_dir))
     try:
-        connection = duckdb.connect(path, read_only=True)
+        yield copy
+    finally:
+        copy.close()
+
+
+def open_copy(path: Path, *, config: Mapping[str, str] | None = None) -> PublishedCopy:
+    """Open a published copy, read-only; the caller closes it.
+
+    Args:
+        path: The copy.
+        config: Settings of DuckDB, such as its memory limit.
+
+    Raises:
+        NotPublishedError: It is not a database.
+    """
+    try:
+        connection = duckdb.connect(path, read_only=True, config=dict(config or {}))
     except duckdb.Error as error:
         raise NotPublishedError(
             f"The published copy {path} cannot be opened ({str(error).splitlines()[0]}). Run "
             "`mab run` for the newest day again: it publishes a new one."
         ) from None
-    try:
-        yield PublishedCopy(connection, path.name)
-    finally:
-        connection.close()
+    return PublishedCopy(connection, path.name)
 
 
 def _copies(published_dir: Path) -> list[tuple[int, Path]]:

@@ -5,18 +5,42 @@ anything that acts on a setting. Nothing reads the environment at import; a prog
 `load_settings()` once and hands the result on.
 """
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import fsspec
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
 
 from mab_store.errors import SettingsError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _digests(value: object) -> object:
+    """Read a list of SHA-256 digests: 64 hexadecimal digits each, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    digests = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    if not all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
+        raise ValueError(
+            "must be the SHA-256 of each key in 64 hexadecimal digits, separated by commas "
+            "(printf %s KEY | sha256sum)"
+        )
+    return digests
+
+
+KeyDigests = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_digests)]
 
 
 class Settings(BaseSettings):
@@ -56,6 +80,11 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
     mab_dagster_port: Port = 3000
+
+    # The API
+    api_read_keys: KeyDigests = ()
+    api_write_keys: KeyDigests = ()
+    api_refresh_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
 
     # Snowflake
     snowflake_account: str | None = None

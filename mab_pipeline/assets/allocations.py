@@ -47,7 +47,7 @@ def allocations(
     computed, added = 0, 0
     newest = None
     for chunk in _chunks(days):
-        rows, new_rows = allocate(platform, chunk, run_id=context.run_id)
+        rows, new_rows = allocate(platform, chunk, run_id=context.run.run_id)
         computed += len(rows)
         added += new_rows
         newest = rows

@@ -42,7 +42,9 @@ def publication(
     platform: dg.ResourceParam[Platform],
 ) -> dg.MaterializeResult[Any]:
     """What readers are served: decisions that passed the gate, with their buckets."""
-    report = publish(platform, days_of(context), run_id=context.run_id, republish=config.republish)
+    report = publish(
+        platform, days_of(context), run_id=context.run.run_id, republish=config.republish
+    )
     held = sorted({experiment_id for _, experiment_id in report.held_back})
     for row in report.held:
         context.log.warning(

@@ -30,7 +30,8 @@ def _at_least(wins: FloatArray, samples: FloatArray, probability: FloatArray) ->
 
 
 def _whole(values: FloatArray) -> BoolArray:
-    return np.isfinite(values) & (values == np.floor(values))
+    whole: BoolArray = np.isfinite(values) & (values == np.floor(values))
+    return whole
 
 
 def binomial_tail(

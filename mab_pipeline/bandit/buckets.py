@@ -63,15 +63,18 @@ def _bucket_counts(hundredths: Mapping[str, int]) -> dict[str, int]:
 
 def _previous_runs(previous: Mapping[str, Sequence[tuple[int, int]]]) -> list[Run]:
     """Bring the previous ranges into the order of the buckets, or refuse them."""
-    spans = [(*span, name) for name, ranges in previous.items() for span in ranges]
+    spans = [(tuple(span), name) for name, ranges in previous.items() for span in ranges]
+    for span, name in spans:
+        if len(span) != 2 or not all(isinstance(end, int) for end in span):
+            raise ValueError(f"a previous range must be two whole numbers; {name!r} has {span}")
+        if not 0 <= span[0] <= span[1] < N_BUCKETS:
+            raise ValueError(
+                f"a previous range must lie within 0..{N_BUCKETS - 1}, the lower end first; "
+                f"{name!r} has {span}"
+            )
     expected = 0
     runs: list[Run] = []
-    for low, high, name in sorted(spans):
-        if not 0 <= low <= high < N_BUCKETS:
-            raise ValueError(
-                f"a previous range must be (first, last) within 0..{N_BUCKETS - 1}; "
-                f"{name!r} has {(low, high)}"
-            )
+    for (low, high), name in sorted(spans):
         if low != expected:
             fault = "belongs to two ranges" if low < expected else "belongs to nobody"
             raise ValueError(f"bucket {min(low, expected)} {fault} in previous; see {name!r}")

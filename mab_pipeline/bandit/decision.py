@@ -26,7 +26,8 @@ def _round_rows(shares: FloatArray) -> IntArray:
     # remainder 0 and others always have enough of it to go round.
     order = np.argsort(-(exact - whole), axis=1, kind="stable")
     rank = np.argsort(order, axis=1)
-    return (whole + (rank < missing)).astype(np.int64)
+    hundredths: IntArray = (whole + (rank < missing)).astype(np.int64)
+    return hundredths
 
 
 def to_hundredths(shares: ArrayLike) -> IntArray:

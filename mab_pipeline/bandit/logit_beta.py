@@ -4,12 +4,13 @@ What belongs here: what concerns a single posterior. What does not: integrals ov
 (`quadrature`, `exact`).
 """
 
+from types import EllipsisType
 from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import special
 
-from mab_pipeline.bandit.arrays import BoolArray, FloatArray, IntArray
+from mab_pipeline.bandit.arrays import BoolArray, FloatArray, IndexArray
 
 REACH = 7.8
 """Signed root deviance beyond which a posterior is neglected: its mass there is below
@@ -19,7 +20,7 @@ _NEWTON_STEPS = 6
 # exp(600) is finite, and 1 + exp(-600) is 1.
 _FAR = 600.0
 
-Index = tuple[object, ...] | slice | IntArray | BoolArray
+Index = slice | IndexArray | BoolArray | tuple[slice | IndexArray | EllipsisType | None, ...]
 
 
 def _stirling_remainder(z: FloatArray) -> FloatArray:
@@ -164,4 +165,5 @@ class LogitBeta(NamedTuple):
             e = np.expm1(-u)
             excess = s * u + n * np.log1p(c * e) - 0.5 * REACH**2
             u += excess * (1.0 + c * e) / (s * rest * e)  # minus excess / (dD/du)
-        return self.mode[..., None] + u * np.array([-1.0, 1.0])
+        ends: FloatArray = self.mode[..., None] + u * np.array([-1.0, 1.0])
+        return ends

@@ -96,4 +96,6 @@ def credible_interval(
         bad = np.isinf(values) | (values <= 0.0)
         refuse(bad, f"{name} must be finite and above 0", alpha=a, beta=b)
     tail = (1.0 - level) / 2.0
-    return special.betaincinv(a, b, tail), special.betainccinv(a, b, tail)
+    low: FloatArray = np.asarray(special.betaincinv(a, b, tail), dtype=np.float64)
+    high: FloatArray = np.asarray(special.betainccinv(a, b, tail), dtype=np.float64)
+    return low, high

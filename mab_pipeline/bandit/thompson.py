@@ -68,7 +68,7 @@ def _draw_log_odds(
 
 def _wins(alpha: FloatArray, beta: FloatArray, samples: int, seed: int) -> IntArray:
     """Count the draws that each variant of one experiment wins."""
-    generator = np.random.Generator(np.random.PCG64(seed))
+    generator = np.random.Generator(np.random.SFC64(seed))
     tiny = min(alpha.min(), beta.min()) < _TINY_SHAPE
     draw = _draw_log_odds if tiny else _draw_odds
     size = min(samples, _BLOCK)

@@ -270,7 +270,7 @@ def test_a_copy_that_fails_half_way_leaves_the_pointer_where_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr("mab_store.duckdb_warehouse.shutil.copyfile", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(HomeError, match="No space left"):
             warehouse.publish_copy()
     assert current_copy(settings.published_dir).name == "serving-1.duckdb"
     assert warehouse.publish_copy() == "serving-2.duckdb"  # over the leftover

@@ -1,5 +1,6 @@
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from upath import UPath
 
 from mab_store import inbox as inbox_module
-from mab_store.errors import InboxError
+from mab_store.errors import FileInInboxError, InboxError
 from mab_store.inbox import OVERSIZE, Inbox, InboxFile, parse_day
 
 DAY = date(2025, 1, 2)
@@ -65,10 +66,26 @@ def test_what_is_written_is_listed_and_read_back_and_leaves_no_temporary_file(in
 
 def test_a_file_is_never_overwritten(inbox):
     inbox.write("metrics/2025-01-02/a.csv", b"one")
-    with pytest.raises(InboxError, match="in the inbox already"):
+    with pytest.raises(FileInInboxError, match="in the inbox already"):
         inbox.write("metrics/2025-01-02/a.csv", b"another")
     (file,) = inbox.metric_files(DAY, NEXT)
     assert inbox.read(file).payload == b"one"
+
+
+def test_of_many_writers_of_one_name_exactly_one_succeeds(local):
+    def attempt(number: int) -> bytes | None:
+        payload = f"writer {number}".encode()
+        try:
+            local.write("metrics/2025-01-02/a.csv", payload)
+        except FileInInboxError:
+            return None
+        return payload
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(attempt, range(32)))
+    (written,) = [payload for payload in outcomes if payload is not None]
+    (file,) = local.metric_files(DAY, NEXT)
+    assert local.read(file).payload == written
 
 
 def test_a_file_url_is_the_folder_that_it_names(tmp_path):
@@ -235,6 +252,12 @@ def test_an_inbox_that_cannot_be_written_is_one_sentence_that_says_what_to_do(tm
         below.write("metrics/2025-01-02/a.csv", b"1")
 
 
+def test_a_file_where_a_days_folder_should_be_is_not_mistaken_for_the_file_itself(local):
+    put(local, "metrics/2025-01-02", b"not a folder")
+    with pytest.raises(InboxError, match="cannot be written: File exists"):
+        local.write("metrics/2025-01-02/a.csv", b"1")
+
+
 def test_a_write_that_fails_half_way_leaves_nothing_behind(local, monkeypatch):
     put(local, "metrics/2025-01-02/before.csv")
 
@@ -252,9 +275,9 @@ def test_a_reader_sees_a_file_whole_or_not_at_all(local, monkeypatch):
     seen: list[list[str]] = []
     real = inbox_module.write_atomically
 
-    def watching(path, payload):
+    def watching(path, payload, **options):
         seen.append(names(local.metric_files(DAY, NEXT)))
-        real(path, payload)
+        real(path, payload, **options)
         seen.append(names(local.metric_files(DAY, NEXT)))
 
     monkeypatch.setattr(inbox_module, "write_atomically", watching)

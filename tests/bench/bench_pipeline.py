@@ -1,0 +1,205 @@
+"""How fast the SQL and the daily run are: ratios of medians in one run.
+
+Run it with `make bench`. Every figure is a ratio against something that ran beside it, since the
+absolute times of a shared machine mean nothing.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from mab_pipeline.assets.declare import Days
+from mab_pipeline.definitions import build_defs
+from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.platform import Platform, build_platform
+from mab_pipeline.rule import RuleSettings
+from mab_store.settings import load_settings
+from tests.bench.rows import Row
+
+START = date(2025, 6, 1)
+VARIANTS = 4
+
+REGISTRY = """
+insert into experiments
+select 'exp_' || lpad(i::varchar, 12, '0'), date '1900-01-01', 'experiment ' || i, null, 'running',
+    null, timestamp '2025-01-01', date '9999-12-31'
+from range({experiments}) as e (i);
+insert into variants
+select 'exp_' || lpad(i::varchar, 12, '0'), 'variant_' || v, date '1900-01-01', v = 0, v,
+    'active', date '9999-12-31'
+from range({experiments}) as e (i), range({variants}) as w (v);
+"""
+HISTORY = """
+insert into daily_metrics
+select date '{start}' + d::integer, 'exp_' || lpad(i::varchar, 12, '0'), 'variant_' || v,
+    1000 + (hash(i, v, d) % 1000)::bigint, (hash(i, v, d) % 50)::bigint, 'metrics/x.csv',
+    timestamp '2025-01-01'
+from range({days}) as f (d), range({experiments}) as e (i), range({variants}) as w (v)
+order by 1, 2, 3
+"""
+BARE_SUM = """
+create or replace table bare as
+select experiment_id, variant_name, sum(impressions) as impressions, sum(clicks) as clicks
+from daily_metrics
+where metric_date >= ? and metric_date <= ?
+group by experiment_id, variant_name
+"""
+
+
+def run() -> list[Row]:
+    """Measure everything of this module."""
+    return [*_one_day_over_16m_rows(), _a_year_in_one_range(), *_the_daily_run()]
+
+
+def _one_day_over_16m_rows() -> list[Row]:
+    """Compare one as-of day with the least that any such statement must do."""
+    with tempfile.TemporaryDirectory() as folder:
+        platform = _filled(Path(folder), experiments=10_000, days=400)
+        day = START + timedelta(days=399)
+        path = platform.settings.warehouse_path
+
+        def bare() -> None:
+            with duckdb.connect(path) as connection:
+                connection.begin()
+                connection.execute(BARE_SUM, [day - timedelta(days=29), day])
+                connection.commit()
+
+        def ours() -> None:
+            _aggregate(platform, Days(day, day + timedelta(days=1)))
+
+        ratio = _ratio(ours, bare, repeats=9)
+        name = "windowed_aggregates of one day over 16M rows / bare 30-day sum, each a transaction"
+        return [Row(name, "<= 3", f"{ratio:.2f}", ratio <= 3)]
+
+
+def _a_year_in_one_range() -> Row:
+    """Compare one statement for a year with a statement and a transaction for each day."""
+    with tempfile.TemporaryDirectory() as folder:
+        platform = _filled(Path(folder), experiments=1_000, days=400)
+        first = START + timedelta(days=35)
+        days = [first + timedelta(days=offset) for offset in range(365)]
+
+        def whole() -> None:
+            _aggregate(platform, Days(first, first + timedelta(days=365)))
+
+        def singly() -> None:
+            for day in days:
+                _aggregate(platform, Days(day, day + timedelta(days=1)))
+
+        ratio = _ratio(whole, singly, repeats=3)
+        name = "windowed_aggregates of 365 days in one range / 365 single days (1,000 x 4)"
+        return Row(name, "<= 0.2", f"{ratio:.3f}", ratio <= 0.2)
+
+
+def _the_daily_run() -> list[Row]:
+    """Compare a whole day of 10,000 x 4 with the same job doing nothing; in a process each."""
+    times, peaks = {}, {}
+    for kind in ("daily", "empty"):
+        command = [sys.executable, "-m", "tests.bench.bench_pipeline", kind]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, peak = done.stdout.split()[-2:]
+        times[kind], peaks[kind] = float(seconds), int(peak)
+    gigabytes = peaks["daily"] / 2**20
+    ratio = times["daily"] / times["empty"]
+    return [
+        Row("daily run of 10,000 x 4 / the same job with empty bodies", "", f"{ratio:.1f}", None),
+        Row("its peak memory", "< 2 GB", f"{gigabytes:.2f} GB", gigabytes < 2),
+    ]
+
+
+def _filled(home: Path, *, experiments: int, days: int) -> Platform:
+    platform = build_platform(load_settings(mab_home=home))
+    platform.warehouse.create_schema()
+    with duckdb.connect(platform.settings.warehouse_path) as connection:
+        sizes = {"experiments": experiments, "variants": VARIANTS}
+        connection.execute(REGISTRY.format(**sizes))
+        connection.execute(HISTORY.format(**sizes, days=days, start=START))
+    return platform
+
+
+def _aggregate(platform: Platform, days: Days) -> None:
+    parameters = days.parameters | RuleSettings.of(platform.settings).window_parameters
+    with platform.warehouse.transaction() as transaction:
+        transaction.execute("assets/windowed_aggregates", parameters)
+
+
+def _ratio(ours: Callable[[], None], other: Callable[[], None], *, repeats: int) -> float:
+    """Return the ratio of medians, the two measured in turn after a warm-up each."""
+    times: dict[str, list[float]] = {"ours": [], "other": []}
+    for repeat in range(repeats + 1):
+        for name, call in (("ours", ours), ("other", other)):
+            began = time.perf_counter()
+            call()
+            if repeat:
+                times[name].append(time.perf_counter() - began)
+    return statistics.median(times["ours"]) / statistics.median(times["other"])
+
+
+def _run_a_day(home: Path) -> float:
+    """Drop a day's file of 10,000 x 4 rows and run that day; return the seconds of the run."""
+    from mab_store.contracts import ExperimentSpec, VariantSpec  # noqa: PLC0415
+    from mab_store.registration import register  # noqa: PLC0415
+
+    settings = load_settings(mab_home=home)
+    platform = build_platform(settings)
+    names = [f"variant_{index}" for index in range(VARIANTS)]
+    variants = [VariantSpec(name=name, is_control=name == names[0]) for name in names]
+    lines = ["experiment,variant_name,impressions,clicks"]
+    for number in range(10_000):
+        spec = ExperimentSpec(name=f"experiment {number}", variants=variants)
+        register(platform.inbox, spec, now=platform.clock())
+        lines += [
+            f"experiment {number},{name},{1000 + number % 977},{10 + (number + index) % 17}"
+            for index, name in enumerate(names)
+        ]
+    day = platform.clock().date() - timedelta(days=1)
+    platform.inbox.write(f"metrics/{day}/gam.csv", "\n".join(lines).encode())
+    return _timed(build_defs(platform=platform).resolve_job_def(DAILY_ALLOCATION), str(day))
+
+
+def _run_nothing() -> float:
+    """Run a job of the same assets and checks whose bodies are empty."""
+    partitions = dg.DailyPartitionsDefinition(start_date="2025-01-01", timezone="UTC")
+    names = ("windowed_aggregates", "raw_metrics", "daily_metrics", "allocations")
+
+    def empty(name: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, partitions_def=partitions)
+        def nothing() -> None:
+            return None
+
+        return nothing
+
+    definitions = dg.Definitions(
+        assets=[empty(name) for name in names],
+        jobs=[dg.define_asset_job("nothing", selection="*")],
+        executor=dg.in_process_executor,
+    )
+    return _timed(definitions.resolve_job_def("nothing"), "2025-06-01")
+
+
+def _timed(job: dg.JobDefinition, partition: str) -> float:
+    with dg.instance_for_test() as instance:
+        began = time.perf_counter()
+        result = job.execute_in_process(instance=instance, partition_key=partition)
+        assert result.success
+        return time.perf_counter() - began
+
+
+def _peak_kilobytes() -> int:
+    """Return the peak of this process; getrusage would count the parent's, up to the exec."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        elapsed = _run_a_day(Path(scratch)) if sys.argv[1] == "daily" else _run_nothing()
+    print(elapsed, _peak_kilobytes())  # noqa: T201  # the parent reads it
