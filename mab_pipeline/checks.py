@@ -1,58 +1,40 @@
 """Checks: what must be true of each table, one evaluation per day also where a run spans many.
 
 What belongs here: the list of checks and how a finding becomes Dagster's evaluation. What does
-not: conditions (SQL in `sql/checks/`, or `gate.py` where a finding names an experiment).
+not: finding (`findings.py`; SQL in `sql/checks/`; `gate.py` where a finding names an experiment).
 
 A blocking check stops the assets behind it. A check that names experiments does not: publication
 holds back those experiments alone (docs/adr/0006). A warning fails without stopping anything.
 """
 
+import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.assets.declare import Days, days_of
-from mab_pipeline.gate import (
-    CurrentAllocations,
-    Failure,
-    current_allocations,
-    missing_rows,
-    unlikely_draws,
-    wrong_totals,
+from mab_pipeline.assets.declare import days_of
+from mab_pipeline.findings import (
+    Find,
+    Subject,
+    changed_files,
+    each_day,
+    gate_check,
+    late_publication,
+    sql_check,
+    unloaded_days,
+    wrong_columns,
 )
-from mab_pipeline.ledger import known_files, unloaded_files
+from mab_pipeline.gate import Failure, missing_rows, unlikely_draws, wrong_totals
 from mab_pipeline.partitions import daily_partitions
 from mab_pipeline.platform import Platform
-from mab_store.schema import declared_tables
 from mab_store.settings import Settings
 
 FAILURES_SHOWN = 20
-ASSET_TABLES = {
-    "experiments": ("experiments", "variants", "inbox_files"),
-    "raw_metrics": ("raw_metrics",),
-    "daily_metrics": ("daily_metrics",),
-    "windowed_aggregates": ("windowed_aggregates",),
-    "allocations": ("allocations",),
-    "publication": ("publications", "publication_holds"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a check looks at."""
-
-    platform: Platform
-    days: Days
-    instance: dg.DagsterInstance
-    asset: str
-
-
-Find = Callable[[Subject], list[Failure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,97 +59,6 @@ class Check:
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Return one definition per asset that evaluates all its checks."""
     return [_checks_of(asset, checks, settings) for asset, checks in CHECKS.items()]
-
-
-def sql_check(name: str) -> Find:
-    """Return a finder that runs `sql/checks/<name>.sql`; each row (day, detail) is a failure."""
-
-    def find(subject: Subject) -> list[Failure]:
-        with subject.platform.warehouse.transaction() as transaction:
-            rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters).to_pylist()
-        last_day = subject.days.end - timedelta(days=1)
-        return [Failure(row["day"] or last_day, row["detail"]) for row in rows]
-
-    return find
-
-
-def wrong_columns(subject: Subject) -> list[Failure]:
-    """Find tables of the asset whose columns are not those of `02_create_tables.sql`."""
-    failures = []
-    for table in ASSET_TABLES[subject.asset]:
-        with subject.platform.warehouse.transaction() as transaction:
-            found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
-        present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
-        declared = [(column.name, column.type) for column in declared_tables()[table].columns]
-        if present != declared:
-            odd = sorted({" ".join(pair) for pair in set(present) ^ set(declared)}) or ["order"]
-            detail = f"{table} differs from its declaration in: {', '.join(odd)}"
-            failures.append(Failure(subject.days.end - timedelta(days=1), detail))
-    return failures
-
-
-def unloaded_days(subject: Subject) -> list[Failure]:
-    """Find as-of days whose windows contain a day that is not loaded as the inbox holds it."""
-    platform, days = subject.platform, subject.days
-    lookback = Days(platform.lookback_start(days.start), days.end)
-    with platform.warehouse.transaction() as transaction:
-        known = known_files(transaction, lookback.start, lookback.end)
-        stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
-    files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
-    faults = {day: f"{name} is not loaded" for name, day in files.items()}
-    faults |= {
-        day: f"daily_metrics of {day} is older than raw_metrics"
-        for day in stale["metric_date"].to_pylist()
-    }
-    window = timedelta(days=platform.settings.max_window_days - 1)
-    return [
-        Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")
-        for as_of in _each(days)
-        for day, fault in sorted(faults.items())
-        if as_of - window <= day <= as_of
-    ]
-
-
-def changed_files(subject: Subject) -> list[Failure]:
-    """Find files that the last load found changed or gone; a file in the inbox never changes."""
-    event = subject.instance.get_latest_materialization_event(dg.AssetKey("raw_metrics"))
-    materialization = event.asset_materialization if event else None
-    if materialization is None:
-        return []
-    failures = []
-    for kind in ("changed", "vanished"):
-        entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
-        value = entry.value if entry else {}
-        assert isinstance(value, dict)
-        failures += [
-            Failure(date.fromisoformat(day), f"{name} has {kind} since it was loaded")
-            for name, day in value.items()
-        ]
-    return failures
-
-
-def late_publication(subject: Subject) -> list[Failure]:
-    """Find that the newest day that should be decided by now is not."""
-    platform = subject.platform
-    due = platform.clock() - timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
-    with platform.warehouse.transaction() as transaction:
-        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
-    newest = row["newest_day"]
-    if newest is not None and newest >= due.date():
-        return []
-    detail = f"the newest decided day is {newest}, {due.date()} is due; run it"
-    return [Failure(subject.days.end - timedelta(days=1), detail)]
-
-
-def gate_check(find: Callable[[CurrentAllocations], list[Failure]]) -> Find:
-    """Return a finder for a condition that publication obeys too."""
-
-    def run(subject: Subject) -> list[Failure]:
-        with subject.platform.warehouse.transaction() as transaction:
-            current = current_allocations(transaction, subject.days, subject.platform.settings)
-        return find(current)
-
-    return run
 
 
 def _structure(table: str) -> tuple[Check, Check]:
@@ -309,7 +200,7 @@ def _checks_of(asset: str, checks: Sequence[Check], settings: Settings) -> dg.As
     def evaluate(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.AssetCheckResult]:
-        subject = Subject(platform, days_of(context), context.instance, asset)
+        subject = Subject(platform, days_of(context), context.instance, asset, _began(context))
         for check in checks:
             failures = check.find(subject)
             if context.has_partition_key_range:
@@ -325,6 +216,11 @@ def _checks_of(asset: str, checks: Sequence[Check], settings: Settings) -> dg.As
     return evaluate
 
 
+def _began(context: dg.AssetCheckExecutionContext) -> float:
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    return record.start_time if record and record.start_time else math.inf
+
+
 def _log_each_day(
     context: dg.AssetCheckExecutionContext, asset: str, check: Check, failures: list[Failure]
 ) -> None:
@@ -332,7 +228,7 @@ def _log_each_day(
 
     What concerns a day outside the range (a late one) shows on the nearest day of it.
     """
-    days = list(_each(days_of(context)))
+    days = list(each_day(days_of(context)))
     by_day: dict[date, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_day[min(max(failure.day, days[0]), days[-1])].append(failure)
@@ -365,7 +261,3 @@ def _evidence(failures: list[Failure]) -> dict[str, Any]:
         shown = [f"{failure.day}: {failure.detail}" for failure in newest]
         evidence["found"] = dg.MetadataValue.md("\n".join(f"* {line}" for line in shown))
     return evidence
-
-
-def _each(days: Days) -> Iterator[date]:
-    return (days.start + timedelta(days=offset) for offset in range(len(days)))

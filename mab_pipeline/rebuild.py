@@ -54,11 +54,11 @@ def rebuild(platform: Platform, *, console: Console) -> Rebuilt:
     known = {day for day in journal["inbox_files"]["metric_date"].to_pylist() if day}
     loaded = sorted(known or platform.inbox.metric_days())
     loaded = [day for day in loaded if platform.settings.mab_start_date <= day <= yesterday]
-    if loaded:
-        days = Days(loaded[0], loaded[-1] + timedelta(days=1))
+    windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
+    if days_to_load := loaded or windowed:  # the registry comes back without any metrics too
+        days = Days(days_to_load[0], days_to_load[-1] + timedelta(days=1))
         assets = ["experiments", "raw_metrics", "daily_metrics"]
         run_days(platform, days, console=console, assets=assets)
-    windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
     for days in _unbroken(windowed):
         run_days(platform, days, console=console, assets=["windowed_aggregates"])
     serve(platform)

@@ -148,6 +148,18 @@ class Inbox:
             return ""
         return digest.hexdigest()
 
+    def arrival(self, file: InboxFile) -> float:
+        """Return when a file got its name, by the file system's clock [seconds since 1970].
+
+        A rename sets the time of the last change of a local file's entry, which nobody can set.
+        It excuses a file that comes in during a run; it never decides which row wins.
+        """
+        try:
+            status = file.path.stat()
+        except OSError:
+            return 0.0
+        return float(max(status.st_mtime, status.st_ctime))
+
     def write(self, source_file: str, payload: bytes) -> None:
         """Add a file; once this returns it is on the disk (locally: fsynced, then renamed).
 

@@ -5,8 +5,10 @@ decision about what is in them.
 
     <MAB_HOME>/journal/<table>/<entry>.parquet
 
-An entry of allocations, publications and publication_holds is what one run wrote; an entry of the
-ledger (inbox_files) is what was loaded at one moment. The warehouse is committed first and the
+An entry is what one transaction committed: of publications and publication_holds what one run
+wrote, of allocations what was computed and of the ledger (inbox_files) what was loaded at one
+moment. A long run decides in several transactions, between which another run may write the
+journal; an entry by run would then stay incomplete. The warehouse is committed first and the
 entry written after; `write_missing` compares the two, so an entry that a crash prevented is
 written by the next run. Nothing is served before its entry is on the disk.
 """

@@ -122,8 +122,8 @@ def _compare(alpha: FloatArray, beta: FloatArray) -> Comparison:
     # A posterior wholly below the reach of another wins with probability 1e-13 at most.
     able = reach[..., 1] > reach[..., :1].max(axis=1)
     n_able = able.sum(axis=1)
-    # The likeliest first; sorted, so that the order of the variants changes no bit of a result.
-    order = np.lexsort((alpha, np.where(able, -arms.mode, np.inf)), axis=1)
+    # Sorted, so that the caller's order of the variants changes no bit of a result.
+    order = np.lexsort((alpha, -arms.mode, ~able), axis=1)
     best, gain = np.zeros_like(alpha), np.zeros(n)
     best[np.arange(n), order[:, 0]] = 1.0  # to be overwritten where there is a rival
     power_of_2 = 2 ** np.ceil(np.log2(n_able)).astype(np.intp)
@@ -192,7 +192,8 @@ def probability_best(alpha: ArrayLike, beta: ArrayLike) -> FloatArray:
         sum to 1; a row that misses that by more than 1e-11 is done again with panels half as wide.
 
         An experiment's result depends, to the last bit, on its own real cells only: not on the
-        order of variants or experiments, the padding, the rest of the batch, or the threads.
+        order of variants (but among equal ones) or experiments, the padding, the rest of the batch,
+        or the threads.
 
     References:
         Chapelle and Li, An empirical evaluation of Thompson sampling, NIPS 24 (2011).

@@ -1,4 +1,5 @@
--- Purpose: which runs wrote to allocations; each is one journal entry.
--- Grain:   run_id
-select distinct run_id as entry
+-- Purpose: the moments at which allocations were computed; the rows of one moment were committed
+--          together and are one journal entry.
+-- Grain:   computed_at
+select distinct computed_at as entry
 from allocations;

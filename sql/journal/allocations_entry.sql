@@ -1,6 +1,6 @@
--- Purpose: what one run wrote to allocations, for its journal entry.
+-- Purpose: the allocations that were computed at one moment, for their journal entry.
 -- Inputs:  allocations
--- Parameters: :entry run id
+-- Parameters: :entry time of the computation
 select *
 from allocations
-where run_id = :entry;
+where computed_at = :entry;

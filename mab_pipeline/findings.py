@@ -1,0 +1,155 @@
+"""What the checks look for: each finder returns what is not as it must be.
+
+What belongs here: finders, and what they look at. What does not: which asset has which check and
+how severe it is (`checks.py`), and conditions that publication obeys too (`gate.py`).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from mab_pipeline.assets.declare import Days
+from mab_pipeline.gate import CurrentAllocations, Failure, current_allocations
+from mab_pipeline.ledger import known_files, unloaded_files
+from mab_pipeline.platform import Platform
+from mab_store.schema import declared_tables
+
+ASSET_TABLES = {
+    "experiments": ("experiments", "variants", "inbox_files"),
+    "raw_metrics": ("raw_metrics",),
+    "daily_metrics": ("daily_metrics",),
+    "windowed_aggregates": ("windowed_aggregates",),
+    "allocations": ("allocations",),
+    "publication": ("publications", "publication_holds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a check looks at.
+
+    Attributes:
+        platform: The outside world.
+        days: The days of the run.
+        instance: Dagster's records.
+        asset: The asset whose check it is.
+        began: When the run began [seconds since 1970].
+    """
+
+    platform: Platform
+    days: Days
+    instance: dg.DagsterInstance
+    asset: str
+    began: float = math.inf
+
+
+Find = Callable[[Subject], list[Failure]]
+
+
+def sql_check(name: str) -> Find:
+    """Return a finder that runs `sql/checks/<name>.sql`; each row (day, detail) is a failure."""
+
+    def find(subject: Subject) -> list[Failure]:
+        with subject.platform.warehouse.transaction() as transaction:
+            rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters).to_pylist()
+        last_day = subject.days.end - timedelta(days=1)
+        return [Failure(row["day"] or last_day, row["detail"]) for row in rows]
+
+    return find
+
+
+def wrong_columns(subject: Subject) -> list[Failure]:
+    """Find tables of the asset whose columns are not those of `02_create_tables.sql`."""
+    failures = []
+    for table in ASSET_TABLES[subject.asset]:
+        with subject.platform.warehouse.transaction() as transaction:
+            found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
+        present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
+        declared = [(column.name, column.type) for column in declared_tables()[table].columns]
+        if present != declared:
+            odd = sorted({" ".join(pair) for pair in set(present) ^ set(declared)}) or ["order"]
+            detail = f"{table} differs from its declaration in: {', '.join(odd)}"
+            failures.append(Failure(subject.days.end - timedelta(days=1), detail))
+    return failures
+
+
+def unloaded_days(subject: Subject) -> list[Failure]:
+    """Find as-of days whose windows contain a day that is not loaded as the inbox holds it."""
+    platform, days = subject.platform, subject.days
+    lookback = Days(platform.lookback_start(days.start), days.end)
+    with platform.warehouse.transaction() as transaction:
+        known = known_files(transaction, lookback.start, lookback.end)
+        stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
+    files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
+    arriving = _arrived_since(subject, lookback)
+    faults = {day: f"{name} is not loaded" for name, day in files.items() if name not in arriving}
+    faults |= {
+        day: f"daily_metrics of {day} is older than raw_metrics"
+        for day in stale["metric_date"].to_pylist()
+    }
+    window = timedelta(days=platform.settings.max_window_days - 1)
+    return [
+        Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")
+        for as_of in each_day(days)
+        for day, fault in sorted(faults.items())
+        if as_of - window <= day <= as_of
+    ]
+
+
+def _arrived_since(subject: Subject, days: Days) -> set[str]:
+    """Return the files that came in while the run was at work; the next one loads them."""
+    return {
+        file.source_file
+        for file in subject.platform.inbox.metric_files(days.start, days.end)
+        if subject.platform.inbox.arrival(file) >= subject.began
+    }
+
+
+def changed_files(subject: Subject) -> list[Failure]:
+    """Find files that the last load found changed or gone; a file in the inbox never changes."""
+    event = subject.instance.get_latest_materialization_event(dg.AssetKey("raw_metrics"))
+    materialization = event.asset_materialization if event else None
+    if materialization is None:
+        return []
+    failures = []
+    for kind in ("changed", "vanished"):
+        entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
+        value = entry.value if entry else {}
+        assert isinstance(value, dict)
+        failures += [
+            Failure(date.fromisoformat(day), f"{name} has {kind} since it was loaded")
+            for name, day in value.items()
+        ]
+    return failures
+
+
+def late_publication(subject: Subject) -> list[Failure]:
+    """Find that the newest day that should be decided by now is not."""
+    platform = subject.platform
+    due = platform.clock() - timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+    newest = row["newest_day"]
+    if newest is not None and newest >= due.date():
+        return []
+    detail = f"the newest decided day is {newest}, {due.date()} is due; run it"
+    return [Failure(subject.days.end - timedelta(days=1), detail)]
+
+
+def gate_check(find: Callable[[CurrentAllocations], list[Failure]]) -> Find:
+    """Return a finder for a condition that publication obeys too."""
+
+    def run(subject: Subject) -> list[Failure]:
+        with subject.platform.warehouse.transaction() as transaction:
+            current = current_allocations(transaction, subject.days, subject.platform.settings)
+        return find(current)
+
+    return run
+
+
+def each_day(days: Days) -> Iterator[date]:
+    """Yield the days of a run in order."""
+    return (days.start + timedelta(days=offset) for offset in range(len(days)))
