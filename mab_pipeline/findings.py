@@ -135,7 +135,8 @@ def late_publication(subject: Subject) -> list[Failure]:
     newest = row["newest_day"]
     if newest is not None and newest >= due.date():
         return []
-    detail = f"the newest decided day is {newest}, {due.date()} is due; run it"
+    known = f"the newest decided day is {newest}" if newest else "no day is decided yet"
+    detail = f"{known}; {due.date()} is due, run it"
     return [Failure(subject.days.end - timedelta(days=1), detail)]
 
 

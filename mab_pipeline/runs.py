@@ -152,6 +152,7 @@ def run_days(
     _print_findings(result, console)
     if not result.success:
         raise RunFailedError(_why(result))
+    _print_summary(result, console)
     return result
 
 
@@ -183,6 +184,25 @@ def _print_findings(result: dg.ExecuteInProcessResult, console: Console) -> None
                 end="",
             )
             console.print(found[0].removeprefix("* "), markup=False, highlight=False)
+
+
+def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
+    """Say what the run published, once."""
+    events = result.get_asset_materialization_events()
+    published = [event for event in events if event.asset_key == dg.AssetKey("publication")]
+    if not published:
+        return
+    metadata = published[-1].materialization.metadata
+    held = metadata["held_back"].value
+    assert isinstance(held, list)
+    console.print(
+        f"Published {metadata['dagster/row_count'].value} allocations, "
+        f"{metadata['unchanged'].value} were published before"
+        + (f"; held back: {', '.join(map(str, held))}" if held else "")
+        + ". `mab allocations` shows what is served.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _has_range(result: dg.ExecuteInProcessResult) -> bool:

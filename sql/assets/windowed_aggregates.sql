@@ -181,24 +181,56 @@ day_moves as (
     group by as_of_date, experiment_id, variant_name
 ),
 
+-- Both engines sort once for the six sums; a named window is not in the portable subset.
 sums as (
     select
         as_of_date,
         experiment_id,
         variant_name,
         is_running,
-        cast(sum(default_days) over up_to_now as bigint) as default_days,
-        cast(sum(default_impressions) over up_to_now as bigint) as default_impressions,
-        cast(sum(default_clicks) over up_to_now as bigint) as default_clicks,
-        cast(sum(max_days) over up_to_now as bigint) as max_days,
-        cast(sum(max_impressions) over up_to_now as bigint) as max_impressions,
-        cast(sum(max_clicks) over up_to_now as bigint) as max_clicks
+        cast(
+            sum(default_days) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as default_days,
+        cast(
+            sum(default_impressions) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as default_impressions,
+        cast(
+            sum(default_clicks) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as default_clicks,
+        cast(
+            sum(max_days) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as max_days,
+        cast(
+            sum(max_impressions) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as max_impressions,
+        cast(
+            sum(max_clicks) over (
+                partition by experiment_id, variant_name
+                order by as_of_date
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as max_clicks
     from day_moves
-    window up_to_now as (
-        partition by experiment_id, variant_name
-        order by as_of_date
-        rows between unbounded preceding and current row
-    )
 ),
 
 sourced as (
