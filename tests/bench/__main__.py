@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.rows import Row
+from tests.bench.rows import Row, as_markdown
 
 MODULES = {
     "bench_bandit": "The numeric core",
@@ -34,7 +34,7 @@ def main() -> int:
     for name, rows in results.items():
         Console().print(_table(MODULES[name], rows))
     if chosen == list(MODULES):
-        PAGE.write_text(HEAD + _machine() + "\n".join(map(_markdown, results.items())), "utf-8")
+        PAGE.write_text(HEAD + _machine() + "\n".join(map(_section, results.items())), "utf-8")
     return int(any(row.passed is False for rows in results.values() for row in rows))
 
 
@@ -45,11 +45,9 @@ def _table(title: str, rows: list[Row]) -> Table:
     return table
 
 
-def _markdown(section: tuple[str, list[Row]]) -> str:
+def _section(section: tuple[str, list[Row]]) -> str:
     name, rows = section
-    lines = [f"## {MODULES[name]}", "", "| what | must | measured | |", "| --- | --- | --- | --- |"]
-    lines += [f"| {row.name} | {row.target} | {row.measured} | {_mark(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return f"## {MODULES[name]}\n\n{as_markdown(rows)}"
 
 
 def _mark(row: Row) -> str:

@@ -110,7 +110,12 @@ def _the_daily_run() -> list[Row]:
     gigabytes = peaks["daily"] / 2**20
     ratio = times["daily"] / times["empty"]
     return [
-        Row("daily run of 10,000 x 4 / the same job with empty bodies", "", f"{ratio:.1f}", None),
+        Row(
+            "daily run of 10,000 x 4 / the same job with empty bodies",
+            "reported",
+            f"{ratio:.1f}",
+            None,
+        ),
         Row("its peak memory", "< 2 GB", f"{gigabytes:.2f} GB", gigabytes < 2),
     ]
 

@@ -1,0 +1,236 @@
+"""How fast and how exact the numeric core is: `python tests/bench/bench_bandit.py`.
+
+Every speed is a ratio of medians within one run, its repetitions interleaved with those of what it
+is compared with, so that a busy machine slows both. Memory is the peak of a process of its own.
+"""
+
+import importlib.util
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the package
+    expected_loss,
+    posterior,
+    probability_best,
+    thompson_shares,
+)
+from tests.bench.rows import Row, as_markdown  # noqa: E402
+
+FloatArray = NDArray[np.float64]
+
+SAMPLES = 10_000
+LOOP = 500
+REPETITIONS = 5
+SIZES = (1_000, 10_000, 100_000)
+# 100,000 experiments with 10,000 draws take minutes; the time per draw is the same.
+SAMPLES_AT_SCALE = 1_000
+
+
+def realistic_batch(n: int, *, n_variants: int = 4, seed: int = 5) -> tuple[FloatArray, FloatArray]:
+    """Posteriors as they come: 200 to a million impressions, 1 to 10 % CTR, ties, cold arms."""
+    rng = np.random.default_rng(seed)
+    impressions = np.exp(rng.uniform(np.log(200), np.log(1e6), (n, n_variants)))
+    ctr = rng.uniform(0.01, 0.1, (n, 1)) * np.exp(rng.normal(0.0, 0.1, (n, n_variants)))
+    tie = rng.random(n) < 0.2
+    impressions[tie], ctr[tie] = impressions[tie, :1], ctr[tie, :1]
+    impressions[rng.random((n, n_variants)) < 0.05] = 0  # prior only
+    shown = impressions.astype(np.int64)
+    return posterior(rng.binomial(shown, ctr), shown, prior_alpha=1.0, prior_beta=99.0)
+
+
+def ragged_batch() -> tuple[FloatArray, FloatArray]:
+    """10,000 experiments of 4 variants and 20 of 80, padded to one width."""
+    batch = np.full((2, 10_020, 80), np.nan)
+    batch[:, :10_000, :4] = realistic_batch(10_000)
+    batch[:, 10_000:] = realistic_batch(20, n_variants=80)
+    return batch[0], batch[1]
+
+
+def plain_loop(alpha: FloatArray, beta: FloatArray) -> None:
+    """Do what everyone writes first."""
+    rng = np.random.default_rng(1)
+    for a, b in zip(alpha, beta, strict=True):
+        np.bincount(rng.beta(a, b, size=(SAMPLES, len(a))).argmax(1), minlength=len(a))
+
+
+def thompson(alpha: FloatArray, beta: FloatArray, samples: int) -> None:
+    """Draw with seeds 0, 1, 2, ..."""
+    thompson_shares(alpha, beta, samples=samples, seeds=np.arange(len(alpha)))
+
+
+def medians(work: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Median seconds of each piece of work, the repetitions of all interleaved."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(repetitions):
+        for name, function in work.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def reference_module() -> ModuleType:
+    """Load the test data's generator, whose oracle shares no formula with the package."""
+    path = ROOT / "tests/unit/bandit/data/make_reference.py"
+    spec = importlib.util.spec_from_file_location("make_reference", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def largest_error(alpha: FloatArray, beta: FloatArray) -> float:
+    """Largest absolute error of probability_best on a batch, against the oracle."""
+    oracle = reference_module().quantile
+    best = probability_best(alpha, beta)
+    truth = [oracle(list(zip(a, b, strict=True)))[0] for a, b in zip(alpha, beta, strict=True)]
+    return float(np.abs(best - truth).max())
+
+
+def peak_mb(what: str) -> float:
+    """Peak resident memory of `work_in_process(what)` in a process of its own, in MB."""
+    command = [sys.executable, str(Path(__file__).resolve()), what]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return float(done.stdout)
+
+
+def own_peak_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux ru_maxrss survives exec, so it would report the parent's peak if that is larger.
+        lines = status.read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def work_in_process(what: str) -> None:
+    """Do one thing and print this process's peak resident memory in MB."""
+    batch = ragged_batch() if what == "ragged" else realistic_batch(SIZES[-1])
+    if what == "thompson":
+        thompson(*batch, SAMPLES_AT_SCALE)
+    else:
+        probability_best(*batch)
+    sys.stdout.write(f"{own_peak_mb()}\n")
+
+
+def against_the_loop() -> list[Row]:
+    """Compare both functions with the plain loop, and the exact one with the truth."""
+    alpha, beta = realistic_batch(10_000)
+    some = alpha[:LOOP], beta[:LOOP]
+    took = medians(
+        {
+            "loop": lambda: plain_loop(*some),
+            "exact": lambda: probability_best(alpha, beta),
+            "loss": lambda: expected_loss(alpha, beta),
+            "thompson": lambda: thompson(*some, SAMPLES),
+        },
+        REPETITIONS,
+    )
+    loop = took["loop"] / LOOP
+    exact, loss = loop / (took["exact"] / len(alpha)), loop / (took["loss"] / len(alpha))
+    drawn = took["loop"] / took["thompson"]
+    error = largest_error(alpha[:50], beta[:50])
+    micro = took["exact"] / len(alpha) * 1e6
+    return [
+        Row(
+            "`probability_best`, 10,000 x 4, against the plain loop, per experiment",
+            ">= 30 times faster (aim: 60)",
+            f"{exact:.0f} times ({micro:.0f} us against {loop * 1e6:.0f} us)",
+            exact >= 30,
+        ),
+        Row(
+            "its largest error on 50 of them, against an independent oracle good to 1e-11",
+            "<= 1e-9",
+            f"{error:.1e}",
+            error <= 1e-9,
+        ),
+        Row("`expected_loss`, likewise", "reported", f"{loss:.0f} times", None),
+        Row(
+            f"`thompson_shares`, {LOOP} x 4, {SAMPLES:,} samples, against the same loop",
+            ">= 1.6 times faster",
+            f"{drawn:.2f} times",
+            drawn >= 1.6,
+        ),
+    ]
+
+
+def at_scale() -> list[Row]:
+    """Compare the time per experiment at several sizes."""
+    batches = {n: realistic_batch(n) for n in SIZES}
+    functions: dict[str, Callable[[FloatArray, FloatArray], object]] = {
+        "probability_best": probability_best,
+        "thompson_shares": lambda a, b: thompson(a, b, SAMPLES_AT_SCALE),
+    }
+    rows = []
+    for name, function in functions.items():
+        work = {str(n): partial(function, *batch) for n, batch in batches.items()}
+        took = medians(work, 3)
+        each = [took[str(n)] / n * 1e6 for n in SIZES]
+        spread = max(each) / min(each)
+        figures = " / ".join(f"{micro:.0f}" for micro in each)
+        rows.append(
+            Row(
+                f"`{name}`, per experiment, at {' / '.join(f'{n:,}' for n in SIZES)} x 4",
+                "flat within 1.5 times",
+                f"{spread:.2f} times ({figures} us)",
+                spread <= 1.5,
+            )
+        )
+    return rows
+
+
+def in_memory() -> list[Row]:
+    """Measure peak memory, each in a process of its own."""
+    names = {
+        "exact": f"`probability_best`, {SIZES[-1]:,} x 4: peak memory of the process",
+        "thompson": f"`thompson_shares`, {SIZES[-1]:,} x 4: peak memory of the process",
+        "ragged": "`probability_best`, 10,000 x 4 and 20 x 80: peak memory of the process",
+    }
+    peaks = {what: peak_mb(what) for what in names}
+    return [
+        Row(names[what], "< 1 GB", f"{peak:.0f} MB", peak < 1_000) for what, peak in peaks.items()
+    ]
+
+
+def ragged() -> list[Row]:
+    """Measure what 20 wide experiments cost among 10,000 narrow ones."""
+    narrow, wide = realistic_batch(10_000), ragged_batch()
+    took = medians(
+        {
+            "narrow": lambda: probability_best(*narrow),
+            "ragged": lambda: probability_best(*wide),
+        },
+        REPETITIONS,
+    )
+    ratio = took["ragged"] / took["narrow"]
+    name = "`probability_best`, 10,000 x 4 and 20 x 80 padded, against 10,000 x 4"
+    return [Row(name, "reported", f"{ratio:.2f} times the time", None)]
+
+
+def run() -> list[Row]:
+    """Measure everything; takes a minute or two."""
+    return [*against_the_loop(), *at_scale(), *ragged(), *in_memory()]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        work_in_process(sys.argv[1])
+    else:
+        sys.stdout.write(as_markdown(run()))
