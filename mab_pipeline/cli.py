@@ -7,6 +7,7 @@ take long to import are imported by the command that needs them.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -79,11 +80,11 @@ def demo(
     notes.print(f"The sample lies on {first} to {last} in {settings.inbox_root}.")
     run_days(platform, check_days(platform, first, last), console=notes)
     _print_table(_bodies(settings, None), settings)
-    home = f"MAB_HOME={settings.mab_home} " if fresh else ""
+    mab = (f"MAB_HOME={settings.mab_home} " if fresh else "") + _own_name()
     notes.print(
-        f"\nNext: {home}mab explain asos_591c2c      how each variant got its share"
-        f"\n      {home}mab replay asos_329386 --date {last}   the same result, bit for bit"
-        f"\n      {home}mab allocations --format json",
+        f"\nNext: {mab} explain asos_591c2c      how each variant got its share"
+        f"\n      {mab} replay asos_329386 --date {last}   the same result, bit for bit"
+        f"\n      {mab} allocations --format json",
         highlight=False,
         soft_wrap=True,
     )
@@ -213,6 +214,17 @@ def replay(
 
 
 @app.command()
+def api(
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Take POSTs without a key; on 127.0.0.1 only.")
+    ] = False,
+) -> None:
+    """Serve what is published on API_HOST:API_PORT until it is interrupted."""
+    arguments = [sys.executable, "-m", "mab_api", *(["--dev"] if dev else [])]
+    os.execv(sys.executable, arguments)  # noqa: S606  # our own interpreter, no shell
+
+
+@app.command()
 def rebuild() -> None:
     """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
     from mab_pipeline.rebuild import rebuild as rebuild_warehouse  # noqa: PLC0415
@@ -285,6 +297,11 @@ def _check_ingest_day(day: date, settings: Settings, today: date) -> None:
 
 def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
+
+
+def _own_name() -> str:
+    """Return how this command is called here: by name where it is on the PATH, else by path."""
+    return "mab" if shutil.which("mab") else os.path.relpath(sys.argv[0])
 
 
 def _notes() -> Console:
