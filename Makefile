@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench drill lock docs dev
+.PHONY: help setup demo up ui-read-only test lint bench drill lock docs
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## Run the pipeline on real experiments and show tomorrow's shares
 	@$(BIN)/mab demo
 
-dev: $(STAMP)  ## Dagster UI and daemon on MAB_HOME (127.0.0.1)
-	@$(BIN)/mab init
-	@DAGSTER_HOME=$${DAGSTER_HOME:-$$($(BIN)/python -c 'from mab_store.settings import load_settings; print(load_settings().mab_home / "dagster")')} \
-		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${MAB_DAGSTER_PORT:-3000}
+up: $(STAMP)  ## Dagster, its daemon and the API on 127.0.0.1, until Ctrl-C
+	@$(BIN)/python -m mab_pipeline.up
+
+ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
+	@$(BIN)/python -m mab_pipeline.up --read-only
 
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 -q

@@ -7,18 +7,21 @@ take long to import are imported by the command that needs them.
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from mab_pipeline.printing import (
+    data_console,
+    notes_console,
+    own_name,
+    print_allocations,
+    print_findings,
+)
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError, UsageError
 from mab_store.published import open_published
@@ -50,7 +53,7 @@ def main() -> None:
     try:
         app()
     except MabError as error:
-        _notes().print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+        notes_console().print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
 
 
@@ -75,12 +78,12 @@ def demo(
             update={"mab_home": settings.mab_home.with_name(f"{settings.mab_home.name}-{stamp}")}
         )
     platform = _prepared(settings)
-    notes = _notes()
+    notes = notes_console()
     first, last = place_sample(platform, _day(until))
     notes.print(f"The sample lies on {first} to {last} in {settings.inbox_root}.")
     run_days(platform, check_days(platform, first, last), console=notes)
-    _print_table(_bodies(settings, None), settings)
-    mab = (f"MAB_HOME={settings.mab_home} " if fresh else "") + _own_name()
+    print_allocations(_bodies(settings, None), settings)
+    mab = (f"MAB_HOME={settings.mab_home} " if fresh else "") + own_name()
     notes.print(
         f"\nNext: {mab} explain asos_591c2c      how each variant got its share"
         f"\n      {mab} replay asos_329386 --date {last}   the same result, bit for bit"
@@ -95,7 +98,7 @@ def init() -> None:
     """Make the folders of MAB_HOME and the tables of the warehouse; run again, it does no harm."""
     settings = load_settings()
     _prepared(settings).warehouse.create_schema()
-    _notes().print(
+    notes_console().print(
         f"MAB_HOME {settings.mab_home} is ready; files for day D go to "
         f"{settings.inbox_root}/metrics/D/.",
         soft_wrap=True,
@@ -115,7 +118,7 @@ def ingest(
     intake = Intake(platform.inbox, settings.mab_start_date, platform.clock(), _day(day))
     if intake.day is not None:
         _check_ingest_day(intake.day, settings, platform.clock().date())
-    notes, failed = _notes(), 0
+    notes, failed = notes_console(), 0
     for path in files:
         try:
             result = intake.add(path)
@@ -155,7 +158,7 @@ def run(
     yesterday = date.fromordinal(platform.clock().date().toordinal() - 1)
     start = _day(first) or _day(day) or yesterday
     days = check_days(platform, start, _day(last) or _day(day) or yesterday)
-    run_days(platform, days, console=_notes(), republish=republish)
+    run_days(platform, days, console=notes_console(), republish=republish)
 
 
 @app.command()
@@ -169,7 +172,7 @@ def allocations(
     if output is Format.JSON:
         typer.echo(json.dumps(bodies, indent=2, ensure_ascii=False))
     else:
-        _print_table(bodies, settings)
+        print_allocations(bodies, settings)
 
 
 @app.command()
@@ -180,7 +183,7 @@ def explain(experiment: Experiment, day: Day = None) -> None:
 
     settings = load_settings()
     with open_published(settings.published_dir) as copy:
-        _data().print(explanation(copy, find_record(copy, experiment, _day(day))))
+        data_console().print(explanation(copy, find_record(copy, experiment, _day(day))))
 
 
 @app.command()
@@ -197,7 +200,7 @@ def replay(
     with open_published(settings.published_dir) as copy:
         record = find_record(copy, experiment, day.date())
     result = replay_record(build_platform(settings), record)
-    notes = _notes()
+    notes = notes_console()
     for note in result.notes:
         notes.print(f"[yellow]note:[/] {note}", highlight=False, soft_wrap=True)
     for name, column, recorded, replayed in result.differences:
@@ -221,7 +224,7 @@ def api(
 ) -> None:
     """Serve what is published on API_HOST:API_PORT until it is interrupted."""
     arguments = [sys.executable, "-m", "mab_api", *(["--dev"] if dev else [])]
-    os.execv(sys.executable, arguments)  # noqa: S606  # our own interpreter, no shell
+    os.execv(sys.executable, arguments)  # our own interpreter, no shell
 
 
 @app.command()
@@ -229,7 +232,7 @@ def rebuild() -> None:
     """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
     from mab_pipeline.rebuild import rebuild as rebuild_warehouse  # noqa: PLC0415
 
-    notes = _notes()
+    notes = notes_console()
     result = rebuild_warehouse(_prepared(load_settings()), console=notes)
     if result.set_aside:
         notes.print(f"The old warehouse is {result.set_aside}.", soft_wrap=True)
@@ -238,6 +241,24 @@ def rebuild() -> None:
         f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
         soft_wrap=True,
     )
+
+
+@app.command()
+def doctor(
+    with_api: Annotated[
+        bool, typer.Option("--api/--no-api", help="Whether an API should be running here.")
+    ] = True,
+) -> None:
+    """Say whether everything is well, and what to do where it is not (exit code 1)."""
+    from mab_pipeline.doctor import examine  # noqa: PLC0415
+    from mab_pipeline.runs import dagster_instance  # noqa: PLC0415
+
+    platform = _prepared(load_settings())
+    with dagster_instance() as instance:
+        found = list(examine(platform, instance, with_api=with_api))
+    print_findings(found)
+    if not all(finding.is_well for finding in found):
+        raise typer.Exit(1)
 
 
 def _prepared(settings: Settings) -> Any:
@@ -259,35 +280,6 @@ def _bodies(settings: Settings, as_of_date: date | None) -> list[dict[str, Any]]
     return list(allocation_bodies(rows, settings=settings, now=now))
 
 
-def _print_table(bodies: Iterable[dict[str, Any]], settings: Settings) -> None:
-    """Print a row per variant; what a person should know about an experiment stands beside it."""
-    table = Table(title=f"Published allocations ({settings.mab_home})", title_justify="left")
-    for column in ("experiment", "for", "variant", "share", "P(best)", "clicks / impressions",
-                   "window", "note"):  # fmt: skip
-        right = column in {"share", "P(best)", "clicks / impressions"}
-        table.add_column(column, justify="right" if right else "left")
-    for body in bodies:
-        marks = [body["status"]] if body["status"] != "running" else []
-        marks += ["held back: " + body["held_back"]["reason"]] if body["held_back"] else []
-        marks += ["stale"] if body["is_stale"] else []
-        for place, variant in enumerate(body["allocations"]):
-            metrics = variant["metrics"]
-            is_prior = variant["data_source"] == "prior"
-            table.add_row(
-                body["experiment_name"] if place == 0 else "",
-                body["effective_date"] if place == 0 else "",
-                variant["variant_name"] + (" *" if variant["is_control"] else ""),
-                f"{variant['allocation_percentage']:.2f} %",
-                f"{variant['probability_best']:.4f}",
-                f"{metrics['clicks']} / {metrics['impressions']}",
-                "prior" if is_prior else f"{variant['window_days']} d",
-                ", ".join(marks) if place == 0 else "",
-                end_section=place == len(body["allocations"]) - 1,
-            )
-    _data().print(table)
-    _notes().print("* control", style="dim")
-
-
 def _check_ingest_day(day: date, settings: Settings, today: date) -> None:
     if day < settings.mab_start_date:
         raise UsageError(f"--date {day} is before MAB_START_DATE={settings.mab_start_date}.")
@@ -297,18 +289,3 @@ def _check_ingest_day(day: date, settings: Settings, today: date) -> None:
 
 def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
-
-
-def _own_name() -> str:
-    """Return how this command is called here: by name where it is on the PATH, else by path."""
-    return "mab" if shutil.which("mab") else os.path.relpath(sys.argv[0])
-
-
-def _notes() -> Console:
-    return Console(stderr=True)
-
-
-def _data() -> Console:
-    """Return where data goes; a pipe or a file gets lines that are not cut."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-    return Console(width=width)

@@ -15,9 +15,10 @@ from mab_pipeline.assets.publication import publication
 from mab_pipeline.assets.raw_metrics import raw_metrics
 from mab_pipeline.assets.windowed_aggregates import windowed_aggregates
 from mab_pipeline.checks import build_checks
-from mab_pipeline.jobs import daily_allocation
+from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.schedules import schedules
+from mab_pipeline.sensors import sensors
 from mab_store.settings import Settings, load_settings
 
 ASSETS = (
@@ -53,8 +54,9 @@ def build_defs(
         return dg.Definitions(
             assets=[build(settings) for build in ASSETS],
             asset_checks=build_checks(settings),
-            jobs=[daily_allocation],
+            jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),
+            sensors=sensors(settings),
             resources={"platform": platform or build_platform(settings)},
             executor=dg.in_process_executor,
             loggers={"progress": run_logger} if run_logger else None,

@@ -85,11 +85,11 @@ def unloaded_days(subject: Subject) -> list[Failure]:
         stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
     files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
     arriving = _arrived_since(subject, lookback)
-    faults = {day: f"{name} is not loaded" for name, day in files.items() if name not in arriving}
-    faults |= {
+    faults = {
         day: f"daily_metrics of {day} is older than raw_metrics"
         for day in stale["metric_date"].to_pylist()
     }
+    faults |= {day: f"{name} is not loaded" for name, day in files.items() if name not in arriving}
     window = timedelta(days=platform.settings.max_window_days - 1)
     return [
         Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")

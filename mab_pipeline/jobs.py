@@ -1,14 +1,27 @@
 """Jobs: selections of assets that are run together.
 
-What belongs here: the selections. What does not: when they run (`schedules.py`).
+What belongs here: the selections. What does not: when they run (`schedules.py`, `sensors.py`).
 """
 
 import dagster as dg
 
 DAILY_ALLOCATION = "daily_allocation"
 
+
 daily_allocation = dg.define_asset_job(
     DAILY_ALLOCATION,
     selection=dg.AssetSelection.all(),
     description="One day, or a range of days as one run: from the inbox to what is served.",
+)
+
+refresh_day = dg.define_asset_job(
+    "refresh_day",
+    selection=["experiments", "raw_metrics", "daily_metrics"],
+    description="Load days again for audit; no decision changes.",
+)
+
+refresh_windows = dg.define_asset_job(
+    "refresh_windows",
+    selection=["experiments", "raw_metrics", "daily_metrics", "windowed_aggregates"],
+    description="Load days again and make their windows anew; no decision changes.",
 )

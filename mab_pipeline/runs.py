@@ -6,13 +6,13 @@ not: the assets. No daemon is needed; the run is kept in the instance's history 
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import psutil
 from rich.console import Console
 from rich.status import Status
 
@@ -20,13 +20,14 @@ from mab_pipeline.assets.declare import Days
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
+from mab_pipeline.run_records import (
+    RANGE_START_TAG,
+    fail_dead_runs,
+    partition_tags,
+    process_tags,
+)
 from mab_store.errors import HomeError, MabError, UsageError
 from mab_store.settings import Settings
-
-PID_TAG = "mab/pid"
-STARTED_TAG = "mab/process_started"
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 DAGSTER_YAML = """\
 # Dagster's settings for one machine; `mab init` wrote it and never overwrites it.
@@ -69,22 +70,6 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.get() as instance:
         fail_dead_runs(instance)
         yield instance
-
-
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs of ours as failed whose process is gone; return their ids."""
-    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
-    dead = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
-        pid, started = run.tags.get(PID_TAG), run.tags.get(STARTED_TAG)
-        if pid and started and not _is_alive(int(pid), started):
-            message = (
-                f"Process {pid} died in mid-run; what it had committed is whole. "
-                "Run the same days again."
-            )
-            instance.report_run_failed(run, message)
-            dead.append(run.run_id)
-    return dead
 
 
 def check_days(platform: Platform, first: date, last: date) -> Days:
@@ -131,12 +116,11 @@ def run_days(
     job = build_defs(platform=platform, run_logger=_progress_logger(console)).resolve_job_def(
         DAILY_ALLOCATION
     )
-    process = psutil.Process()
-    tags = {PID_TAG: str(process.pid), STARTED_TAG: repr(process.create_time())}
+    tags = process_tags()
     last = days.end - timedelta(days=1)
     key = str(days.start) if len(days) == 1 else None
     if key is None:
-        tags |= {RANGE_START_TAG: str(days.start), RANGE_END_TAG: str(last)}
+        tags |= partition_tags(days.start, last)
     config: dict[str, Any] = {"loggers": {"progress": {}}}
     if republish:
         config["ops"] = {"publication": {"config": {"republish": True}}}
@@ -154,14 +138,6 @@ def run_days(
         raise RunFailedError(_why(result))
     _print_summary(result, console)
     return result
-
-
-def _is_alive(pid: int, started: str) -> bool:
-    """A process id is used again; the same process also began at the same time."""
-    try:
-        return repr(psutil.Process(pid).create_time()) == started
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _print_findings(result: dg.ExecuteInProcessResult, console: Console) -> None:
@@ -217,7 +193,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             while error and error.cause:
                 error = error.cause
             reason = error.message.strip() if error else "no reason was given"
-            reason = reason.split(": ", 1)[-1] if "MabError" in reason else reason
+            reason = re.sub(r"^mab_\w+(\.\w+)+: ", "", reason)  # an error of ours is a sentence
             return f"{event.step_key} failed: {reason} (run {result.run_id} in the Dagster UI)"
     return f"The run {result.run_id} failed; the Dagster UI shows why."
 

@@ -158,7 +158,7 @@ class Inbox:
             status = file.path.stat()
         except OSError:
             return 0.0
-        return float(max(status.st_mtime, status.st_ctime))
+        return float(status.st_ctime or status.st_mtime)  # a copy can set the latter
 
     def write(self, source_file: str, payload: bytes) -> None:
         """Add a file; once this returns it is on the disk (locally: fsynced, then renamed).

@@ -1,0 +1,156 @@
+"""Arrivals: what came into the inbox since it was last loaded, and which days that touches.
+
+What belongs here: comparing inbox and ledger without the warehouse, and planning runs. What does
+not: requesting runs (`sensors.py`), loading (`ledger.py`).
+
+The ledger is read from the journal and the rest from the published copy, so that looking never
+waits for a run that holds the warehouse.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from typing import Any
+
+from mab_pipeline.platform import Platform
+from mab_store.contracts import ExperimentRegistered
+from mab_store.errors import NotPublishedError, UnreadableFileError
+from mab_store.experiment_events import parse_event
+from mab_store.inbox import InboxFile
+from mab_store.journal import last_of_each_file
+from mab_store.published import open_published
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Files that the ledger does not know, or not with their content.
+
+    Attributes:
+        metrics: The day of each metrics file, by name; days that are not over yet are left out.
+        events: Names of experiment event files.
+        key: Names and contents, hashed: the same arrivals have the same key.
+    """
+
+    metrics: dict[str, date]
+    events: list[str]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Runs that bring arrivals to effect, each a range of days (first and last).
+
+    Attributes:
+        audit: Days too old to touch any decision: raw and daily metrics alone.
+        windows: Days whose windows changed although they are history: up to windowed_aggregates.
+        decide: Days to be decided and published.
+    """
+
+    audit: tuple[date, date] | None = None
+    windows: tuple[date, date] | None = None
+    decide: tuple[date, date] | None = None
+
+
+def find_arrivals(platform: Platform) -> Arrivals:
+    """Compare the inbox with the ledger.
+
+    A file that the ledger knows by name is read again only where the file system says that it came
+    in or changed after it was loaded.
+    """
+    ledger = last_of_each_file(platform.journal.read("inbox_files"))
+    known = {row["source_file"]: row for row in ledger.to_pylist()}
+    start, today = platform.settings.mab_start_date, platform.clock().date()
+    listed = platform.inbox.experiment_files()
+    for day in platform.inbox.metric_days():
+        if start <= day < today:
+            listed += platform.inbox.metric_files(day, day + timedelta(days=1))
+    new = [
+        (file, fingerprint)
+        for file in listed
+        if (fingerprint := _new_content(platform, file, known.get(file.source_file))) is not None
+    ]
+    digest = hashlib.sha256(repr(sorted((f.source_file, h) for f, h in new)).encode())
+    return Arrivals(
+        metrics={file.source_file: file.metric_date for file, _ in new if file.metric_date},
+        events=[file.source_file for file, _ in new if file.metric_date is None],
+        key=digest.hexdigest()[:16],
+    )
+
+
+def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
+    """Choose the days to run: late files touch windows, decisions only at the end.
+
+    What was published for earlier days is history. A file older than every window of the newest
+    published day is loaded for audit. A registration also touches the days that had rejected its
+    rows.
+    """
+    newest = newest_published_day(platform)
+    days = sorted({*arrivals.metrics.values(), *_days_that_wait_for(platform, arrivals)})
+    if newest is None:
+        yesterday = platform.clock().date() - timedelta(days=1)
+        return Plan(decide=_span(days) or (yesterday, yesterday))
+    oldest_seen = newest - timedelta(days=platform.settings.max_window_days - 1)
+    late = [day for day in days if oldest_seen <= day <= newest]
+    ahead = [day for day in days if day > newest]
+    decide = None
+    if ahead:
+        decide = (newest + timedelta(days=1), ahead[-1])
+    elif late or arrivals.events:
+        decide = (newest, newest)
+    # The run that decides makes the windows of its own days; history is made apart from it.
+    history = newest if ahead else newest - timedelta(days=1)
+    return Plan(
+        audit=_span([day for day in days if day < oldest_seen]),
+        windows=(late[0], history) if late and late[0] <= history else None,
+        decide=decide,
+    )
+
+
+def newest_published_day(platform: Platform) -> date | None:
+    """Return the newest day that was published, or None where nothing was."""
+    try:
+        with open_published(platform.settings.published_dir) as copy:
+            (row,) = copy.fetch_arrow("serving/newest_published_day").to_pylist()
+    except NotPublishedError:
+        return None
+    day: date | None = row["newest_day"]
+    return day
+
+
+def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
+    """Return a file's fingerprint where the ledger does not hold it."""
+    if known is not None:
+        loaded = known["loaded_at"].replace(tzinfo=UTC).timestamp()
+        if platform.inbox.arrival(file) < loaded:
+            return None
+    fingerprint = platform.inbox.fingerprint(file)
+    return None if known is not None and known["sha256"] == fingerprint else fingerprint
+
+
+def _days_that_wait_for(platform: Platform, arrivals: Arrivals) -> list[date]:
+    """Return the days that rejected rows because an arriving experiment was not registered."""
+    names: set[str] = set()
+    for file in platform.inbox.experiment_files():
+        if file.source_file in arrivals.events:
+            names |= _names(file.source_file, platform.inbox.read(file).payload)
+    if not names:
+        return []
+    try:
+        with open_published(platform.settings.published_dir) as copy:
+            rows = copy.fetch_arrow("serving/unknown_experiments").to_pylist()
+    except NotPublishedError:
+        return []
+    return [row["metric_date"] for row in rows if row["experiment"] in names]
+
+
+def _names(source_file: str, payload: bytes | None) -> set[str]:
+    """Return under which names rows may speak of the experiment that an event registers."""
+    try:
+        event = parse_event(source_file, payload or b"")
+    except UnreadableFileError:
+        return set()  # the run quarantines it
+    return {event.experiment_id, event.name} if isinstance(event, ExperimentRegistered) else set()
+
+
+def _span(days: list[date]) -> tuple[date, date] | None:
+    return (days[0], days[-1]) if days else None

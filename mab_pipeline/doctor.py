@@ -1,0 +1,183 @@
+"""`mab doctor`: is everything well, and what to do where it is not.
+
+What belongs here: looking at each part from outside, changing nothing. What does not: repairing.
+"""
+
+import http.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+from mab_pipeline.arrivals import find_arrivals, newest_published_day
+from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.platform import Platform
+from mab_pipeline.run_records import fail_dead_runs
+from mab_store.allocation_body import GRACE_HOURS
+from mab_store.errors import MabError
+from mab_store.published import open_published
+
+API_TIMEOUT_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part.
+
+    Attributes:
+        part: The part.
+        is_well: Whether nothing needs to be done.
+        detail: What was found.
+        remedy: What to do; empty where nothing needs to be done.
+    """
+
+    part: str
+    is_well: bool
+    detail: str
+    remedy: str = ""
+
+
+def examine(
+    platform: Platform, instance: dg.DagsterInstance, *, with_api: bool = True
+) -> Iterator[Finding]:
+    """Look at every part in turn; a part that cannot even be looked at is a finding too.
+
+    Args:
+        platform: The outside world.
+        instance: Dagster's records.
+        with_api: Whether an API should be running on API_HOST and API_PORT.
+    """
+    looks: list[tuple[str, Callable[[], Finding]]] = [
+        ("inbox", lambda: _inbox(platform)),
+        ("warehouse", lambda: _warehouse(platform)),
+        ("runs", lambda: _runs(instance)),
+        ("checks", lambda: _checks(instance)),
+        ("publication", lambda: _publication(platform)),
+    ]
+    if with_api:
+        looks.append(("api", lambda: _api(platform)))
+    yield Finding("settings", is_well=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
+    for part, look in looks:
+        try:
+            yield look()
+        except (MabError, OSError) as error:
+            yield Finding(part, is_well=False, detail=str(error), remedy="See the sentence before.")
+
+
+def _inbox(platform: Platform) -> Finding:
+    arrivals = find_arrivals(platform)
+    waiting = len(arrivals.metrics) + len(arrivals.events)
+    if not waiting:
+        return Finding("inbox", is_well=True, detail="every file is loaded")
+    names = [*arrivals.events, *arrivals.metrics][:3]
+    return Finding(
+        "inbox",
+        is_well=False,
+        detail=f"{waiting} files are not loaded, such as {', '.join(names)}",
+        remedy="Run `mab run`, or start the daemon: its sensor loads them.",
+    )
+
+
+def _warehouse(platform: Platform) -> Finding:
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+    return Finding(
+        "warehouse", is_well=True, detail=f"opens; newest decided day {row['newest_day']}"
+    )
+
+
+def _runs(instance: dg.DagsterInstance) -> Finding:
+    dead = fail_dead_runs(instance)
+    if dead:
+        return Finding(
+            "runs",
+            is_well=False,
+            detail=f"run {dead[0]} had died and is marked failed now",
+            remedy="Run its days again.",
+        )
+    runs = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
+    if not runs:
+        return Finding(
+            "runs",
+            is_well=False,
+            detail="there was none yet",
+            remedy="Run `mab run` or `mab demo`.",
+        )
+    status = runs[0].status.value.lower()
+    detail = f"the last one ({runs[0].run_id}) is {status}"
+    if runs[0].status == dg.DagsterRunStatus.FAILURE:
+        return Finding(
+            "runs",
+            is_well=False,
+            detail=detail,
+            remedy="Its last event in the Dagster UI says why; mend that and run the days again.",
+        )
+    return Finding("runs", is_well=True, detail=detail)
+
+
+def _checks(instance: dg.DagsterInstance) -> Finding:
+    """Look at the evaluations of the last run; warnings are left to the UI."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
+    failed = {
+        f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
+        for run in runs
+        for entry in instance.all_logs(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        )
+        if entry.dagster_event
+        for evaluation in [entry.dagster_event.asset_check_evaluation_data]
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
+    }
+    if not failed:
+        return Finding("checks", is_well=True, detail="none failed in the last run")
+    return Finding(
+        "checks",
+        is_well=False,
+        detail=f"failed in the last run: {', '.join(sorted(failed))}",
+        remedy="The check's page in the Dagster UI shows what it found and for whom.",
+    )
+
+
+def _publication(platform: Platform) -> Finding:
+    with open_published(platform.settings.published_dir) as copy:
+        name = copy.name
+    newest = newest_published_day(platform)
+    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + GRACE_HOURS)
+    due = (platform.clock() - late).date()
+    detail = f"{name} serves decisions up to {newest}"
+    if newest is None or newest < due:
+        return Finding(
+            "publication",
+            is_well=False,
+            detail=f"{detail}, {due} is due",
+            remedy=f"Run `mab run --date {due}`.",
+        )
+    return Finding("publication", is_well=True, detail=detail)
+
+
+def _api(platform: Platform) -> Finding:
+    settings = platform.settings
+    host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104  # compared
+    address = f"{host}:{settings.api_port}"
+    try:
+        connection = http.client.HTTPConnection(
+            host, settings.api_port, timeout=API_TIMEOUT_SECONDS
+        )
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return Finding(
+            "api",
+            is_well=False,
+            detail=f"nobody answers on {address} ({error})",
+            remedy="Start it with `mab api`, or leave it out with --no-api.",
+        )
+    if status != http.HTTPStatus.OK:
+        return Finding(
+            "api",
+            is_well=False,
+            detail=f"/readyz on {address} answers {status}",
+            remedy="It has nothing to serve yet; see its log.",
+        )
+    return Finding("api", is_well=True, detail=f"ready on {address}")

@@ -1,0 +1,83 @@
+"""Run records: what Dagster remembers of runs, and setting it right where a process died.
+
+What belongs here: tags that name the days of a range, and failing dead runs. What does not:
+starting runs (`runs.py`).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+import psutil
+
+PID_TAG = "mab/pid"
+STARTED_TAG = "mab/process_started"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+def partition_tags(first: date, last: date) -> dict[str, str]:
+    """Return the tags that make a run span a range of days."""
+    return {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
+
+
+def process_tags() -> dict[str, str]:
+    """Return the tags that tell later whether this process still runs."""
+    process = psutil.Process()
+    return {PID_TAG: str(process.pid), STARTED_TAG: repr(process.create_time())}
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process on this machine is gone; return their ids."""
+    unfinished = [
+        dg.DagsterRunStatus.NOT_STARTED,  # killed between entering the run and beginning it
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    dead = []
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
+        pid = _dead_process(instance, run)
+        if pid is not None:
+            message = (
+                f"Process {pid} died in mid-run; what it had committed is whole. "
+                "Run the same days again."
+            )
+            instance.report_run_failed(run, message)
+            dead.append(run.run_id)
+    return dead
+
+
+def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
+    """Return the process of a run where it is known and gone.
+
+    A run of `mab run` is tagged with its process. Of a run that the daemon launched the event log
+    knows the process that wrote last; a process that began later has only inherited its number.
+    """
+    tagged = _tagged_process(run.tags)
+    if tagged is not None:
+        pid, started = tagged
+        return None if _created(pid) == started else pid
+    entries = [
+        (entry.dagster_event.pid, entry.timestamp)
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.PIPELINE_START)
+        if entry.dagster_event and entry.dagster_event.pid
+    ]
+    if not entries:
+        return None
+    pid, moment = entries[-1]
+    created = _created(pid)
+    return pid if created is None or created > moment else None
+
+
+def _tagged_process(tags: Mapping[str, str]) -> tuple[int, float] | None:
+    pid, started = tags.get(PID_TAG), tags.get(STARTED_TAG)
+    return (int(pid), float(started)) if pid and started else None
+
+
+def _created(pid: int) -> float | None:
+    """Return when a process began [seconds since 1970], None where there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None

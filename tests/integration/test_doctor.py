@@ -1,0 +1,82 @@
+"""`mab doctor`: each part is looked at, and a remedy stands beside what is ill."""
+
+import dagster as dg
+import pytest
+
+from mab_pipeline.doctor import examine
+
+
+def findings(world):
+    found = examine(world.platform, world.instance, with_api=False)
+    return {finding.part: finding for finding in found}
+
+
+@pytest.fixture(scope="module")
+def decided(make_world):
+    world = make_world()
+    world.register("cta")
+    world.metrics("2025-03-19", ("cta", "control", 1000, 30), ("cta", "variant_a", 1000, 40))
+    world.run("2025-03-19")
+    return world
+
+
+def test_a_new_home_is_told_what_to_do_first(world):
+    found = findings(world)
+
+    assert "mab run" in found["runs"].remedy
+    assert "Nothing is published" in found["publication"].detail
+
+
+def test_all_is_well_after_a_run(decided):
+    assert all(finding.is_well for finding in findings(decided).values())
+
+
+def test_a_file_that_is_not_loaded_is_named(decided):
+    name = decided.metrics("2025-03-18", ("cta", "control", 10, 1), name="late.csv")
+
+    finding = findings(decided)["inbox"]
+
+    assert not finding.is_well
+    assert name in finding.detail
+
+
+def test_a_publication_that_is_late_is_told_with_the_day_that_is_due(decided):
+    now = decided.clock.now
+    decided.clock.set("2025-03-25T09:00:00")
+    finding = findings(decided)["publication"]
+    decided.clock.now = now
+
+    assert not finding.is_well
+    assert "mab run --date 2025-03-24" in finding.remedy
+
+
+def test_a_failed_run_is_told(decided):
+    run = decided.instance.create_run_for_job(decided.job)
+    decided.instance.report_run_failed(run)
+    finding = findings(decided)["runs"]
+    decided.instance.delete_run(run.run_id)
+
+    assert not finding.is_well
+    assert run.run_id in finding.detail
+
+
+def test_a_broken_warehouse_is_a_finding_and_no_traceback(make_world):
+    world = make_world()
+    world.settings.warehouse_path.write_bytes(b"no database at all" * 1000)
+
+    assert "mab rebuild" in findings(world)["warehouse"].detail
+
+
+def test_an_api_that_nobody_runs_is_told(world, free_port):
+    platform = world.platform
+    settings = world.settings.model_copy(update={"api_port": free_port})
+    found = examine(
+        type(platform)(
+            settings, platform.inbox, platform.warehouse, platform.journal, platform.clock
+        ),
+        dg.DagsterInstance.ephemeral(),
+    )
+    (finding,) = [finding for finding in found if finding.part == "api"]
+
+    assert not finding.is_well
+    assert str(free_port) in finding.detail
