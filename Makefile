@@ -31,7 +31,7 @@ ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
 	@$(BIN)/python -m mab_pipeline.up --read-only
 
 test: $(STAMP)  ## Unit and integration tests
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 drill: $(STAMP)  ## Kill runs at 50 random moments and compare with an undisturbed one
 	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q -k kill tests/integration

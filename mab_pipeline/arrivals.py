@@ -18,7 +18,7 @@ from mab_store.errors import NotPublishedError, UnreadableFileError
 from mab_store.experiment_events import parse_event
 from mab_store.inbox import InboxFile
 from mab_store.journal import last_of_each_file
-from mab_store.published import open_published
+from mab_store.reading import open_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
 def newest_published_day(platform: Platform) -> date | None:
     """Return the newest day that was published, or None where nothing was."""
     try:
-        with open_published(platform.settings.published_dir) as copy:
+        with open_reader(platform.settings) as copy:
             (row,) = copy.fetch_arrow("serving/newest_published_day").to_pylist()
     except NotPublishedError:
         return None
@@ -136,7 +136,7 @@ def _days_that_wait_for(platform: Platform, arrivals: Arrivals) -> list[date]:
     if not names:
         return []
     try:
-        with open_published(platform.settings.published_dir) as copy:
+        with open_reader(platform.settings) as copy:
             rows = copy.fetch_arrow("serving/unknown_experiments").to_pylist()
     except NotPublishedError:
         return []

@@ -21,17 +21,20 @@ from mab_pipeline.assets.declare import days_of
 from mab_pipeline.findings import (
     Find,
     Subject,
-    changed_files,
     each_day,
     gate_check,
     late_publication,
+    noted_files,
     sql_check,
+    stale_windows,
     unloaded_days,
+    unreadable_files,
     wrong_columns,
 )
 from mab_pipeline.gate import Failure, missing_rows, unlikely_draws, wrong_totals
 from mab_pipeline.partitions import daily_partitions
 from mab_pipeline.platform import Platform
+from mab_store.query_tag import query_tag
 from mab_store.settings import Settings
 
 FAILURES_SHOWN = 20
@@ -85,8 +88,20 @@ CHECKS: dict[str, Sequence[Check]] = {
         Check(
             "event_files_are_readable",
             "Every event file could be used.",
-            sql_check("experiments_files_readable"),
+            unreadable_files("experiments_files_readable"),
             is_warning=True,
+        ),
+        Check(
+            "files_never_change",
+            "No event file changed after it was loaded.",
+            noted_files("changed"),
+            is_warning=True,
+        ),
+        Check(
+            "registrations_are_kept",
+            "No event file vanished: an inbox that is not there must not empty what is served.",
+            noted_files("vanished"),
+            blocking=True,
         ),
     ),
     "raw_metrics": (
@@ -94,13 +109,13 @@ CHECKS: dict[str, Sequence[Check]] = {
         Check(
             "files_are_readable",
             "Every metrics file could be parsed.",
-            sql_check("raw_metrics_files_readable"),
+            unreadable_files("raw_metrics_files_readable"),
             is_warning=True,
         ),
         Check(
             "files_never_change",
             "No file changed or vanished after it was loaded.",
-            changed_files,
+            noted_files("changed", "vanished"),
             is_warning=True,
         ),
     ),
@@ -148,6 +163,12 @@ CHECKS: dict[str, Sequence[Check]] = {
     ),
     "allocations": (
         *_structure("allocations"),
+        Check(
+            "windows_are_fresh",
+            "The windows decided on are those that the loaded data give.",
+            stale_windows,
+            blocking=True,
+        ),
         Check(
             "every_running_variant_has_a_row",
             "Every variant that runs tomorrow has a share.",
@@ -202,7 +223,8 @@ def _checks_of(asset: str, checks: Sequence[Check], settings: Settings) -> dg.As
     ) -> Iterator[dg.AssetCheckResult]:
         subject = Subject(platform, days_of(context), context.instance, asset, _began(context))
         for check in checks:
-            failures = check.find(subject)
+            with query_tag(f"{asset}.{check.name}", context.run.run_id):
+                failures = check.find(subject)
             if context.has_partition_key_range:
                 _log_each_day(context, asset, check, failures)
             yield dg.AssetCheckResult(

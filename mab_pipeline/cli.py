@@ -24,7 +24,7 @@ from mab_pipeline.printing import (
 )
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError, UsageError
-from mab_store.published import open_published
+from mab_store.reading import open_reader
 from mab_store.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -97,8 +97,10 @@ def demo(
 def init() -> None:
     """Make the folders of MAB_HOME and the tables of the warehouse; run again, it does no harm."""
     settings = load_settings()
-    _prepared(settings).warehouse.create_schema()
-    notes_console().print(
+    notes = notes_console()
+    for line in _prepared(settings).warehouse.create_schema():
+        notes.print(line, markup=False, highlight=False, soft_wrap=True)
+    notes.print(
         f"MAB_HOME {settings.mab_home} is ready; files for day D go to "
         f"{settings.inbox_root}/metrics/D/.",
         soft_wrap=True,
@@ -182,7 +184,7 @@ def explain(experiment: Experiment, day: Day = None) -> None:
     from mab_pipeline.records import find_record  # noqa: PLC0415
 
     settings = load_settings()
-    with open_published(settings.published_dir) as copy:
+    with open_reader(settings) as copy:
         data_console().print(explanation(copy, find_record(copy, experiment, _day(day))))
 
 
@@ -197,7 +199,7 @@ def replay(
     from mab_pipeline.replay import replay as replay_record  # noqa: PLC0415
 
     settings = load_settings()
-    with open_published(settings.published_dir) as copy:
+    with open_reader(settings) as copy:
         record = find_record(copy, experiment, day.date())
     result = replay_record(build_platform(settings), record)
     notes = notes_console()
@@ -273,7 +275,7 @@ def _prepared(settings: Settings) -> Any:
 def _bodies(settings: Settings, as_of_date: date | None) -> list[dict[str, Any]]:
     now = datetime.now(UTC).replace(tzinfo=None)
     parameters = {"today": now.date(), "as_of_date": as_of_date}
-    with open_published(settings.published_dir) as copy:
+    with open_reader(settings) as copy:
         rows = copy.fetch_arrow("serving/published_allocations", parameters)
     if as_of_date is not None and len(rows) == 0:
         raise NotPublishedError(f"Nothing is published for {as_of_date}. Run that day first.")

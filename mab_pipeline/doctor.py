@@ -16,7 +16,7 @@ from mab_pipeline.platform import Platform
 from mab_pipeline.run_records import fail_dead_runs
 from mab_store.allocation_body import GRACE_HOURS
 from mab_store.errors import MabError
-from mab_store.published import open_published
+from mab_store.reading import open_reader
 
 API_TIMEOUT_SECONDS = 3
 
@@ -140,7 +140,7 @@ def _checks(instance: dg.DagsterInstance) -> Finding:
 
 
 def _publication(platform: Platform) -> Finding:
-    with open_published(platform.settings.published_dir) as copy:
+    with open_reader(platform.settings) as copy:
         name = copy.name
     newest = newest_published_day(platform)
     late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + GRACE_HOURS)

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from mab_pipeline import bandit
 from mab_pipeline.records import Record
-from mab_store.published import PublishedCopy
+from mab_store.reading import Reader
 
 
-def explain(copy: PublishedCopy, record: Record) -> RenderableType:
+def explain(copy: Reader, record: Record) -> RenderableType:
     """Return the explanation of a decision, for a terminal."""
     rule = record.rule
     start = record.as_of_date - timedelta(days=rule.max_window_days - 1)

@@ -15,6 +15,7 @@ from mab_pipeline.assets.declare import Days
 from mab_pipeline.gate import CurrentAllocations, Failure, current_allocations
 from mab_pipeline.ledger import known_files, unloaded_files
 from mab_pipeline.platform import Platform
+from mab_pipeline.rule import RuleSettings
 from mab_store.schema import declared_tables
 
 ASSET_TABLES = {
@@ -57,6 +58,29 @@ def sql_check(name: str) -> Find:
             rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters).to_pylist()
         last_day = subject.days.end - timedelta(days=1)
         return [Failure(row["day"] or last_day, row["detail"]) for row in rows]
+
+    return find
+
+
+def unreadable_files(name: str) -> Find:
+    """Return a finder of files that could not be used and are still there.
+
+    `sql/checks/<name>.sql` names them from the ledger, which remembers those that were taken away.
+    """
+
+    def find(subject: Subject) -> list[Failure]:
+        inbox, days = subject.platform.inbox, subject.days
+        files = [*inbox.experiment_files(), *inbox.misplaced_files()]
+        files += inbox.metric_files(days.start, days.end)
+        present = {file.source_file for file in files}
+        with subject.platform.warehouse.transaction() as transaction:
+            rows = transaction.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
+        last_day = days.end - timedelta(days=1)
+        return [
+            Failure(row["day"] or last_day, row["detail"])
+            for row in rows
+            if row["source_file"] in present
+        ]
 
     return find
 
@@ -108,22 +132,58 @@ def _arrived_since(subject: Subject, days: Days) -> set[str]:
     }
 
 
-def changed_files(subject: Subject) -> list[Failure]:
-    """Find files that the last load found changed or gone; a file in the inbox never changes."""
-    event = subject.instance.get_latest_materialization_event(dg.AssetKey("raw_metrics"))
-    materialization = event.asset_materialization if event else None
-    if materialization is None:
-        return []
-    failures = []
-    for kind in ("changed", "vanished"):
-        entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
-        value = entry.value if entry else {}
-        assert isinstance(value, dict)
-        failures += [
-            Failure(date.fromisoformat(day), f"{name} has {kind} since it was loaded")
-            for name, day in value.items()
-        ]
-    return failures
+def noted_files(*kinds: str) -> Find:
+    """Return a finder of files that the last load found `changed` or `vanished`.
+
+    A file in the inbox never changes; a correction is another file.
+    """
+
+    def find(subject: Subject) -> list[Failure]:
+        event = subject.instance.get_latest_materialization_event(dg.AssetKey(subject.asset))
+        materialization = event.asset_materialization if event else None
+        if materialization is None:
+            return []
+        failures = []
+        for kind in kinds:
+            entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
+            value = entry.value if entry else {}
+            assert isinstance(value, dict)
+            failures += [
+                Failure(
+                    date.fromisoformat(day) if day else subject.days.end - timedelta(days=1),
+                    f"{name} has {kind} since it was loaded",
+                )
+                for name, day in value.items()
+            ]
+        return failures
+
+    return find
+
+
+def stale_windows(subject: Subject) -> list[Failure]:
+    """Find days whose windows are not what daily_metrics and the registry give now.
+
+    They are made anew in a transaction that is rolled back, and compared.
+    """
+    rule = RuleSettings.of(subject.platform.settings)
+    parameters = subject.days.parameters
+    try:
+        with subject.platform.warehouse.transaction() as transaction:
+            present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+            transaction.execute("assets/windowed_aggregates", parameters | rule.window_parameters)
+            expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+            raise _LookedOnly
+    except _LookedOnly:
+        if present.equals(expected):
+            return []
+    rows = [{tuple(row.values()) for row in side.to_pylist()} for side in (present, expected)]
+    days = sorted({row[0] for row in rows[0] ^ rows[1]})
+    detail = "its windows are older than daily_metrics; materialise windowed_aggregates first"
+    return [Failure(day, detail) for day in days]
+
+
+class _LookedOnly(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong
+    """Rolls a transaction back that was only for looking."""
 
 
 def late_publication(subject: Subject) -> list[Failure]:

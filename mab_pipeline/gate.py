@@ -95,7 +95,10 @@ def wrong_totals(current: CurrentAllocations) -> list[Failure]:
     for (day, experiment_id), _, shares in current:
         values = [share.hundredths for share in shares.values()]
         if values and (sum(values) != TOTAL or min(values) < 0):
-            detail = f"shares {values} (in 0.01 %) sum to {sum(values)}, not to {TOTAL}"
+            detail = (
+                f"shares {values} (in 0.01 %) sum to {sum(values)}, not to {TOTAL}; `mab rebuild` "
+                "restores what was decided"
+            )
             failures.append(Failure(day, detail, experiment_id))
     return failures
 

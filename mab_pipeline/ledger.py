@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mab_store.errors import UnreadableFileError
-from mab_store.inbox import Content, Inbox, InboxFile
+from mab_store.inbox import INTAKE_PREFIX, Content, Inbox, InboxFile
 from mab_store.readers import MetricsFile, read_metrics
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
@@ -184,7 +184,7 @@ def _load_file(
         now=now,
         row_count=0 if error else len(parsed.rows),
         error=error,
-        stamp=parsed.received_at,
+        stamp=parsed.received_at if file.path.name.startswith(INTAKE_PREFIX) else None,
     )
     rows = parsed.rows.reindex(columns=declared_tables()["raw_metrics"].arrow_schema.names)
     rows["metric_date"] = file.metric_date

@@ -46,15 +46,20 @@ class Platform:
 
 
 def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
-    """Wire the parts that the settings name.
-
-    Raises:
-        SettingsError: The engine is not part of this version.
-    """
+    """Wire the parts that the settings name."""
     return Platform(
         settings=settings,
         inbox=Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20),
-        warehouse=open_warehouse(settings),
+        warehouse=_warehouse(settings),
         journal=Journal(settings.journal_dir),
         clock=clock,
     )
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    """Return the engine's warehouse; on Snowflake the pipeline connects through Dagster."""
+    if settings.mab_engine == "snowflake":
+        from mab_pipeline.snowflake import snowflake_warehouse  # noqa: PLC0415  # engine on demand
+
+        return snowflake_warehouse(settings)
+    return open_warehouse(settings)

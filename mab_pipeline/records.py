@@ -10,7 +10,7 @@ from typing import Any
 
 from mab_pipeline.rule import RuleSettings
 from mab_store.errors import NotPublishedError
-from mab_store.published import PublishedCopy
+from mab_store.reading import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Record:
         return RuleSettings.from_json(self.head["settings"])
 
 
-def find_record(copy: PublishedCopy, experiment: str, as_of_date: date | None) -> Record:
+def find_record(copy: Reader, experiment: str, as_of_date: date | None) -> Record:
     """Return the decision that was published last for a day, else the one computed last.
 
     Args:

@@ -25,6 +25,7 @@ from mab_pipeline.rule import code_version, decide, identify
 from mab_store.errors import ReplayError
 from mab_store.inbox import Inbox
 from mab_store.journal import last_of_each_file
+from mab_store.registration import registered as registered_as
 
 COMPARED = (
     "impressions",
@@ -80,7 +81,7 @@ def replay(platform: Platform, record: Record) -> Replay:
         )
     with tempfile.TemporaryDirectory(prefix="mab-replay-") as folder:
         past = _past_platform(platform, record, Path(folder))
-        wanted = _wanted(ledger, record)
+        wanted = _wanted(ledger, record, platform.inbox)
         result.files = _lay_out(platform.inbox, past.inbox, wanted, result)
         rows = _compute(past, record, ledger, first_day=_first_day(wanted, record))
     for name in sorted(set(record.rows) | set(rows)):
@@ -111,7 +112,7 @@ def _entries_until(platform: Platform, moment: datetime) -> pa.Table:
     return entries.filter(pc.less_equal(entries["loaded_at"], pa.scalar(moment)))
 
 
-def _wanted(ledger: pa.Table, record: Record) -> list[dict[str, Any]]:
+def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, Any]]:
     """Return the ledger's rows of the files that the allocation can depend on."""
     events = f"experiments/{record.experiment_id}/"
     rows: list[dict[str, Any]] = ledger.to_pylist()
@@ -121,10 +122,9 @@ def _wanted(ledger: pa.Table, record: Record) -> list[dict[str, Any]]:
     ]
     # An experiment that was registered after its first data owes its start to the first of them,
     # which may be older than any window.
-    began_with_data = all(
-        row["received_at"].date() > record.as_of_date + timedelta(days=1) for row in registered
-    )
-    if not began_with_data:
+    registration = registered_as(inbox, record.experiment_id)
+    effective_date = record.as_of_date + timedelta(days=1)
+    if registration and registration.created_at_utc.date() <= effective_date:
         oldest = record.as_of_date - timedelta(days=record.rule.max_window_days - 1)
         metrics = [row for row in metrics if row["metric_date"] >= oldest]
     return registered + metrics

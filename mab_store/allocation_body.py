@@ -65,7 +65,7 @@ def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> B
         "computed_at": timestamp(first["computed_at"]),
         "algorithm": first["algorithm"],
         "window_days": max(row["window_days"] for row in rows),
-        "allocations": [_variant(row, buckets) for row in rows],
+        "allocations": [variant_body(row, buckets) for row in rows],
         "allocation_id": first["allocation_id"],
         "as_of_date": str(first["as_of_date"]),
         "effective_date": str(first["effective_date"]),
@@ -81,7 +81,13 @@ def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> B
     }
 
 
-def _variant(row: dict[str, Any], buckets: dict[str, list[list[int]]]) -> Body:
+def variant_body(row: dict[str, Any], buckets: dict[str, list[list[int]]]) -> Body:
+    """Return what the body says of one variant.
+
+    Args:
+        row: A row of the query.
+        buckets: Inclusive ranges of buckets by variant, as published.
+    """
     impressions, clicks = row["impressions"], row["clicks"]
     return {
         "variant_name": row["variant_name"],

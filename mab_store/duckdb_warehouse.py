@@ -80,10 +80,10 @@ class DuckDBWarehouse:
                 raise
             connection.commit()
 
-    def create_schema(self) -> None:
+    def create_schema(self) -> list[str]:
         """Create the tables and views that are missing; run again, it changes nothing."""
         with self._connected():
-            pass
+            return []
 
     def publish_copy(self) -> str:
         """Checkpoint, copy the file under a new name and swap the pointer to it.

@@ -51,11 +51,15 @@ class Registry:
         experiments: Rows of `experiments`.
         variants: Rows of `variants`.
         errors: Why a file could not be used, by its name below the inbox.
+        changed: Files that have another content than when they were loaded before.
+        vanished: Files that were used before and are gone.
     """
 
     experiments: list[Row] = field(default_factory=list)
     variants: list[Row] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
 
 
 def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:

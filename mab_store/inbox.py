@@ -25,6 +25,8 @@ from mab_store.files import write_atomically
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CHUNK_BYTES = 1 << 20
 OVERSIZE = "oversize"
+# Names of the files that the API's intake writes; only of these is the stamp inside believed.
+INTAKE_PREFIX = "post-"
 
 
 @dataclass(frozen=True, slots=True)

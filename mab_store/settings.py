@@ -9,9 +9,11 @@ import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import fsspec
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -41,6 +43,17 @@ def _digests(value: object) -> object:
 
 
 KeyDigests = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_digests)]
+
+
+def _identifier(value: str) -> str:
+    """Take a name that needs no quotes: it becomes part of a statement where none can be bound."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", value):
+        raise ValueError("must be letters, digits and _, not beginning with a digit")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 
 
 class Settings(BaseSettings):
@@ -87,14 +100,17 @@ class Settings(BaseSettings):
     api_refresh_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
 
     # Snowflake
-    snowflake_account: str | None = None
+    snowflake_account: Account | None = None
     snowflake_user: str | None = None
     snowflake_password: SecretStr | None = None
     snowflake_private_key_path: Path | None = None
-    snowflake_role: str | None = None
-    snowflake_warehouse: str | None = None
-    snowflake_database: str | None = None
-    snowflake_schema: str | None = None
+    snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_token: SecretStr | None = None
+    snowflake_role: Identifier | None = None
+    snowflake_warehouse: Identifier | None = None
+    snowflake_database: Identifier | None = None
+    snowflake_schema: Identifier | None = None
+    snowflake_url: str | None = None
 
     @field_validator("mab_inbox")
     @classmethod
@@ -113,6 +129,34 @@ class Settings(BaseSettings):
                 f"DEFAULT_WINDOW_DAYS={self.default_window_days} is longer than "
                 f"MAX_WINDOW_DAYS={self.max_window_days}; the first window must fit in the second"
             )
+        return self
+
+    @field_validator("snowflake_url")
+    @classmethod
+    def _secrets_travel_encrypted(cls, value: str | None) -> str | None:
+        if value:
+            parts = urlsplit(value)
+            is_local = parts.hostname in {"localhost", "127.0.0.1"}
+            if parts.scheme not in {"https", "http"} or not parts.hostname:
+                raise ValueError("must be https://HOST or https://HOST:PORT")
+            if parts.scheme == "http" and not is_local:
+                raise ValueError("must be https, but for an emulator on this machine")
+        return value
+
+    @model_validator(mode="after")
+    def _snowflake_is_complete(self) -> Self:
+        if self.mab_engine != "snowflake":
+            return self
+        needed = ("account", "user", "warehouse", "database", "schema")
+        names = [f"snowflake_{name}" for name in needed]
+        missing = [name.upper() for name in names if not getattr(self, name)]
+        secrets = (self.snowflake_private_key_path, self.snowflake_token, self.snowflake_password)
+        if not any(secrets):
+            missing.append(
+                "one of SNOWFLAKE_PRIVATE_KEY_PATH, SNOWFLAKE_TOKEN and SNOWFLAKE_PASSWORD"
+            )
+        if missing:
+            raise ValueError(f"MAB_ENGINE=snowflake also needs {', '.join(missing)}")
         return self
 
     @property
@@ -171,7 +215,8 @@ def _one_sentence(error: ValidationError) -> str:
             faults.append(str(fault["msg"]).removeprefix("Value error, "))
             continue
         name = str(fault["loc"][0]).upper()
-        value = "***" if "PASSWORD" in name or "KEY" in name else fault["input"]
+        is_secret = any(word in name for word in ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY"))
+        value = "***" if is_secret else fault["input"]
         text = fault["msg"].removeprefix("Value error, ")
         message = text[0].lower() + text[1:]
         faults.append(f"{name}={value}: {message}")

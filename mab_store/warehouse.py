@@ -11,7 +11,6 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from mab_store.errors import SettingsError
 from mab_store.settings import Settings
 
 
@@ -34,8 +33,8 @@ class Warehouse(Protocol):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin; commit when the body ends, roll back when it raises, always close."""
 
-    def create_schema(self) -> None:
-        """Create the tables and views that are missing; run again, it changes nothing."""
+    def create_schema(self) -> list[str]:
+        """Create what is missing; run again, it changes nothing. Return what there is to tell."""
 
     def publish_copy(self) -> str:
         """Put a read-only copy of what is committed where readers look; return its name."""
@@ -45,16 +44,12 @@ class Warehouse(Protocol):
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """Return the warehouse of the engine that MAB_ENGINE names.
+    """Return the warehouse of the engine that MAB_ENGINE names; an engine is imported on demand."""
+    if settings.mab_engine == "snowflake":
+        from mab_store.snowflake_connection import connect_directly  # noqa: PLC0415
+        from mab_store.snowflake_warehouse import SnowflakeWarehouse  # noqa: PLC0415
 
-    Raises:
-        SettingsError: The engine is not part of this version.
-    """
-    if settings.mab_engine != "duckdb":
-        raise SettingsError(
-            f"MAB_ENGINE={settings.mab_engine}: this version has the engine duckdb only. "
-            "Set MAB_ENGINE=duckdb."
-        )
-    from mab_store.duckdb_warehouse import DuckDBWarehouse  # noqa: PLC0415  # engine on demand
+        return SnowflakeWarehouse(settings, connect=connect_directly(settings))
+    from mab_store.duckdb_warehouse import DuckDBWarehouse  # noqa: PLC0415
 
     return DuckDBWarehouse(settings)

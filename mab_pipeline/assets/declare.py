@@ -10,11 +10,13 @@ that `definitions.py` calls once the settings are known, so that nothing is read
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import wraps
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.partitions import daily_partitions
+from mab_store.query_tag import query_tag
 from mab_store.schema import Table, declared_tables
 from mab_store.settings import Settings
 from mab_store.sql_files import sql_fingerprint
@@ -90,11 +92,26 @@ def table_asset(
                 deps=[*deps, *(dg.AssetDep(key, partition_mapping=window) for key in lookback)],
                 code_version=version() if version else sql_fingerprint(*sql),
                 metadata=_table_metadata(declared_tables()[_table_of(name)], sql, lineage or {}),
-            )(compute)
+            )(_tagged(compute))
 
         return build
 
     return decorate
+
+
+def _tagged(
+    compute: Callable[..., dg.MaterializeResult[Any]],
+) -> Callable[..., dg.MaterializeResult[Any]]:
+    """Let an engine that keeps a history of queries know which asset and run asked."""
+
+    @wraps(compute)
+    def tagged(
+        context: dg.AssetExecutionContext, *args: Any, **kwargs: Any
+    ) -> dg.MaterializeResult[Any]:
+        with query_tag(compute.__name__, context.run.run_id):
+            return compute(context, *args, **kwargs)
+
+    return tagged
 
 
 def _table_of(asset_name: str) -> str:

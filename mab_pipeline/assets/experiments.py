@@ -25,14 +25,21 @@ def experiments(
     """Experiments and variants with the days on which each version of them is true."""
     registry = load_experiments(platform)
     names = {row["experiment_name"] for row in registry.experiments}
-    for source_file, error in registry.errors.items():
-        context.log.warning(f"{source_file} {error}")
+    notices = [f"{source_file} {error}" for source_file, error in registry.errors.items()]
+    notices += [
+        f"{source_file} has another content than before" for source_file in registry.changed
+    ]
+    notices += [f"{source_file} was loaded before and is gone" for source_file in registry.vanished]
+    for notice in notices:
+        context.log.warning(notice)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(registry.experiments),
             "experiments": len(names),
             "variant_rows": len(registry.variants),
             "quarantined_files": len(registry.errors),
+            "changed_files": dict.fromkeys(registry.changed),
+            "vanished_files": dict.fromkeys(registry.vanished),
         }
     )
 
@@ -49,6 +56,13 @@ def load_experiments(platform: Platform) -> Registry:
             for row in transaction.fetch_arrow("ledger/undated_files", PREFIX).to_pylist()
         }
         seen = dict(known)
+        used = [name for name, row in known.items() if row.error is None]
+        registry.vanished += [name for name in used if name not in contents]
+        registry.changed += [
+            name
+            for name, row in known.items()
+            if name in contents and contents[name].sha256 != row.sha256
+        ]
         for file in files:
             error = registry.errors.get(file.source_file)
             seen[file.source_file] = ledger_row(

@@ -74,16 +74,19 @@ running as (
 -- Into the windows; a day older than the default window enters the longest one alone.
 seen_days as (
     select
-        greatest(metric_date, cast(:start_date as date)) as as_of_date,
+        case
+            when metric_date > cast(:start_date as date) then metric_date
+            else cast(:start_date as date)
+        end as as_of_date,
         experiment_id,
         variant_name,
-        metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
+        metric_date > cast(:start_date as date) - :default_window_days
             as is_in_default,
         impressions,
         clicks
     from daily_metrics
     where
-        metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
+        metric_date > cast(:start_date as date) - :max_window_days
         and metric_date < cast(:end_date as date)
 ),
 
@@ -118,7 +121,7 @@ moves as (
     union all
     -- Out of the default window.
     select
-        metric_date + cast(:default_window_days as integer) as as_of_date,
+        metric_date + :default_window_days as as_of_date,
         experiment_id,
         variant_name,
         0 as is_running,
@@ -130,12 +133,12 @@ moves as (
         0 as max_clicks
     from daily_metrics
     where
-        metric_date > cast(:start_date as date) - cast(:default_window_days as integer)
-        and metric_date < cast(:end_date as date) - cast(:default_window_days as integer)
+        metric_date > cast(:start_date as date) - :default_window_days
+        and metric_date < cast(:end_date as date) - :default_window_days
     union all
     -- Out of the longest window.
     select
-        metric_date + cast(:max_window_days as integer) as as_of_date,
+        metric_date + :max_window_days as as_of_date,
         experiment_id,
         variant_name,
         0 as is_running,
@@ -147,8 +150,8 @@ moves as (
         -clicks as max_clicks
     from daily_metrics
     where
-        metric_date > cast(:start_date as date) - cast(:max_window_days as integer)
-        and metric_date < cast(:end_date as date) - cast(:max_window_days as integer)
+        metric_date > cast(:start_date as date) - :max_window_days
+        and metric_date < cast(:end_date as date) - :max_window_days
     union all
     -- A variant that runs has a row on every as-of day, whether anything moves or not.
     select
@@ -249,8 +252,8 @@ windowed as (
     select
         sourced.*,
         case
-            when data_source = 'default_window' then cast(:default_window_days as integer)
-            else cast(:max_window_days as integer)
+            when data_source = 'default_window' then :default_window_days
+            else :max_window_days
         end as window_days
     from sourced
 )

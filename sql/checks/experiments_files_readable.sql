@@ -1,6 +1,7 @@
--- Purpose: event files that could not be used; a warning.
+-- Purpose: event files that could not be used; a warning while they are there.
 select
     cast(null as date) as day,
+    source_file,
     source_file || ' ' || error as detail
 from inbox_files
 where

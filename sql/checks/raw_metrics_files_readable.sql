@@ -1,7 +1,8 @@
--- Purpose: metrics files that could not be used; a warning.
+-- Purpose: metrics files that could not be used; a warning while they are there.
 -- Parameters: :start_date first day, :end_date day after the last
 select
     metric_date as day,
+    source_file,
     source_file || ' ' || error as detail
 from inbox_files
 where

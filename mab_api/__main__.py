@@ -1,0 +1,70 @@
+"""`python -m mab_api [--dev]`, which is what `mab api` starts.
+
+What belongs here: the address, and the server. What does not: the app.
+"""
+
+import argparse
+import sys
+
+import uvicorn
+
+from mab_api.app import create_app
+from mab_store.errors import SettingsError
+from mab_store.settings import Settings, load_settings
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def main() -> int:
+    """Serve until interrupted; return the exit code."""
+    parser = argparse.ArgumentParser(prog="mab api", description=__doc__)
+    parser.add_argument(
+        "--dev", action="store_true", help="take POSTs without a key; loopback only"
+    )
+    is_dev = parser.parse_args().dev
+    try:
+        settings = load_settings()
+        _check_address(settings, is_dev=is_dev)
+    except SettingsError as error:
+        _say(f"mab: {error}")
+        return error.exit_code
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    address, mode = f"http://{host}:{settings.api_port}", _mode(settings, is_dev=is_dev)
+    _say(f"mab api: {address} serves {settings.mab_home} {mode}")
+    config = uvicorn.Config(
+        create_app(settings, is_dev=is_dev),
+        host=settings.api_host,
+        port=settings.api_port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit:  # the port is taken, and uvicorn has said so
+        return 1
+    return 0
+
+
+def _check_address(settings: Settings, *, is_dev: bool) -> None:
+    if is_dev and settings.api_host not in LOOPBACK:
+        raise SettingsError(
+            f"API_HOST={settings.api_host}: with --dev everybody who reaches the API may write, so "
+            "it listens on 127.0.0.1 only. Unset API_HOST, or set API_WRITE_KEYS and drop --dev."
+        )
+
+
+def _mode(settings: Settings, *, is_dev: bool) -> str:
+    if is_dev:
+        return "and takes POSTs without a key (--dev); try /docs"
+    if settings.api_write_keys:
+        return "and takes POSTs with a key"
+    return "read-only (no API_WRITE_KEYS)"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The app: where the parts of the API are put together.
+
+What belongs here: wiring, start and stop. What does not: any route's code.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import BinaryIO
+
+import anyio
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Router
+
+from mab_api.auth import Keyring
+from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
+from mab_api.gateway import Gateway
+from mab_api.hot import hot_routes
+from mab_api.intake import Intake
+from mab_api.observability import Metrics, RequestLines, make_log
+from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
+from mab_api.refresher import Refresher
+from mab_api.routes import ROUTERS
+from mab_api.routes.allocations import documented
+from mab_api.serving import Serving
+from mab_store.inbox import Inbox
+from mab_store.settings import Settings
+
+HISTORY_SLOTS = 2
+
+
+def utc_now() -> datetime:
+    """Return the time as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    is_dev: bool = False,
+    log_stream: BinaryIO | None = None,
+) -> FastAPI:
+    """Build the API.
+
+    Args:
+        settings: The settings.
+        clock: Tells the time as naive UTC.
+        is_dev: Whether POSTs are taken without a key, and reads too (`mab api --dev`).
+        log_stream: Where log lines go; stderr where none is given.
+    """
+    stream = log_stream or sys.stderr.buffer
+    log, metrics = make_log(stream), Metrics()
+    inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)
+    refresher = Refresher(settings, inbox, clock=clock, metrics=metrics, log=log)
+    serving = Serving(
+        settings=settings,
+        clock=clock,
+        refresher=refresher,
+        intake=Intake(inbox, start_date=settings.mab_start_date, clock=clock),
+        metrics=metrics,
+        log=log,
+        lines=RequestLines(stream),
+        history_slots=anyio.CapacityLimiter(HISTORY_SLOTS),
+    )
+    _add_gauges(serving)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(refresher.start)
+        yield
+        await run_in_threadpool(refresher.stop)
+        serving.lines.flush()
+
+    app: FastAPI = FastAPIOffline(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # 3 µs a request
+        generate_unique_id_function=operation_id,
+    )
+    app.state.serving = serving
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = cache(lambda: openapi_document([*app.routes, *documented.routes]))  # type: ignore[method-assign]
+    hot = hot_routes(serving)
+    answer_problem = _problem_handler([*hot, *app.routes])
+    for kind in (ProblemError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, answer_problem)
+    app.middleware_stack = Gateway(
+        Router(
+            hot,
+            default=app.build_middleware_stack(),
+            redirect_slashes=False,
+            lifespan=lifespan,
+        ),
+        readers=Keyring(
+            [*settings.api_read_keys, *settings.api_write_keys] if settings.api_read_keys else []
+        ),
+        writers=Keyring(settings.api_write_keys),
+        is_dev=is_dev,
+        metrics=metrics,
+        log=log,
+        lines=serving.lines,
+    )
+    return app
+
+
+def _add_gauges(serving: Serving) -> None:
+    """Add the metrics that are read when somebody asks."""
+    refresher, metrics = serving.refresher, serving.metrics
+
+    def publication_age() -> float:
+        snapshot = refresher.snapshot
+        if snapshot is None or snapshot.published_at is None:
+            return float("nan")
+        return (serving.clock() - snapshot.published_at).total_seconds()
+
+    def experiments() -> float:
+        return len(refresher.snapshot.entries) if refresher.snapshot else 0
+
+    metrics.gauge(
+        "mab_stale_seconds",
+        "Since what is served was last known to be what is published.",
+        lambda: refresher.stale_seconds,
+    )
+    metrics.gauge(
+        "mab_publication_age_seconds", "Since the newest publication was made.", publication_age
+    )
+    metrics.gauge("mab_experiments", "Experiments with a published allocation.", experiments)
+
+
+def _problem_handler(
+    routes: Sequence[BaseRoute],
+) -> Callable[[Request, Exception], Response]:
+    """Return what turns an exception below FastAPI into a problem."""
+    addresses = [
+        (context.path_regex, context.methods or set()) for context in iter_route_contexts(routes)
+    ]
+
+    def answer(request: Request, error: Exception) -> Response:
+        problem = as_problem(error)
+        if problem.kind is Kind.METHOD_NOT_ALLOWED:
+            path = request.scope["path"]
+            found = [methods for regex, methods in addresses if regex.match(path)]
+            methods: set[str] = set().union(*found) or {"GET"}
+            problem = method_problem(methods | {"HEAD"} if "GET" in methods else methods)
+        return problem_response(problem, request_id=request.scope["request_id"])
+
+    return answer

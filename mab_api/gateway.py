@@ -1,0 +1,159 @@
+"""The gateway: what happens to every request, whatever it asks for.
+
+What belongs here: request id, keys, HEAD, problems instead of exceptions, the log line, the
+metrics. What does not: answers. It wraps everything else, so nothing can leave without it.
+"""
+
+import itertools
+import re
+import secrets
+import time
+from traceback import extract_tb
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mab_api.auth import Keyring
+from mab_api.observability import Log, Metrics, RequestLines
+from mab_api.problems import Kind, ProblemError, as_problem, problem_response
+
+OPEN_PATHS = frozenset({"/healthz"})
+WRITE_ROUTES = frozenset({"/experiments", "/experiments/{experiment_id}/metrics"})
+"""The only routes that take anything but GET and HEAD: they take POST."""
+
+_WRITE_PATH = re.compile(r"/experiments(/[^/]+/metrics)?")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+_PREFIX, _NUMBERS = secrets.token_hex(10), itertools.count()
+
+
+def new_request_id() -> str:
+    """Return an id that no other request of any process has."""
+    return f"{_PREFIX}{next(_NUMBERS):012x}"
+
+
+class Gateway:
+    """ASGI middleware around the whole app."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        readers: Keyring,
+        writers: Keyring,
+        is_dev: bool,
+        metrics: Metrics,
+        log: Log,
+        lines: RequestLines,
+    ) -> None:
+        self._app = app
+        self._readers = readers
+        self._writers = writers
+        self._is_dev = is_dev
+        self._metrics = metrics
+        self._log = log
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        exchange = _Exchange(scope, send)
+        try:
+            self._check_key(scope)
+            await self._app(exchange.scope, receive, exchange.send)
+        except Exception as error:  # noqa: BLE001  # the last place where it can become an answer
+            await self._answer_error(error, exchange, receive)
+        finally:
+            self._note(exchange, time.perf_counter() - started)
+
+    def _check_key(self, scope: Scope) -> None:
+        path = scope["path"]
+        if self._is_dev or path in OPEN_PATHS:
+            return
+        if scope["method"] == "POST" and _WRITE_PATH.fullmatch(path):
+            if not self._writers:
+                raise ProblemError(
+                    Kind.READ_ONLY,
+                    "Set API_WRITE_KEYS where it is started, or use `mab api --dev`.",
+                )
+            self._writers.check(_header(scope, b"authorization"))
+        elif self._readers:
+            self._readers.check(_header(scope, b"authorization"))
+
+    async def _answer_error(
+        self, error: Exception, exchange: "_Exchange", receive: Receive
+    ) -> None:
+        problem = as_problem(error)
+        if problem.kind is Kind.INTERNAL:
+            # Where it happened, never the message: it may quote a body.
+            frames = [f"{f.filename}:{f.lineno} {f.name}" for f in extract_tb(error.__traceback__)]
+            self._log.error(
+                "crashed",
+                request_id=exchange.request_id,
+                error=type(error).__name__,
+                at=frames[-5:],
+            )
+        if exchange.status == 0:
+            response = problem_response(problem, request_id=exchange.request_id)
+            await response(exchange.scope, receive, exchange.send)
+
+    def _note(self, exchange: "_Exchange", seconds: float) -> None:
+        scope = exchange.scope
+        route = scope.get("route")
+        template = route.path if route else "none"
+        method = exchange.method
+        self._metrics.count(template, method, exchange.status).inc()
+        self._metrics.time(template).observe(seconds)
+        self._lines.add(
+            {
+                "event": "request",
+                "request_id": exchange.request_id,
+                "method": method,
+                "path": scope["path"],
+                "status": exchange.status,
+                "ms": round(seconds * 1000, 2),
+            }
+        )
+
+
+class _Exchange:
+    """One request and what was answered to it.
+
+    Attributes:
+        scope: The request as the app sees it: HEAD is answered like GET, without the body.
+        method: The method that was sent.
+        request_id: Its id: the client's own, or a new one.
+        status: Status of the answer; 0 while there is none.
+    """
+
+    __slots__ = ("_send", "method", "request_id", "scope", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        sent = _header(scope, b"x-request-id")
+        is_usable = sent is not None and _REQUEST_ID.fullmatch(sent)
+        self.request_id = sent.decode() if sent and is_usable else new_request_id()
+        self.method = scope["method"]
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
+        self.scope["request_id"] = self.request_id
+        self.status = 0
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = (*message["headers"], (b"x-request-id", self.request_id.encode()))
+            message = {**message, "headers": headers}
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None

@@ -1,0 +1,199 @@
+"""The intake: from the bytes of a POST to a file in the inbox that is on the disk.
+
+What belongs here: reading a body safely, validating it, writing the file, honouring an
+Idempotency-Key. What does not: routes, keys, and how files become rows (the pipeline's readers).
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from threading import Lock
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from mab_api.models import MetricsSubmission
+from mab_api.problems import Kind, ProblemError, from_validation
+from mab_store.allocation_body import timestamp
+from mab_store.contracts import ExperimentSpec
+from mab_store.errors import ConflictError, FileInInboxError, InboxError
+from mab_store.experiment_events import fold_events
+from mab_store.inbox import Inbox
+from mab_store.registration import Registration, register
+
+MAX_BODY_BYTES = 1 << 20
+MAX_KEY_LENGTH = 255
+
+Body = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a JSON body, but never more than 1 MiB of it.
+
+    Raises:
+        ProblemError: 415 where it is not declared as JSON, 413 where it is too large.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(Kind.NOT_JSON, "Send the header `Content-Type: application/json`.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ProblemError(Kind.TOO_LARGE, f"{MAX_BODY_BYTES} bytes are taken at most.")
+    return bytes(body)
+
+
+def parse_body(body: bytes, model: type[Model]) -> Model:
+    """Validate a body strictly: an integer is an integer, not 1.0, "1" or true.
+
+    Raises:
+        ProblemError: 400 where it is not JSON, 422 where it is not what the model says.
+    """
+    try:
+        json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ProblemError(Kind.MALFORMED_REQUEST, f"The body is not JSON: {reason}.") from None
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise from_validation(error.errors(include_url=False, include_input=False)) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Body:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("an object names a key twice")
+    return result
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+class Intake:
+    """Writes what is posted into the inbox."""
+
+    def __init__(self, inbox: Inbox, *, start_date: date, clock: Callable[[], datetime]) -> None:
+        self._inbox = inbox
+        self._start_date = start_date
+        self._clock = clock
+        self._keyed = Lock()
+
+    def register(self, body: bytes) -> Registration:
+        """Register an experiment; the file is on the disk when this returns.
+
+        Raises:
+            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+        """
+        spec = parse_body(body, ExperimentSpec)
+        try:
+            return register(self._inbox, spec, now=self._clock())
+        except ConflictError as error:
+            raise ProblemError(Kind.CONFLICT, str(error)) from None
+        except (InboxError, OSError) as error:
+            raise _inbox_problem(error) from None
+
+    def submit(self, experiment_id: str, body: bytes, *, idempotency_key: str | None) -> Body:
+        """Take the counts of a day; the file is on the disk when this returns the receipt.
+
+        Raises:
+            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+        """
+        submission = parse_body(body, MetricsSubmission)
+        now = self._clock()
+        try:
+            self._check(experiment_id, submission, today=now.date())
+            document: Body = {
+                "submission_id": f"sub_{uuid.uuid4().hex}",
+                "received_at": timestamp(now),
+                "experiment_id": experiment_id,
+                **submission.model_dump(mode="json"),
+            }
+            if idempotency_key is None:
+                return self._write(document, document["submission_id"])
+            digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+            with self._keyed:
+                return self._write_once(document, digest)
+        except (InboxError, OSError) as error:
+            raise _inbox_problem(error) from None
+
+    def _check(self, experiment_id: str, submission: MetricsSubmission, *, today: date) -> None:
+        """Refuse what the pipeline would reject."""
+        variants = self._variants(experiment_id, submission.date)
+        errors = []
+        if submission.date > today:
+            errors.append(("/date", f"is in the future; today is {today} (UTC)"))
+        if submission.date < self._start_date:
+            errors.append(("/date", f"is before MAB_START_DATE={self._start_date}"))
+        errors += [
+            (f"/metrics/{place}/variant_name", f"is none of {', '.join(sorted(variants))}")
+            for place, counts in enumerate(submission.metrics)
+            if counts.variant_name not in variants
+        ]
+        if errors:
+            raise from_validation(
+                {"loc": pointer.split("/")[1:], "msg": message} for pointer, message in errors
+            )
+
+    def _variants(self, experiment_id: str, day: date) -> set[str]:
+        """Return the variants that an experiment has on a day, by its events in the inbox."""
+        files = self._inbox.event_files(experiment_id)
+        registry = fold_events({file.source_file: self._inbox.read(file) for file in files})
+        if not registry.experiments:
+            raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
+        rows: list[Mapping[str, Any]] = list(registry.variants)
+        return {
+            row["variant_name"]
+            for row in rows
+            if row["valid_from_date"] <= day < row["valid_to_date"]
+        }
+
+    def _write_once(self, document: Body, digest: str) -> Body:
+        """Write a submission under its key, or give the receipt of the first one again."""
+        for file in self._inbox.metric_files_named(f"post-{digest}.json"):
+            first = _loads(self._inbox.read(file).payload)
+            if any(first.get(field) != document[field] for field in _SAME):
+                raise ProblemError(
+                    Kind.KEY_REUSED,
+                    f"It came with another submission, received at {first.get('received_at')}. "
+                    "Use a new key for a correction.",
+                )
+            return _receipt(first)
+        return self._write(document, digest)
+
+    def _write(self, document: Body, name: str) -> Body:
+        payload = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+        try:
+            self._inbox.write(f"metrics/{document['date']}/post-{name}.json", payload)
+        except FileInInboxError:  # another process took the same key in this very moment
+            return self._write_once(document, name)
+        return _receipt(document)
+
+
+_SAME = ("experiment_id", "date", "metrics")
+
+
+def _receipt(document: Body) -> Body:
+    return {
+        name: document[name] for name in ("submission_id", "received_at", "experiment_id", "date")
+    }
+
+
+def _loads(payload: bytes | None) -> Body:
+    try:
+        document = orjson.loads(payload or b"")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _inbox_problem(error: Exception) -> ProblemError:
+    reason = str(error) if isinstance(error, InboxError) else "It cannot be read."
+    return ProblemError(Kind.INBOX_UNAVAILABLE, reason, headers={"retry-after": "30"})

@@ -1,0 +1,5 @@
+"""The routes of the API, one module per kind."""
+
+from mab_api.routes import experiments, history, intake, service
+
+ROUTERS = (experiments.router, history.router, intake.router, service.router)

@@ -1,0 +1,90 @@
+"""Reading experiments: the registry, and which variant a session sees.
+
+What belongs here: routes that answer from memory. What does not: allocations (`hot.py`).
+"""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Query, Response
+
+from mab_api.documentation import EXPERIMENT_ID, example, problems
+from mab_api.models import Assignment, Experiment, ExperimentList
+from mab_api.problems import Kind
+from mab_api.serving import ServingDep
+from mab_store.assignment import bucket_of, variant_of
+
+router = APIRouter(tags=["experiments"])
+
+ExperimentId = Annotated[
+    str, Path(description="As `POST /experiments` gave it.", examples=[EXPERIMENT_ID])
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Items on a page.")]
+NameCursor = Annotated[
+    str | None,
+    Query(
+        pattern=r"^([0-9a-f]{2}){1,800}$",
+        description="`next_cursor` of the page before.",
+    ),
+]
+SessionId = Annotated[
+    str, Query(min_length=1, max_length=512, description="The CDP's id of the session.")
+]
+
+
+@router.get(
+    "/experiments",
+    summary="All experiments, by name",
+    response_model=ExperimentList,
+    responses=example("experiments") | problems(Kind.INVALID, Kind.NOT_PUBLISHED),
+)
+async def list_experiments(
+    serving: ServingDep, limit: Limit = 100, cursor: NameCursor = None
+) -> Response:
+    """The registry, a page at a time; what was only just registered is in it."""
+    after = None if cursor is None else bytes.fromhex(cursor)
+    records = serving.refresher.registry.page(after, limit)
+    page = records[:limit]
+    following = page[-1]["name"].encode().hex() if len(records) > limit else None
+    return _json({"experiments": page, "next_cursor": following})
+
+
+@router.get(
+    "/experiments/{experiment_id}",
+    summary="One experiment",
+    response_model=Experiment,
+    responses=example("experiment") | problems(Kind.EXPERIMENT_NOT_FOUND),
+)
+async def get_experiment(serving: ServingDep, experiment_id: ExperimentId) -> Response:
+    """An experiment and its variants as they are today."""
+    return _json(await serving.record(experiment_id))
+
+
+@router.get(
+    "/experiments/{experiment_id}/assignment",
+    summary="Which variant a session sees",
+    response_model=Assignment,
+    responses=example("assignment")
+    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.NOT_MATERIALISED, Kind.INVALID, Kind.NOT_PUBLISHED),
+)
+async def get_assignment(
+    serving: ServingDep, experiment_id: ExperimentId, session_id: SessionId
+) -> Response:
+    """The hash of docs/API.md, applied here: the CDP computes the same without asking."""
+    entry = await serving.entry(experiment_id)
+    body = orjson.loads(entry.at(serving.clock()).body)
+    bucket = bucket_of(experiment_id, session_id)
+    return _json(
+        {
+            "experiment_id": experiment_id,
+            "session_id": session_id,
+            "bucket": bucket,
+            "variant_name": variant_of(bucket, body["allocations"]),
+            "allocation_id": body["allocation_id"],
+        }
+    )
+
+
+def _json(body: dict[str, object]) -> Response:
+    headers = {"cache-control": "no-cache"}
+    return Response(orjson.dumps(body), headers=headers, media_type="application/json")

@@ -1,0 +1,118 @@
+"""Reading the past: accepted counts, and what was published.
+
+What belongs here: routes that query the open copy in a worker thread. What does not: the queries
+and pages (`mab_api/history.py`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import anyio
+import duckdb
+from fastapi import APIRouter, Query, Request, Response
+
+from mab_api.documentation import example, problems
+from mab_api.encoding import Answer, holds, not_modified
+from mab_api.history import (
+    HISTORY_CURSOR,
+    PUBLICATION_CURSOR,
+    Fetch,
+    Window,
+    metrics_page,
+    publications_page,
+)
+from mab_api.models import Day, History, PublicationHistory
+from mab_api.problems import Kind, ProblemError
+from mab_api.registry import Record
+from mab_api.routes.experiments import ExperimentId, Limit
+from mab_api.serving import Serving, ServingDep
+from mab_api.snapshot import Snapshot
+
+router = APIRouter(tags=["history"])
+
+From = Annotated[Day | None, Query(alias="from", description="First day; else the first ever.")]
+To = Annotated[Day | None, Query(description="Last day; else the last.")]
+Build = Callable[[Fetch, Record, Window], Answer]
+RESPONSES = problems(
+    Kind.EXPERIMENT_NOT_FOUND, Kind.INVALID, Kind.NOT_PUBLISHED, Kind.HISTORY_UNAVAILABLE
+)
+
+
+@router.get(
+    "/experiments/{experiment_id}/history",
+    summary="Accepted counts per day and variant, oldest first",
+    response_model=History,
+    responses=example("history") | RESPONSES,
+)
+async def get_history(  # one per query parameter
+    request: Request,
+    serving: ServingDep,
+    experiment_id: ExperimentId,
+    *,
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 1000,
+    cursor: Annotated[str | None, Query(pattern=HISTORY_CURSOR)] = None,
+) -> Response:
+    """What the pipeline accepted: late files replaced what came before them."""
+    window = Window(from_, to, limit, cursor)
+    return await _page(request, serving, experiment_id, window=window, build=metrics_page)
+
+
+@router.get(
+    "/experiments/{experiment_id}/allocations",
+    summary="What was published, day by day, oldest first",
+    response_model=PublicationHistory,
+    responses=example("publications") | RESPONSES,
+)
+async def get_publications(  # one per query parameter
+    request: Request,
+    serving: ServingDep,
+    experiment_id: ExperimentId,
+    *,
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 100,
+    cursor: Annotated[str | None, Query(pattern=PUBLICATION_CURSOR)] = None,
+) -> Response:
+    """Every publication; days count by as_of_date. Follow `next_cursor` until it is null."""
+    window = Window(from_, to, limit, cursor)
+    return await _page(request, serving, experiment_id, window=window, build=publications_page)
+
+
+async def _page(
+    request: Request, serving: Serving, experiment_id: str, *, window: Window, build: Build
+) -> Response:
+    snapshot = serving.snapshot()
+    record = await serving.record(experiment_id)
+    key = (build, experiment_id, window)
+    answer = snapshot.pages.get(key)
+    if answer is None:
+        query = partial(_query, snapshot, record, window, build)
+        try:
+            answer = await anyio.to_thread.run_sync(query, limiter=serving.history_slots)
+        except duckdb.Error as error:
+            serving.log.warning("history query failed", error=type(error).__name__)
+            raise ProblemError(
+                Kind.HISTORY_UNAVAILABLE,
+                "The published copy cannot be queried; allocations are served from memory.",
+                headers={"retry-after": "30"},
+            ) from None
+        snapshot.pages.put(key, answer)
+    if holds(request.scope["headers"], answer.etag):
+        response = Response(status_code=304)
+        response.raw_headers = list(not_modified(answer.headers))
+        return response
+    response = Response(answer.body)
+    response.raw_headers = list(answer.headers)
+    return response
+
+
+def _query(snapshot: Snapshot, record: Record, window: Window, build: Build) -> Answer:
+    """Build a page on a connection of this thread's own."""
+    copy = snapshot.copy.branch()
+    try:
+        return build(copy.fetch_arrow, record, window)
+    finally:
+        copy.close()

@@ -1,0 +1,90 @@
+"""Writing: the only routes that take a POST.
+
+What belongs here: routes. What does not: validation and files (`mab_api/intake.py`), and keys,
+which the gateway has checked before these run.
+"""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Header, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from mab_api.documentation import body_of, example, linked, problems
+from mab_api.intake import MAX_KEY_LENGTH, read_body
+from mab_api.models import Experiment, Receipt
+from mab_api.problems import Kind
+from mab_api.registry import registered_record
+from mab_api.routes.experiments import ExperimentId
+from mab_api.serving import ServingDep
+
+router = APIRouter(tags=["intake"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        description="The same key and body again give the same receipt, and no second file.",
+    ),
+]
+WRITE_PROBLEMS = (
+    Kind.MALFORMED_REQUEST,
+    Kind.KEY_REQUIRED,
+    Kind.KEY_REFUSED,
+    Kind.READ_ONLY,
+    Kind.TOO_LARGE,
+    Kind.NOT_JSON,
+    Kind.INVALID,
+    Kind.INBOX_UNAVAILABLE,
+)
+AGAIN = example("registered", status=200, description="It was registered before, just so.")
+AGAIN[200]["model"] = Experiment
+NEXT = ("get_experiment", "submit_metrics", "get_history", "get_publications")
+CREATED = linked(example("registered", status=201), *NEXT)
+
+
+@router.post(
+    "/experiments",
+    status_code=201,
+    summary="Register an experiment",
+    response_model=Experiment,
+    responses=CREATED | AGAIN | problems(Kind.CONFLICT, *WRITE_PROBLEMS),
+    openapi_extra=body_of("ExperimentSpec", "register"),
+)
+async def register_experiment(request: Request, serving: ServingDep) -> Response:
+    """Its id follows from its name; the next run of the pipeline allocates its first traffic."""
+    body = await read_body(request)
+    registration = await run_in_threadpool(serving.intake.register, body)
+    record = registered_record(registration.event)
+    serving.refresher.add(record)
+    return Response(
+        orjson.dumps(record),
+        201 if registration.is_new else 200,
+        {"location": f"/experiments/{record['experiment_id']}"},
+        "application/json",
+    )
+
+
+@router.post(
+    "/experiments/{experiment_id}/metrics",
+    status_code=202,
+    summary="Hand over the counts of a day",
+    response_model=Receipt,
+    responses=example("receipt", status=202)
+    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.KEY_REUSED, *WRITE_PROBLEMS),
+    openapi_extra=body_of("MetricsSubmission", "metrics"),
+)
+async def submit_metrics(
+    request: Request,
+    serving: ServingDep,
+    experiment_id: ExperimentId,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """202 means: it is on the disk. Counts of a day that came before are replaced, not added."""
+    body = await read_body(request)
+    await serving.record(experiment_id)
+    receipt = await run_in_threadpool(
+        serving.intake.submit, experiment_id, body, idempotency_key=idempotency_key
+    )
+    return Response(orjson.dumps(receipt), 202, media_type="application/json")

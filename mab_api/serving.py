@@ -1,0 +1,105 @@
+"""What every route works with, in one object.
+
+What belongs here: the parts of a running app and the few questions that several routes ask of
+them. What does not: building the parts (`app.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast
+
+import anyio
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from mab_api.intake import Intake
+from mab_api.observability import Log, Metrics, RequestLines
+from mab_api.problems import Kind, ProblemError
+from mab_api.refresher import Refresher
+from mab_api.registry import Record
+from mab_api.snapshot import Entry, Snapshot
+from mab_store.settings import Settings
+
+EXPERIMENT_ID_DIGITS = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The parts of a running app.
+
+    Attributes:
+        settings: The settings.
+        clock: Tells the time as naive UTC.
+        refresher: Holds what is served.
+        intake: Takes what is posted.
+        metrics: The app's metrics.
+        log: The app's logger.
+        lines: Its line for each request.
+        history_slots: How many history queries run at a time.
+    """
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    refresher: Refresher
+    intake: Intake
+    metrics: Metrics
+    log: Log
+    lines: RequestLines
+    history_slots: anyio.CapacityLimiter
+
+    def snapshot(self) -> Snapshot:
+        """Return what is published.
+
+        Raises:
+            ProblemError: 503 before the first publication.
+        """
+        snapshot = self.refresher.snapshot
+        if snapshot is None:
+            raise ProblemError(
+                Kind.NOT_PUBLISHED,
+                "No allocation was published yet; the pipeline publishes with `mab run`.",
+                headers={"retry-after": str(round(self.settings.api_refresh_seconds) or 1)},
+            )
+        return snapshot
+
+    async def record(self, experiment_id: str) -> Record:
+        """Return what is known of an experiment, published or only registered.
+
+        Raises:
+            ProblemError: 404 where it is unknown.
+        """
+        record = self.refresher.registry.get(experiment_id)
+        if record is None and _is_id(experiment_id):
+            record = await run_in_threadpool(self.refresher.look_up, experiment_id)
+        if record is None:
+            raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
+        return record
+
+    async def entry(self, experiment_id: str) -> Entry:
+        """Return an experiment's published allocation.
+
+        Raises:
+            ProblemError: 404 where there is none, 503 before the first publication.
+        """
+        entry = self.snapshot().entries.get(experiment_id)
+        if entry is None:
+            await self.record(experiment_id)
+            raise ProblemError(
+                Kind.NOT_MATERIALISED,
+                "The experiment is registered; its first allocation comes with the next run of "
+                "the pipeline.",
+            )
+        return entry
+
+
+def _serving(request: Request) -> Serving:
+    return cast("Serving", request.app.state.serving)
+
+
+ServingDep = Annotated[Serving, Depends(_serving)]
+
+
+def _is_id(text: str) -> bool:
+    digits = text.removeprefix("exp_")
+    return len(digits) == 12 and len(text) == 16 and EXPERIMENT_ID_DIGITS.issuperset(digits)

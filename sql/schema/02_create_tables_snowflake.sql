@@ -1,0 +1,26 @@
+-- Purpose: what Snowflake needs beside 02_create_tables.sql; running it again changes nothing.
+-- Run by:  `mab init`, or by hand after 02_create_tables.sql. Not for DuckDB, which has a file lock
+--          for the first table and a pointer file for the second.
+
+-- One row; the transaction that updates it is the only one that writes (docs/adr/0010).
+create table if not exists writer_lock (
+    holder varchar not null,
+    taken_at timestamp not null
+);
+
+-- What readers are served: the newest version; append-only.
+create table if not exists published_versions (
+    version bigint not null,
+    published_at timestamp not null
+);
+
+-- Rows arrive by date, so there is little to cluster; the keys keep late data from undoing that.
+alter table raw_metrics cluster by (metric_date);
+
+alter table daily_metrics cluster by (metric_date);
+
+alter table windowed_aggregates cluster by (as_of_date);
+
+alter table allocations cluster by (as_of_date);
+
+alter table publications cluster by (as_of_date);

@@ -1,0 +1,53 @@
+-- Purpose: who may do what on Snowflake, and nothing more; running it again changes nothing.
+-- Run by:  `mab init`, or by hand after the 02 files in the same session. Not for DuckDB.
+-- Roles:   MAB_PIPELINE writes rows and defines nothing but its session's temporary stage; MAB_API
+--          reads what it serves; MAB_ANALYST reads everything.
+grant usage on warehouse identifier($mab_warehouse) to role mab_pipeline;
+
+grant usage on warehouse identifier($mab_warehouse) to role mab_api;
+
+grant usage on warehouse identifier($mab_warehouse) to role mab_analyst;
+
+grant usage on database identifier($mab_database) to role mab_pipeline;
+
+grant usage on database identifier($mab_database) to role mab_api;
+
+grant usage on database identifier($mab_database) to role mab_analyst;
+
+grant usage on schema identifier($mab_schema) to role mab_pipeline;
+
+grant usage on schema identifier($mab_schema) to role mab_api;
+
+grant usage on schema identifier($mab_schema) to role mab_analyst;
+
+grant create stage on schema identifier($mab_schema) to role mab_pipeline;
+
+grant select, insert, update, delete on all tables in schema identifier($mab_schema) to role mab_pipeline;
+
+grant select on all views in schema identifier($mab_schema) to role mab_pipeline;
+
+grant select on all tables in schema identifier($mab_schema) to role mab_analyst;
+
+grant select on all views in schema identifier($mab_schema) to role mab_analyst;
+
+-- What sql/serving reads for HTTP; a test compares the two.
+grant select on table published_versions to role mab_api;
+
+grant select on table publications to role mab_api;
+
+grant select on table publication_holds to role mab_api;
+
+grant select on table allocations to role mab_api;
+
+grant select on table experiments to role mab_api;
+
+grant select on table variants to role mab_api;
+
+grant select on table daily_metrics to role mab_api;
+
+-- An administrator sees what the roles own.
+grant role mab_pipeline to role sysadmin;
+
+grant role mab_api to role sysadmin;
+
+grant role mab_analyst to role sysadmin;

@@ -1,0 +1,3 @@
+-- Purpose: the token of the transaction that was committed last.
+select holder
+from writer_lock;

@@ -1,0 +1,7 @@
+-- Purpose: the pointer to what readers are served: the next version.
+-- Parameters: :published_at time
+insert into published_versions (version, published_at)
+select
+    coalesce(max(version), 0) + 1 as version,
+    cast(:published_at as timestamp) as published_at
+from published_versions;

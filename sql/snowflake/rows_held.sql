@@ -1,0 +1,5 @@
+-- Purpose: how much the journaled tables hold, to know whether a schema is empty.
+select
+    (select count(*) from inbox_files) + (select count(*) from allocations)
+    + (select count(*) from publications) + (select count(*) from publication_holds)
+    + (select count(*) from raw_metrics) as row_count;

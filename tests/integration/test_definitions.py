@@ -1,0 +1,191 @@
+"""The code location: what is declared, and that Dagster takes it."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from mab_pipeline.checks import CHECKS
+from mab_pipeline.definitions import ASSETS, build_defs
+from mab_store.schema import declared_tables
+from mab_store.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+NAMES = [
+    "experiments",
+    "raw_metrics",
+    "daily_metrics",
+    "windowed_aggregates",
+    "allocations",
+    "publication",
+]
+TABLE_OF = {name: name for name in NAMES} | {"publication": "publications"}
+
+
+def definitions(tmp_path_factory, **settings):
+    home = tmp_path_factory.mktemp("home")
+    return build_defs(settings=load_settings(mab_home=home, _env_file=None, **settings))
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = definitions(tmp_path_factory)
+        made.resolve_all_job_defs()
+    made_by_us = [str(w.message) for w in caught if "/mab_" in w.filename]
+    assert made_by_us == []
+    assert not [w for w in caught if issubclass(w.category, (dg.BetaWarning, dg.PreviewWarning))]
+    return made
+
+
+@pytest.fixture(scope="module")
+def specs(defs):
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_assets_are_those_of_the_design_and_one_partitions_definition_serves_all(defs, specs):
+    assert sorted(specs) == sorted(NAMES)
+    assert len(ASSETS) == len(NAMES)
+    partitions = {repr(spec.partitions_def) for spec in specs.values()}
+    assert len(partitions) == 1
+    for name in NAMES:
+        asset = defs.resolve_assets_def(name)
+        assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_asset_says_what_whose_and_of_what_kind_it_is(specs, name):
+    spec = specs[name]
+    assert spec.group_name in {"registry", "metrics", "allocation", "serving"}
+    assert list(spec.owners) == ["team:experimentation"]
+    assert "duckdb" in spec.kinds
+    assert spec.kinds & {"sql", "python"}
+    assert spec.description.endswith(".")
+    assert spec.code_version
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_column_is_declared_with_meaning_and_unit(specs, name):
+    schema = specs[name].metadata["dagster/column_schema"]
+    declared = declared_tables()[TABLE_OF[name]]
+    assert [(c.name, c.type) for c in schema.columns] == [
+        (c.name, c.type) for c in declared.columns
+    ]
+    for column in schema.columns:
+        meaning, unit = column.description.rsplit(" [", 1)
+        assert meaning.strip()
+        assert unit.removesuffix("]").strip()
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_column_lineage_names_columns_that_are_there_of_assets_upstream(specs, name):
+    lineage = specs[name].metadata["dagster/column_lineage"].deps_by_column
+    upstream = {dep.asset_key.to_user_string() for dep in specs[name].deps}
+    columns = {n: {c.name for c in declared_tables()[TABLE_OF[n]].columns} for n in NAMES}
+    if name == "raw_metrics":
+        assert not lineage  # it comes from files
+        return
+    assert lineage
+    for column, sources in lineage.items():
+        assert column in columns[name]
+        for source in sources:
+            asset = source.asset_key.to_user_string()
+            assert asset in upstream, f"{name}.{column} comes from {asset}, which is not upstream"
+            assert source.column_name in columns[asset]
+
+
+def test_every_asset_has_checks_with_a_description_and_its_partitions(defs):
+    specs = [spec for checks in defs.asset_checks for spec in checks.check_specs]
+    found = {(spec.asset_key.to_user_string(), spec.name) for spec in specs}
+    assert found == {(asset, check.name) for asset, checks in CHECKS.items() for check in checks}
+    assert {asset for asset, _ in found} == set(NAMES)
+    assert all(spec.description.endswith(".") and spec.partitions_def for spec in specs)
+
+
+def test_what_blocks_is_structure_and_what_names_experiments_does_not():
+    blocking = {check.name for checks in CHECKS.values() for check in checks if check.blocking}
+    assert blocking == {
+        "grain_is_unique",
+        "columns_as_declared",
+        "every_row_is_accounted_for",
+        "counts_are_possible",
+        "window_days_are_loaded",
+        "windows_are_fresh",
+        "registrations_are_kept",
+    }
+    assert not [c for checks in CHECKS.values() for c in checks if c.blocking and c.is_warning]
+
+
+def test_the_schedule_is_on_and_runs_the_day_that_just_ended(tmp_path_factory):
+    defs = definitions(tmp_path_factory, mab_schedule_hour=5)
+    schedule = defs.resolve_schedule_def("daily_allocation_schedule")
+    assert schedule.cron_schedule == "0 5 * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert schedule.job.name == "daily_allocation"
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            repository_def=defs.get_repository_def(),
+            scheduled_execution_time=dt.datetime(2025, 3, 20, 5, tzinfo=dt.UTC),
+        )
+        (request,) = schedule.evaluate_tick(context).run_requests
+    assert request.partition_key == "2025-03-19"
+
+
+def test_without_automation_there_is_neither_schedule_nor_sensor(tmp_path_factory):
+    defs = definitions(tmp_path_factory, mab_automation="off")
+    assert not defs.schedules
+    assert not defs.sensors
+
+
+def test_the_code_version_of_an_asset_follows_its_sql(specs):
+    versions = {name: spec.code_version for name, spec in specs.items()}
+    assert len(set(versions.values())) == len(versions)
+
+
+def python(*arguments, home):
+    """Run a module of this environment where a user would: in the project's folder."""
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment
+        | {"MAB_HOME": str(home), "DAGSTER_HOME": os.environ["DAGSTER_HOME"]}
+        | {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_workspace_yaml_loads_without_a_warning_of_ours(tmp_path):
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    (location,) = workspace["load_from"]
+    assert location["python_module"]["module_name"] == "mab_pipeline.definitions"
+    done = python(
+        *("-W", "error:::mab_", "-m", "dagster", "definitions", "validate"),
+        *("-w", "workspace.yaml"),
+        home=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "Validation successful for code location mab." in said
+    assert not [line for line in said.splitlines() if "Warning" in line and "mab_" in line]
+
+
+def test_dg_check_defs_passes(tmp_path):
+    dg_command = Path(sys.executable).with_name("dg")
+    done = python(str(dg_command), "check", "defs", home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert not [line for line in said.splitlines() if "Warning" in line and "mab_" in line]

@@ -1,0 +1,157 @@
+"""Snowflake's tests: the real connector over HTTP to an emulator, or to a real account.
+
+`make test-snowflake` starts `fakesnow` on a free port, once; each world gets a database of its own.
+With MAB_TEST_SNOWFLAKE=live the SNOWFLAKE_* settings of the environment are used in its place, and
+each world gets a schema of its own, which is dropped at the end.
+
+The emulator is DuckDB inside. It has no roles, grants and virtual warehouses, and knows no
+IDENTIFIER($variable) as the name of a schema (a login makes its schema): these statements are sent,
+and answered with nothing done.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mab_store import snowflake_connection
+from mab_store.settings import Settings, load_settings
+from mab_store.snowflake_connection import Connect, connect_directly
+from mab_store.snowflake_warehouse import SnowflakeWarehouse
+from tests.snowflake.worlds import World
+
+IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
+NOT_EMULATED = [r"\s*create\s+(warehouse|role|schema)\b.*", r"\s*grant\b.*"]
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str | None]:
+    """Return the emulator's URL; None where a real account is used."""
+    if IS_LIVE:
+        yield None
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("fakesnow")
+    with subprocess.Popen(
+        [program, "-s", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait_for(port, process)
+            yield f"http://localhost:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_connections() -> Iterator[None]:
+    """The connector repeats what the emulator answers with 500 until a timeout: keep it short."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not IS_LIVE:
+            patch.setattr(snowflake_connection, "NETWORK_TIMEOUT_SECONDS", 3)
+            patch.setattr(snowflake_connection, "LOGIN_TIMEOUT_SECONDS", 5)
+            patch.setattr(snowflake_connection, "FIRST_WAIT_SECONDS", 0.05)
+            emulated = _skip_what_is_not_emulated(snowflake_connection.session_parameters)
+            patch.setattr(snowflake_connection, "session_parameters", emulated)
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_settings(emulator) -> Iterator[Callable[..., Settings]]:
+    """Return a function that makes settings for a place of their own."""
+    made: list[Settings] = []
+
+    def make(home: Path, **more: object) -> Settings:
+        name = f"mab_test_{uuid.uuid4().hex[:12]}"
+        place: dict[str, object] = {"snowflake_schema": name}
+        if emulator:
+            place = {
+                "snowflake_account": "fakesnow",
+                "snowflake_user": "fake",
+                "snowflake_password": "snow",
+                "snowflake_warehouse": "mab_wh",
+                "snowflake_database": name,
+                "snowflake_schema": "allocation",
+                "snowflake_url": emulator,
+            }
+        options = {"mab_home": home, "mab_engine": "snowflake", "_env_file": None}
+        settings = load_settings(**options | place | more)
+        made.append(settings)
+        return settings
+
+    yield make
+    if not emulator:
+        for settings in made:
+            with connect_directly(settings)() as connection:
+                connection.cursor().execute(f"drop schema if exists {settings.snowflake_schema}")
+
+
+@pytest.fixture
+def settings(make_settings, tmp_path) -> Settings:
+    return make_settings(tmp_path / "home")
+
+
+@pytest.fixture
+def connect(settings) -> Connect:
+    return connect_directly(settings)
+
+
+@pytest.fixture
+def warehouse(settings, connect) -> SnowflakeWarehouse:
+    """A warehouse with its tables."""
+    made = SnowflakeWarehouse(settings, connect=connect)
+    made.create_schema()
+    return made
+
+
+@pytest.fixture(scope="module")
+def make_worlds(make_settings, tmp_path_factory) -> Callable[..., tuple[World, World]]:
+    """Make two worlds that differ in their engine alone: DuckDB and Snowflake."""
+
+    def make(**settings: object) -> tuple[World, World]:
+        duck = load_settings(mab_home=tmp_path_factory.mktemp("duck"), _env_file=None, **settings)
+        flake = make_settings(tmp_path_factory.mktemp("flake"), **settings)
+        return World(duck), World(flake)
+
+    return make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clean_environment(tmp_path_factory) -> Iterator[None]:
+    """No setting of ours comes from the environment, but those of a real account."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            if not (IS_LIVE and name.startswith("snowflake_")):
+                patch.delenv(name.upper(), raising=False)
+        patch.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
+        yield
+
+
+def pytest_report_header() -> str:
+    place = "a real account" if IS_LIVE else "the emulator; a real one with MAB_TEST_SNOWFLAKE=live"
+    return f"snowflake: {place}"
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "fakesnow ended at once"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("fakesnow did not start")
+
+
+def _skip_what_is_not_emulated(
+    original: Callable[[Settings], dict[str, object]],
+) -> Callable[[Settings], dict[str, object]]:
+    return lambda settings: original(settings) | {"nop_regexes": NOT_EMULATED}

@@ -1,0 +1,226 @@
+"""The adapter over the wire: what comes back is what went in, and nothing is half done."""
+
+import threading
+from datetime import date, datetime
+
+import pyarrow as pa
+import pytest
+from snowflake.connector import SnowflakeConnection
+
+from mab_pipeline.snowflake import connect_through_dagster, snowflake_warehouse
+from mab_store.errors import NotPublishedError, SettingsError, WarehouseError
+from mab_store.query_tag import query_tag
+from mab_store.reading import open_reader
+from mab_store.schema import declared_tables
+from mab_store.snowflake_connection import connect_directly, connection_arguments
+from mab_store.snowflake_warehouse import SnowflakeWarehouse
+
+NOON = datetime(2025, 3, 1, 12, 0, 0, 123456)  # noqa: DTZ001  # the warehouse holds naive UTC
+DAY = {"start_date": date(2025, 3, 1), "end_date": date(2025, 3, 2)}
+
+
+def ledger_rows(*names: str, **values: object) -> pa.Table:
+    row = {
+        "metric_date": date(2025, 3, 1), "size_bytes": 1, "sha256": "x", "received_at": NOON,
+        "row_count": 1, "error": None, "loaded_at": NOON,
+    } | values  # fmt: skip
+    schema = declared_tables()["inbox_files"].arrow_schema
+    return pa.Table.from_pylist([{"source_file": name, **row} for name in names], schema=schema)
+
+
+def files(warehouse: SnowflakeWarehouse) -> list[str]:
+    with warehouse.transaction() as transaction:
+        rows = transaction.fetch_arrow("ledger/files_of_days", DAY)
+    return rows["source_file"].to_pylist()
+
+
+def test_every_value_comes_back_as_it_went_in(warehouse):
+    rows = {
+        "inbox_files": ledger_rows("naïve ☃ 雪.csv", "quote'\"\\ ;--\n\t.csv", size_bytes=2**63 - 1),
+        "raw_metrics": pa.Table.from_pylist(
+            [
+                {"metric_date": date(1900, 1, 1), "source_file": "", "row_number": -(2**63) + 1,
+                 "received_at": NOON, "impressions": "9" * 5000},
+                {"metric_date": date(9999, 12, 31), "source_file": "b", "row_number": 0,
+                 "received_at": NOON, "error": "\u2028 \U0001f600 é"},
+            ],
+            schema=declared_tables()["raw_metrics"].arrow_schema,
+        ),
+    }  # fmt: skip
+    names = {"inbox_files": "journal/inbox_files_entry"}
+    with warehouse.transaction() as transaction:
+        for table, content in rows.items():
+            transaction.load_arrow(table, content)
+    with warehouse.transaction() as transaction:
+        found = transaction.fetch_arrow(names["inbox_files"], {"entry": NOON})
+    assert found.schema == rows["inbox_files"].schema
+    assert found.sort_by("source_file") == rows["inbox_files"].sort_by("source_file")
+
+
+def test_numbers_keep_every_bit(warehouse):
+    declared = declared_tables()["allocations"]
+    values: dict[str, object] = {
+        "bigint": 2**63 - 1, "double": 0.1 + 0.2, "date": date(2025, 3, 1), "timestamp": NOON,
+        "varchar": "x",
+    }  # fmt: skip
+    smallest = 5e-324
+    rows = pa.Table.from_pylist(
+        [
+            {column.name: values[column.type] for column in declared.columns} | {"alpha": number}
+            for number in (smallest, 1e308, 1 / 3)
+        ],
+        schema=declared.arrow_schema,
+    )
+    with warehouse.transaction() as transaction:
+        transaction.load_arrow("allocations", rows)
+        found = transaction.fetch_arrow("journal/allocations_entry", {"entry": NOON})
+    assert found.sort_by("alpha") == rows.sort_by("alpha")
+
+
+def test_an_empty_result_has_the_columns_and_types_of_a_full_one(warehouse):
+    with warehouse.transaction() as transaction:
+        empty = transaction.fetch_arrow("journal/inbox_files_entry", {"entry": NOON})
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+        full = transaction.fetch_arrow("journal/inbox_files_entry", {"entry": NOON})
+        transaction.load_arrow("inbox_files", ledger_rows())
+    assert (len(empty), len(full)) == (0, 1)
+    assert empty.schema == full.schema == declared_tables()["inbox_files"].arrow_schema
+
+
+def test_a_body_that_raises_leaves_nothing_behind(warehouse):
+    with pytest.raises(ZeroDivisionError), warehouse.transaction() as transaction:
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+        raise ZeroDivisionError
+    assert files(warehouse) == []
+
+
+def test_a_statement_that_fails_rolls_everything_back(warehouse):
+    twice = ledger_rows("b.csv").drop(["sha256"]).append_column("sha256", pa.nulls(1, pa.string()))
+    with pytest.raises(WarehouseError), warehouse.transaction() as transaction:
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+        transaction.load_arrow("inbox_files", twice)  # sha256 may not be null
+    assert files(warehouse) == []
+
+
+def test_what_is_not_committed_is_not_seen(warehouse, settings, connect):
+    with warehouse.transaction() as transaction:
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+        with connect() as connection:
+            cursor = connection.cursor()
+            cursor.execute("select count(*) from inbox_files")
+            assert cursor.fetchone() == (0,)
+    assert files(warehouse) == ["a.csv"]
+
+
+def test_two_writers_of_one_day_end_with_one_result_whole(warehouse, settings):
+    """Both delete the day and load it; neither may add to the other."""
+    sets = {name: [f"{name}{number}" for number in range(20)] for name in ("x", "y")}
+    start = threading.Barrier(2)
+    failures = []
+
+    def write(name: str) -> None:
+        own = SnowflakeWarehouse(settings, connect=connect_directly(settings))
+        start.wait()
+        try:
+            with own.transaction() as transaction:
+                transaction.execute("ledger/delete_day", {"metric_date": date(2025, 3, 1)})
+                transaction.load_arrow("inbox_files", ledger_rows(*sets[name]))
+        except WarehouseError as error:  # the emulator knows no waiting
+            failures.append(error)
+
+    for _ in range(3):
+        threads = [threading.Thread(target=write, args=(name,)) for name in sets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert files(warehouse) in [sorted(names) for names in sets.values()]
+    assert len(failures) < 4
+
+
+def test_making_the_schema_twice_does_no_harm_and_says_what_it_did(warehouse):
+    with warehouse.transaction() as transaction:
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+    lines = warehouse.create_schema()
+    assert files(warehouse) == ["a.csv"]
+    assert any(line.startswith("01_create_schema: create warehouse") for line in lines)
+    assert any(line.startswith("02_create_tables: create table") for line in lines)
+    assert any(line.startswith("03_grants: grant") for line in lines)
+
+
+def test_a_reader_sees_what_was_published(warehouse, settings):
+    with (
+        pytest.raises(NotPublishedError, match="Nothing is published"),
+        open_reader(settings),
+    ):
+        pass
+    assert warehouse.publish_copy() == "version-1"
+    assert warehouse.publish_copy() == "version-2"
+    with open_reader(settings) as reader:
+        assert reader.name == "version-2"
+        branch = reader.branch()
+        assert branch.fetch_arrow("serving/registry", {"today": date(2025, 3, 1)}).num_rows == 0
+        branch.close()
+
+
+def test_a_reader_connects_again_where_its_connection_broke(warehouse, settings):
+    warehouse.publish_copy()
+    with open_reader(settings) as reader:
+        reader._connection.close()
+        assert reader.fetch_arrow("snowflake/newest_version")["version"].to_pylist() == [1]
+
+
+def test_an_empty_schema_is_begun_anew_and_a_full_one_refused(warehouse):
+    assert warehouse.start_anew("20250301") is None
+    with warehouse.transaction() as transaction:
+        transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
+    with pytest.raises(WarehouseError, match="Set SNOWFLAKE_SCHEMA to a new name"):
+        warehouse.start_anew("20250301")
+    assert files(warehouse) == ["a.csv"]
+
+
+def test_without_its_tables_it_says_which_command_makes_them(settings, connect):
+    warehouse = SnowflakeWarehouse(settings, connect=connect)
+    with pytest.raises(WarehouseError, match="mab init") as caught, warehouse.transaction():
+        pass
+    assert str(settings.snowflake_schema) in str(caught.value)
+
+
+def test_the_pipeline_connects_through_dagsters_resource_and_always_closes(
+    warehouse, settings, monkeypatch
+):
+    closed = []
+    close = SnowflakeConnection.close
+
+    def recording_close(connection: SnowflakeConnection, **options: object) -> None:
+        closed.append(connection)
+        close(connection, **options)
+
+    monkeypatch.setattr(SnowflakeConnection, "close", recording_close)
+    assert files(snowflake_warehouse(settings)) == []
+    with pytest.raises(ZeroDivisionError), connect_through_dagster(settings)() as connection:
+        raise ZeroDivisionError
+    assert connection in closed
+
+
+def test_a_session_is_tagged_and_in_utc(settings):
+    with query_tag("allocations", "run-1"):
+        parameters = connection_arguments(settings)["session_parameters"]
+    assert parameters["QUERY_TAG"] == "mab:allocations:run-1"
+    assert parameters["TIMEZONE"] == "UTC"
+    assert parameters["LOCK_TIMEOUT"] == 60
+    assert connection_arguments(settings)["session_parameters"]["QUERY_TAG"] == "mab"
+
+
+def test_an_account_that_does_not_answer_is_named_and_no_secret_is(make_settings, tmp_path):
+    settings = make_settings(
+        tmp_path,
+        snowflake_account="nowhere",
+        snowflake_password="correct horse",
+        snowflake_url="http://localhost:9",
+    )
+    warehouse = SnowflakeWarehouse(settings, connect=connect_directly(settings))
+    with pytest.raises((WarehouseError, SettingsError)) as caught, warehouse.transaction():
+        pass
+    assert "SNOWFLAKE_ACCOUNT=nowhere" in str(caught.value)
+    assert "correct horse" not in str(caught.value)
