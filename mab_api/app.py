@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Router
 from mab_api.auth import Keyring
 from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
 from mab_api.gateway import Gateway
-from mab_api.hot import hot_routes
+from mab_api.hot import FastLane, hot_routes
 from mab_api.intake import Intake
 from mab_api.observability import Metrics, RequestLines, make_log
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
@@ -111,6 +111,7 @@ def create_app(
         metrics=metrics,
         log=log,
         lines=serving.lines,
+        fast_lane=FastLane(serving),
     )
     return app
 

@@ -47,9 +47,14 @@ def encode(body: dict[str, Any], *, last_modified: datetime | None = None) -> An
         body: What JSON can hold.
         last_modified: When it became what it is (naive UTC); None where nobody asks.
     """
-    payload = orjson.dumps(body)
+    payload = compact(body)
     etag = b'"%s"' % hashlib.sha256(payload).hexdigest()[:32].encode()
     return Answer(payload, etag, b"" if last_modified is None else http_date(last_modified))
+
+
+def compact(body: dict[str, Any]) -> bytes:
+    """Encode into no more memory than is needed; orjson's own bytes hold on to its buffer."""
+    return bytes(memoryview(orjson.dumps(body)))
 
 
 def http_date(moment: datetime) -> bytes:

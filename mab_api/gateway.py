@@ -13,6 +13,8 @@ from traceback import extract_tb
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mab_api.auth import Keyring
+from mab_api.encoding import Answer
+from mab_api.hot import FastLane
 from mab_api.observability import Log, Metrics, RequestLines
 from mab_api.problems import Kind, ProblemError, as_problem, problem_response
 
@@ -45,6 +47,7 @@ class Gateway:
         metrics: Metrics,
         log: Log,
         lines: RequestLines,
+        fast_lane: FastLane,
     ) -> None:
         self._app = app
         self._readers = readers
@@ -53,6 +56,7 @@ class Gateway:
         self._metrics = metrics
         self._log = log
         self._lines = lines
+        self._fast_lane = fast_lane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -63,7 +67,11 @@ class Gateway:
         exchange = _Exchange(scope, send)
         try:
             self._check_key(scope)
-            await self._app(exchange.scope, receive, exchange.send)
+            answer = self._fast_lane(scope)
+            if answer is None:
+                await self._app(exchange.scope, receive, exchange.send)
+            else:
+                await exchange.give(answer)
         except Exception as error:  # noqa: BLE001  # the last place where it can become an answer
             await self._answer_error(error, exchange, receive)
         finally:
@@ -103,7 +111,7 @@ class Gateway:
     def _note(self, exchange: "_Exchange", seconds: float) -> None:
         scope = exchange.scope
         route = scope.get("route")
-        template = route.path if route else "none"
+        template = route.path if route else exchange.template
         method = exchange.method
         self._metrics.count(template, method, exchange.status).inc()
         self._metrics.time(template).observe(seconds)
@@ -127,9 +135,10 @@ class _Exchange:
         method: The method that was sent.
         request_id: Its id: the client's own, or a new one.
         status: Status of the answer; 0 while there is none.
+        template: Address by which it is counted where no route was found.
     """
 
-    __slots__ = ("_send", "method", "request_id", "scope", "status")
+    __slots__ = ("_send", "method", "request_id", "scope", "status", "template")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         sent = _header(scope, b"x-request-id")
@@ -139,7 +148,15 @@ class _Exchange:
         self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.scope["request_id"] = self.request_id
         self.status = 0
+        self.template = "none"
         self._send = send
+
+    async def give(self, answer: Answer) -> None:
+        """Send an answer of the fast lane."""
+        self.status, self.template = 200, FastLane.template
+        headers = (*answer.headers, (b"x-request-id", self.request_id.encode()))
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
 
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer."""

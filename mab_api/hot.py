@@ -11,12 +11,39 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mab_api.encoding import CACHE_CONTROL, Header, holds, http_date, not_modified
+from mab_api.encoding import CACHE_CONTROL, Answer, Header, holds, http_date, not_modified
 from mab_api.listing import Listing
 from mab_api.serving import Serving
 
 ALLOCATION = "/experiments/{experiment_id}/allocation"
 ALLOCATIONS = "/allocations"
+_BEFORE, _AFTER = ALLOCATION.split("{experiment_id}")
+
+
+class FastLane:
+    """Answers what nearly every request asks for without any routing at all.
+
+    A known experiment's allocation, by GET, from a client that holds no version of it. All else
+    takes the ordinary way, `AllocationEndpoint` first, and gets the same answer.
+    """
+
+    template = ALLOCATION
+
+    def __init__(self, serving: Serving) -> None:
+        self._refresher = serving.refresher
+        self._clock = serving.clock
+
+    def __call__(self, scope: Scope) -> Answer | None:
+        """Return the answer, or None where the ordinary way must be taken."""
+        path, snapshot = scope["path"], self._refresher.snapshot
+        if not path.endswith(_AFTER) or scope["method"] != "GET" or snapshot is None:
+            return None
+        entry = snapshot.entries.get(path[len(_BEFORE) : -len(_AFTER)])
+        if entry is None or not path.startswith(_BEFORE):
+            return None
+        if any(name == b"if-none-match" for name, _ in scope["headers"]):
+            return None
+        return entry.at(self._clock())
 
 
 class AllocationEndpoint:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
+from mab_api.encoding import compact
 from mab_store.allocation_body import timestamp
 from mab_store.contracts import ExperimentRegistered
 
@@ -38,7 +39,7 @@ class Packed(NamedTuple):
 
 def pack(record: Record) -> Packed:
     """Encode a record."""
-    return Packed(record["name"].encode(), orjson.dumps(record))
+    return Packed(record["name"].encode(), compact(record))
 
 
 def published_records(rows: pa.Table) -> Iterator[Record]:

@@ -226,7 +226,7 @@ def api(
 ) -> None:
     """Serve what is published on API_HOST:API_PORT until it is interrupted."""
     arguments = [sys.executable, "-m", "mab_api", *(["--dev"] if dev else [])]
-    os.execv(sys.executable, arguments)  # our own interpreter, no shell
+    os.execv(sys.executable, arguments)  # noqa: S606  # our own interpreter, no shell
 
 
 @app.command()

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.integration.api.servers import ROOT, serving
 
 HERE = Path(__file__).parent
@@ -15,8 +13,7 @@ KEY = "a key that opens everything"
 DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_call_breaks_the_contract(templates, tmp_path, seed):
+def test_no_call_breaks_the_contract(templates, tmp_path):
     home = templates["ten_days"].clone(tmp_path / "home").settings.mab_home
     with serving(home, API_READ_KEYS=DIGEST, API_WRITE_KEYS=DIGEST) as server:
         done = subprocess.run(
@@ -26,7 +23,7 @@ def test_no_call_breaks_the_contract(templates, tmp_path, seed):
                 *("run", f"{server.url}/openapi.json"),
                 *("--header", f"Authorization: Bearer {KEY}"),
                 *("--checks", "all", "--mode", "all", "--max-examples", "25"),
-                *("--seed", str(seed), "--no-color"),
+                *("--seed", "1", "--no-color"),
             ],
             env=os.environ
             | {
