@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only test lint bench drill lock docs
+.PHONY: help setup demo up ui-read-only test test-snowflake lint bench drill lock docs
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Make .venv from requirements.lock
 
@@ -32,6 +32,9 @@ ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
 
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOWFLAKE=live: on an account
+	@$(BIN)/python -m pytest -q tests/snowflake
 
 drill: $(STAMP)  ## Kill runs at 50 random moments and compare with an undisturbed one
 	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q -k kill tests/integration

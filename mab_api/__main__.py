@@ -25,6 +25,7 @@ def main() -> int:
     try:
         settings = load_settings()
         _check_address(settings, is_dev=is_dev)
+        app = create_app(settings, is_dev=is_dev)
     except SettingsError as error:
         _say(f"mab: {error}")
         return error.exit_code
@@ -32,7 +33,7 @@ def main() -> int:
     address, mode = f"http://{host}:{settings.api_port}", _mode(settings, is_dev=is_dev)
     _say(f"mab api: {address} serves {settings.mab_home} {mode}")
     config = uvicorn.Config(
-        create_app(settings, is_dev=is_dev),
+        app,
         host=settings.api_host,
         port=settings.api_port,
         access_log=False,

@@ -31,6 +31,7 @@ from mab_api.refresher import Refresher
 from mab_api.routes import ROUTERS
 from mab_api.routes.allocations import documented
 from mab_api.serving import Serving
+from mab_store.errors import SettingsError
 from mab_store.inbox import Inbox
 from mab_store.settings import Settings
 

@@ -8,8 +8,6 @@ which Snowflake resolves from session variables; this module sets them, the one 
 becomes part of a statement, and only after the settings have proven it to be a plain identifier.
 """
 
-from datetime import datetime
-
 from mab_store.settings import Settings
 from mab_store.snowflake_connection import Cursor
 from mab_store.snowflake_errors import explained
@@ -20,18 +18,16 @@ SCHEMA_FILES = (
     "schema/02_create_tables",
     "schema/02_create_tables_snowflake",
     "schema/02_create_views",
-    "snowflake/make_lock",
     "schema/03_grants",
 )
 
 
-def create_objects(cursor: Cursor, settings: Settings, *, now: datetime) -> list[str]:
+def create_objects(cursor: Cursor, settings: Settings) -> list[str]:
     """Create what is missing; return a line for each statement: what it was, what Snowflake said.
 
     Args:
         cursor: A cursor of a session whose role may create these objects.
         settings: For the names.
-        now: The time, as naive UTC.
     """
     names = {
         "mab_database": settings.snowflake_database,
@@ -44,7 +40,7 @@ def create_objects(cursor: Cursor, settings: Settings, *, now: datetime) -> list
     for file in SCHEMA_FILES:
         for statement in load_sql(file):
             with explained(settings, doing=f"sql/{file}.sql"):
-                cursor.execute(statement.text, statement.bind({"taken_at": now}))
+                cursor.execute(statement.text)
                 row = cursor.fetchone()
             text = " ".join(statement.text.split("(")[0].split())
             done.append(f"{file.split('/')[1]}: {text[:70]}: {row[0] if row else 'done'}")

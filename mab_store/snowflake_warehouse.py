@@ -115,7 +115,7 @@ class SnowflakeWarehouse:
     def create_schema(self) -> list[str]:
         """Create database, schema, tables, views, roles and grants that are missing."""
         with self.connected(doing="creating what is missing") as connection:
-            return create_objects(connection.cursor(), self._settings, now=_now())
+            return create_objects(connection.cursor(), self._settings)
 
     def publish_copy(self) -> str:
         """Point readers to what is committed; return the version's name.

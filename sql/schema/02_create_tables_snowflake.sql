@@ -8,6 +8,12 @@ create table if not exists writer_lock (
     taken_at timestamp not null
 );
 
+insert into writer_lock (holder, taken_at)
+select
+    'nobody' as holder,
+    timestamp '1970-01-01 00:00:00' as taken_at
+where not exists (select 1 from writer_lock);
+
 -- What readers are served: the newest version; append-only.
 create table if not exists published_versions (
     version bigint not null,

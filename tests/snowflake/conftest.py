@@ -76,7 +76,7 @@ def make_settings(emulator) -> Iterator[Callable[..., Settings]]:
             place = {
                 "snowflake_account": "fakesnow",
                 "snowflake_user": "fake",
-                "snowflake_password": "snow",
+                "snowflake_password": "correct-horse-battery",  # any will do
                 "snowflake_warehouse": "mab_wh",
                 "snowflake_database": name,
                 "snowflake_schema": "allocation",

@@ -105,6 +105,14 @@ def test_a_bad_setting_stops_it_with_one_sentence_that_shows_no_key(
     assert "plain-key" not in line
 
 
+def test_an_engine_that_it_cannot_serve_from_stops_it_with_one_sentence(tmp_path):
+    account = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u", "SNOWFLAKE_PASSWORD": "secret-p"}
+    done = outcome(tmp_path, "-m", "mab_api", MAB_ENGINE="snowflake", **account)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mab: MAB_ENGINE=snowflake: this version serves")
+
+
 def test_a_port_that_is_taken_is_said_and_exits_with_1(published):
     with serving(published.settings.mab_home) as server:
         done = outcome(published.settings.mab_home, "-m", "mab_api", API_PORT=str(server.port))
