@@ -57,7 +57,15 @@ def create_app(
         clock: Tells the time as naive UTC.
         is_dev: Whether POSTs are taken without a key, and reads too (`mab api --dev`).
         log_stream: Where log lines go; stderr where none is given.
+
+    Raises:
+        SettingsError: MAB_ENGINE names an engine that this version cannot serve from.
     """
+    if settings.mab_engine != "duckdb":
+        raise SettingsError(
+            f"MAB_ENGINE={settings.mab_engine}: this version serves published copies of duckdb "
+            "only. The pipeline and the commands run on Snowflake; the API does not yet."
+        )
     stream = log_stream or sys.stderr.buffer
     log, metrics = make_log(stream), Metrics()
     inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)

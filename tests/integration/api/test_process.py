@@ -106,7 +106,8 @@ def test_a_bad_setting_stops_it_with_one_sentence_that_shows_no_key(
 
 
 def test_an_engine_that_it_cannot_serve_from_stops_it_with_one_sentence(tmp_path):
-    account = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u", "SNOWFLAKE_PASSWORD": "secret-p"}
+    names = ("ACCOUNT", "USER", "PASSWORD", "WAREHOUSE", "DATABASE", "SCHEMA")
+    account = {f"SNOWFLAKE_{name}": "x" for name in names}
     done = outcome(tmp_path, "-m", "mab_api", MAB_ENGINE="snowflake", **account)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
