@@ -53,5 +53,5 @@ docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
 
 lock: $(STAMP)  ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--all-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
