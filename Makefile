@@ -37,7 +37,7 @@ test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOW
 	@$(BIN)/python -m pytest -q tests/snowflake
 
 drill: $(STAMP)  ## Kill runs at 50 random moments and compare with an undisturbed one
-	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q -k kill tests/integration
+	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q tests/integration/test_kill.py
 
 lint: $(STAMP)  ## Style, types, import contract, SQL
 	@$(BIN)/ruff check .
