@@ -100,7 +100,7 @@ def create_app(
     app.state.serving = serving
     for router in ROUTERS:
         app.include_router(router)
-    app.openapi = cache(lambda: openapi_document([*app.routes, *documented.routes]))  # type: ignore[method-assign]
+    app.openapi = cache(lambda: openapi_document([*app.routes, *documented.routes]))  # type: ignore[method-assign]  # as FastAPI says
     hot = hot_routes(serving)
     answer_problem = _problem_handler([*hot, *app.routes])
     for kind in (ProblemError, HTTPException, RequestValidationError, Exception):

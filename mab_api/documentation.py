@@ -164,7 +164,7 @@ def _problem_response(kinds: Sequence[Kind]) -> dict[str, Any]:
 def main() -> None:
     """Write the document to stdout."""
     from mab_api.app import create_app  # noqa: PLC0415  # it imports this module
-    from mab_store.settings import Settings  # noqa: PLC0415
+    from mab_store.settings import Settings  # noqa: PLC0415  # the script alone needs it
 
     document = create_app(Settings(_env_file=None)).openapi()
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE

@@ -2,7 +2,7 @@
 API_WRITE_KEYS.
 
 What belongs here: `app`. What does not: anything else; nobody imports this module.
-"""  # noqa: D205
+"""  # noqa: D205  # the first sentence takes two lines
 
 import logging
 import sys
@@ -14,7 +14,7 @@ from mab_store.settings import load_settings
 try:
     app = create_app(load_settings())
 except SettingsError as error:
-    print(f"mab: {error}", file=sys.stderr)  # noqa: T201
+    print(f"mab: {error}", file=sys.stderr)
     raise SystemExit(error.exit_code) from None
 
 # Our own line says the same and has the request id.

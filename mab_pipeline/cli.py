@@ -68,8 +68,8 @@ def demo(
     ] = False,
 ) -> None:
     """Run the whole pipeline on 44 days of real experiments and show tomorrow's shares."""
-    from mab_pipeline.demo import place_sample  # noqa: PLC0415
-    from mab_pipeline.runs import check_days, run_days  # noqa: PLC0415
+    from mab_pipeline.demo import place_sample
+    from mab_pipeline.runs import check_days, run_days
 
     settings = load_settings()
     if fresh:
@@ -113,7 +113,7 @@ def ingest(
     day: Day = None,
 ) -> None:
     """Put metrics or experiments files into the inbox, split by their date column."""
-    from mab_pipeline.ingest import Intake  # noqa: PLC0415
+    from mab_pipeline.ingest import Intake
 
     settings = load_settings()
     platform = _prepared(settings)
@@ -150,7 +150,7 @@ def run(
     ] = False,
 ) -> None:
     """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
-    from mab_pipeline.runs import check_days, run_days  # noqa: PLC0415
+    from mab_pipeline.runs import check_days, run_days
 
     if day and (first or last):
         raise UsageError("Give --date, or --from and --to, not both.")
@@ -180,8 +180,8 @@ def allocations(
 @app.command()
 def explain(experiment: Experiment, day: Day = None) -> None:
     """Say in words and numbers how each variant of an experiment got its share."""
-    from mab_pipeline.explain import explain as explanation  # noqa: PLC0415
-    from mab_pipeline.records import find_record  # noqa: PLC0415
+    from mab_pipeline.explain import explain as explanation
+    from mab_pipeline.records import find_record
 
     settings = load_settings()
     with open_reader(settings) as copy:
@@ -194,9 +194,9 @@ def replay(
     day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of day.")],
 ) -> None:
     """Compute a past allocation again from the files of that time; compare it bit for bit."""
-    from mab_pipeline.platform import build_platform  # noqa: PLC0415
-    from mab_pipeline.records import find_record  # noqa: PLC0415
-    from mab_pipeline.replay import replay as replay_record  # noqa: PLC0415
+    from mab_pipeline.platform import build_platform
+    from mab_pipeline.records import find_record
+    from mab_pipeline.replay import replay as replay_record
 
     settings = load_settings()
     with open_reader(settings) as copy:
@@ -232,7 +232,7 @@ def api(
 @app.command()
 def rebuild() -> None:
     """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
-    from mab_pipeline.rebuild import rebuild as rebuild_warehouse  # noqa: PLC0415
+    from mab_pipeline.rebuild import rebuild as rebuild_warehouse
 
     notes = notes_console()
     result = rebuild_warehouse(_prepared(load_settings()), console=notes)
@@ -252,8 +252,8 @@ def doctor(
     ] = True,
 ) -> None:
     """Say whether everything is well, and what to do where it is not (exit code 1)."""
-    from mab_pipeline.doctor import examine  # noqa: PLC0415
-    from mab_pipeline.runs import dagster_instance  # noqa: PLC0415
+    from mab_pipeline.doctor import examine
+    from mab_pipeline.runs import dagster_instance
 
     platform = _prepared(load_settings())
     with dagster_instance() as instance:
@@ -265,8 +265,8 @@ def doctor(
 
 def _prepared(settings: Settings) -> Any:
     """Make the folders and wire the platform (typed Any: its import takes a second)."""
-    from mab_pipeline.platform import build_platform  # noqa: PLC0415
-    from mab_pipeline.runs import prepare_home  # noqa: PLC0415
+    from mab_pipeline.platform import build_platform
+    from mab_pipeline.runs import prepare_home
 
     prepare_home(settings)
     return build_platform(settings)

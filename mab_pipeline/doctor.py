@@ -13,7 +13,6 @@ import dagster as dg
 from mab_pipeline.arrivals import find_arrivals, newest_published_day
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
-from mab_pipeline.run_records import fail_dead_runs
 from mab_store.allocation_body import GRACE_HOURS
 from mab_store.errors import MabError
 from mab_store.reading import open_reader
@@ -88,14 +87,6 @@ def _warehouse(platform: Platform) -> Finding:
 
 
 def _runs(instance: dg.DagsterInstance) -> Finding:
-    dead = fail_dead_runs(instance)
-    if dead:
-        return Finding(
-            "runs",
-            is_well=False,
-            detail=f"run {dead[0]} had died and is marked failed now",
-            remedy="Run its days again.",
-        )
     runs = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
     if not runs:
         return Finding(

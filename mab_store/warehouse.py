@@ -46,10 +46,10 @@ class Warehouse(Protocol):
 def open_warehouse(settings: Settings) -> Warehouse:
     """Return the warehouse of the engine that MAB_ENGINE names; an engine is imported on demand."""
     if settings.mab_engine == "snowflake":
-        from mab_store.snowflake_connection import connect_directly  # noqa: PLC0415
-        from mab_store.snowflake_warehouse import SnowflakeWarehouse  # noqa: PLC0415
+        from mab_store.snowflake_connection import connect_directly
+        from mab_store.snowflake_warehouse import SnowflakeWarehouse
 
         return SnowflakeWarehouse(settings, connect=connect_directly(settings))
-    from mab_store.duckdb_warehouse import DuckDBWarehouse  # noqa: PLC0415
+    from mab_store.duckdb_warehouse import DuckDBWarehouse
 
     return DuckDBWarehouse(settings)

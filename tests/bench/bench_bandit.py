@@ -28,7 +28,7 @@ from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the pac
     probability_best,
     thompson_shares,
 )
-from tests.bench.rows import Row, as_markdown  # noqa: E402
+from tests.bench.rows import Row, as_markdown  # noqa: E402  # likewise
 
 FloatArray = NDArray[np.float64]
 

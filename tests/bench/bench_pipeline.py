@@ -21,6 +21,8 @@ from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.rule import RuleSettings
+from mab_store.contracts import ExperimentSpec, VariantSpec
+from mab_store.registration import register
 from mab_store.settings import load_settings
 from tests.bench.rows import Row
 
@@ -150,9 +152,6 @@ def _ratio(ours: Callable[[], None], other: Callable[[], None], *, repeats: int)
 
 def _run_a_day(home: Path) -> float:
     """Drop a day's file of 10,000 x 4 rows and run that day; return the seconds of the run."""
-    from mab_store.contracts import ExperimentSpec, VariantSpec  # noqa: PLC0415
-    from mab_store.registration import register  # noqa: PLC0415
-
     settings = load_settings(mab_home=home)
     platform = build_platform(settings)
     names = [f"variant_{index}" for index in range(VARIANTS)]

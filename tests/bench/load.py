@@ -116,7 +116,7 @@ async def load(
         await loop.create_connection(lambda: _Connection(paths, result, check), "127.0.0.1", port)
         for _ in range(connections)
     ]
-    while time.perf_counter() - started < seconds and not (until and until()):  # noqa: ASYNC110
+    while time.perf_counter() - started < seconds and not (until and until()):  # noqa: ASYNC110  # the clock
         await asyncio.sleep(0.05)
     result.seconds = time.perf_counter() - started
     for transport, protocol in made:

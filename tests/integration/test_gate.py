@@ -41,7 +41,7 @@ def world(make_world):
     world.clock.set("2025-03-19T02:00:00")
     world.run(DAY, assets=UP_TO_ALLOCATIONS)
     for name, (_, change) in CORRUPTIONS.items():
-        change = change.replace("is_control", "variant_name = 'control'")  # noqa: PLW2901
+        change = change.replace("is_control", "variant_name = 'control'")  # noqa: PLW2901  # one case
         world.query(f"update allocations set {change} where as_of_date = ? and {ROW_OF}", DAY, name)
     world.query(
         f"delete from allocations where as_of_date = ? and variant_name = 'variant_a' and {ROW_OF}",
