@@ -76,6 +76,20 @@ def outcome(tmp_path, *command: str, **environment: str) -> subprocess.Completed
     )
 
 
+def handles_of(pid: int, *, below: Path) -> dict[str, int]:
+    """Return the access mode of every file below a folder that a process has open."""
+    process, held = Path(f"/proc/{pid}"), {}
+    for handle in (process / "fd").iterdir():
+        try:
+            target = str(handle.readlink())
+            info = (process / "fdinfo" / handle.name).read_text()
+        except FileNotFoundError:
+            continue  # a socket that was closed since the folder was listed
+        if target.startswith(f"{below}/"):
+            held[target] = int(info.split("flags:")[1].split()[0], 8) & os.O_ACCMODE
+    return held
+
+
 def test_dev_mode_refuses_to_listen_on_another_address_than_this_machine(tmp_path):
     for host in ("0.0.0.0", "::"):
         done = outcome(tmp_path, "-c", CLI, "api", "--dev", API_HOST=host)
@@ -139,13 +153,7 @@ def test_it_holds_no_handle_on_the_warehouse_and_none_that_could_write_a_copy(pu
     home = published.settings.mab_home
     with serving(home, "--dev") as server:
         server.wait_for(f"/experiments/{FIRST}/history")
-        folder = Path(f"/proc/{server.process.pid}/fd")
-        held = {}
-        for handle in folder.iterdir():
-            target = str(handle.readlink())
-            if target.startswith(f"{home}/"):
-                info = (folder.parent / "fdinfo" / handle.name).read_text()
-                held[target] = int(info.split("flags:")[1].split()[0], 8) & os.O_ACCMODE
+        held = handles_of(server.process.pid, below=home)
     assert held == {str(home / "published" / "serving-1.duckdb"): os.O_RDONLY}
 
 
