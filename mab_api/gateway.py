@@ -8,6 +8,7 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from traceback import extract_tb
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,10 +65,11 @@ class Gateway:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _Exchange(scope, send)
+        headers = dict(scope["headers"])
+        exchange = _Exchange(scope, headers, send)
         try:
-            self._check_key(scope)
-            answer = self._fast_lane(scope)
+            self._check_key(scope, headers)
+            answer = self._fast_lane(scope, headers)
             if answer is None:
                 await self._app(exchange.scope, receive, exchange.send)
             else:
@@ -77,7 +79,7 @@ class Gateway:
         finally:
             self._note(exchange, time.perf_counter() - started)
 
-    def _check_key(self, scope: Scope) -> None:
+    def _check_key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         path = scope["path"]
         if self._is_dev or path in OPEN_PATHS:
             return
@@ -87,9 +89,9 @@ class Gateway:
                     Kind.READ_ONLY,
                     "Set API_WRITE_KEYS where it is started, or use `mab api --dev`.",
                 )
-            self._writers.check(_header(scope, b"authorization"))
+            self._writers.check(headers.get(b"authorization"))
         elif self._readers:
-            self._readers.check(_header(scope, b"authorization"))
+            self._readers.check(headers.get(b"authorization"))
 
     async def _answer_error(
         self, error: Exception, exchange: "_Exchange", receive: Receive
@@ -113,17 +115,13 @@ class Gateway:
         route = scope.get("route")
         template = route.path if route else exchange.template
         method = exchange.method
-        self._metrics.count(template, method, exchange.status).inc()
-        self._metrics.time(template).observe(seconds)
+        self._metrics.requests.add(template, method, exchange.status, seconds)
         self._lines.add(
-            {
-                "event": "request",
-                "request_id": exchange.request_id,
-                "method": method,
-                "path": scope["path"],
-                "status": exchange.status,
-                "ms": round(seconds * 1000, 2),
-            }
+            request_id=exchange.request_id,
+            method=method,
+            path=scope["path"],
+            status=exchange.status,
+            seconds=seconds,
         )
 
 
@@ -140,8 +138,8 @@ class _Exchange:
 
     __slots__ = ("_send", "method", "request_id", "scope", "status", "template")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        sent = _header(scope, b"x-request-id")
+    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], send: Send) -> None:
+        sent = headers.get(b"x-request-id")
         is_usable = sent is not None and _REQUEST_ID.fullmatch(sent)
         self.request_id = sent.decode() if sent and is_usable else new_request_id()
         self.method = scope["method"]
@@ -167,10 +165,3 @@ class _Exchange:
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None

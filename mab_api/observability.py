@@ -5,14 +5,17 @@ something is logged or counted.
 """
 
 import asyncio
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
+from itertools import accumulate
 from typing import BinaryIO
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 FLUSH_SECONDS = 0.2
@@ -38,27 +41,89 @@ def make_log(stream: BinaryIO) -> Log:
 class RequestLines:
     """One JSON object a line for each request, written a few times a second.
 
-    It is what the logger writes, at a fifth of the cost: a request takes 40 µs in all.
+    It is what the logger writes, at a fifth of the cost: a request takes 40 µs in all. Lines wait
+    as bytes, which the garbage collector does not look at.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._lines: list[dict[str, object]] = []
+        self._lines: list[bytes] = []
 
-    def add(self, line: dict[str, object]) -> None:
+    def add(self, *, request_id: str, method: str, path: str, status: int, seconds: float) -> None:
         """Add a line; it is written within FLUSH_SECONDS."""
-        line["level"] = "info"
-        line["timestamp"] = datetime.now(UTC)
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._lines.append(line)
+        line = {
+            "event": "request",
+            "request_id": request_id,
+            "method": method,
+            "path": path,
+            "status": status,
+            "ms": int(seconds * 1e5) / 100,
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+        }
+        self._lines.append(orjson.dumps(line, option=LINE))
 
     def flush(self) -> None:
         """Write what is there."""
         lines, self._lines = self._lines, []
         if lines:
-            self._stream.write(b"".join([orjson.dumps(line, option=LINE) for line in lines]))
+            self._stream.write(b"".join(lines))
             self._stream.flush()
+
+
+class RequestTimes(Collector):
+    """How many requests there were of each kind, and how long they took.
+
+    A collector of its own: Prometheus' counter and histogram take 1.2 µs a request, locks
+    included, and only the event loop ever adds here.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str, int], _Times] = {}
+
+    def add(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        kind = (route, method, status)
+        times = self._kinds.get(kind)
+        if times is None:
+            times = self._kinds[kind] = _Times()
+        times.counts[bisect_left(BUCKETS, seconds)] += 1
+        times.seconds += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics of this moment."""
+        requests = CounterMetricFamily(
+            "mab_http_requests", "Requests answered.", labels=["route", "method", "status"]
+        )
+        seconds = HistogramMetricFamily(
+            "mab_http_request_seconds",
+            "Time from a request to the end of its answer.",
+            labels=["route"],
+        )
+        routes: dict[str, _Times] = {}
+        for (route, method, status), times in list(self._kinds.items()):
+            requests.add_metric([route, method, str(status)], sum(times.counts))
+            whole = routes.setdefault(route, _Times())
+            whole.counts = [a + b for a, b in zip(whole.counts, times.counts, strict=True)]
+            whole.seconds += times.seconds
+        for route, times in routes.items():
+            bounds = [*map(str, BUCKETS), "+Inf"]
+            reached = zip(bounds, accumulate(times.counts), strict=True)
+            seconds.add_metric([route], list(reached), times.seconds)
+        yield requests
+        yield seconds
+
+
+class _Times:
+    """Requests of one kind: how many took up to each bucket's bound, and seconds in all."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
 
 
 class Metrics:
@@ -75,21 +140,8 @@ class Metrics:
         self.refresh_seconds = Gauge(
             "mab_refresh_seconds", "How long the last refresh took.", registry=self.registry
         )
-        self._requests = Counter(
-            "mab_http_requests",
-            "Requests answered.",
-            ["route", "method", "status"],
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "mab_http_request_seconds",
-            "Time from a request to the end of its answer.",
-            ["route"],
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
-        self.count = lru_cache(maxsize=1024)(self._requests.labels)
-        self.time = lru_cache(maxsize=128)(self._seconds.labels)
+        self.requests = RequestTimes()
+        self.registry.register(self.requests)
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when the metrics are."""

@@ -3,6 +3,7 @@ import hashlib
 import orjson
 import pytest
 from fastapi.routing import iter_route_contexts
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from mab_api.gateway import WRITE_ROUTES
 from mab_api.hot import hot_routes
@@ -185,3 +186,19 @@ def test_metrics_count_by_route_template_and_not_by_path(api):
     assert FIRST not in text
     assert "mab_publication_age_seconds 0.0" in text
     assert "mab_experiments 3.0" in text
+
+
+def test_request_times_are_a_histogram_whose_buckets_add_up(api):
+    times = api.app.state.serving.metrics.requests
+    times.add("/slow", "GET", 200, 0.0005)
+    times.add("/slow", "GET", 404, 0.003)
+    times.add("/slow", "GET", 200, 60.0)
+    families = {family.name: family for family in parse(api.get("/metrics").text)}
+    samples = [
+        s for s in families["mab_http_request_seconds"].samples if s.labels["route"] == "/slow"
+    ]
+    buckets = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
+    assert (buckets["0.0005"], buckets["0.0025"], buckets["0.005"]) == (1, 1, 2)
+    assert (buckets["2.5"], buckets["+Inf"]) == (2, 3)
+    sums = {s.name.rpartition("_")[2]: s.value for s in samples}
+    assert (sums["count"], sums["sum"]) == (3, 60.0035)
