@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 
 from mab_api.auth import Keyring
+from mab_api.child import Read, read_in_child
 from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
 from mab_api.gateway import Gateway
 from mab_api.hot import FastLane, hot_routes
@@ -31,7 +32,6 @@ from mab_api.refresher import Refresher
 from mab_api.routes import ROUTERS
 from mab_api.routes.allocations import documented
 from mab_api.serving import Serving
-from mab_store.errors import SettingsError
 from mab_store.inbox import Inbox
 from mab_store.settings import Settings
 
@@ -49,6 +49,7 @@ def create_app(
     clock: Callable[[], datetime] = utc_now,
     is_dev: bool = False,
     log_stream: BinaryIO | None = None,
+    read: Read = read_in_child,
 ) -> FastAPI:
     """Build the API.
 
@@ -57,19 +58,12 @@ def create_app(
         clock: Tells the time as naive UTC.
         is_dev: Whether POSTs are taken without a key, and reads too (`mab api --dev`).
         log_stream: Where log lines go; stderr where none is given.
-
-    Raises:
-        SettingsError: MAB_ENGINE names an engine that this version cannot serve from.
+        read: Reads what is published.
     """
-    if settings.mab_engine != "duckdb":
-        raise SettingsError(
-            f"MAB_ENGINE={settings.mab_engine}: this version serves published copies of duckdb "
-            "only. The pipeline and the commands run on Snowflake; the API does not yet."
-        )
     stream = log_stream or sys.stderr.buffer
     log, metrics = make_log(stream), Metrics()
     inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)
-    refresher = Refresher(settings, inbox, clock=clock, metrics=metrics, log=log)
+    refresher = Refresher(settings, inbox, clock=clock, metrics=metrics, log=log, read=read)
     serving = Serving(
         settings=settings,
         clock=clock,

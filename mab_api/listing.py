@@ -5,8 +5,8 @@ What belongs here: its pieces, length, ETag and gzip. What does not: HTTP.
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -52,14 +52,21 @@ class Listing:
         """Yield the plain body in pieces that are small enough to send in one go."""
         return _pieces(self.bodies)
 
+    def without_bodies(self) -> "Listing":
+        """Return it as it travels: the bodies go with their entries."""
+        return replace(self, bodies=())
 
-def build_listing(entries: Iterable[Timed], *, now: datetime, pause: Callable[[], None]) -> Listing:
+    def with_bodies(self, bodies: Iterable[bytes]) -> "Listing":
+        """Return it with the bodies that it was made of."""
+        return replace(self, bodies=tuple(bodies))
+
+
+def build_listing(entries: Iterable[Timed], *, now: datetime) -> Listing:
     """Put the listed entries together as they are now.
 
     Args:
         entries: Every entry.
         now: The time, as naive UTC.
-        pause: Called between pieces.
     """
     listed = [entry for entry in entries if entry.is_listed]
     bodies = tuple(entry.body_at(now) for entry in listed)
@@ -69,7 +76,6 @@ def build_listing(entries: Iterable[Timed], *, now: datetime, pause: Callable[[]
         length += len(piece)
         digest.update(piece)
         compressed.append(compressor.compress(piece))
-        pause()
     compressed.append(compressor.flush())
     turned = [entry.stale_after for entry in listed if entry.stale_after < now]
     published = [entry.published_at for entry in listed]

@@ -4,6 +4,7 @@ API_WRITE_KEYS.
 What belongs here: `app`. What does not: anything else; nobody imports this module.
 """  # noqa: D205  # the first sentence takes two lines
 
+import gc
 import logging
 import sys
 
@@ -19,3 +20,5 @@ except SettingsError as error:
 
 # Our own line says the same and has the request id.
 logging.getLogger("uvicorn.access").disabled = True
+
+gc.freeze()  # as in `__main__.py`

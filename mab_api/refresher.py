@@ -1,55 +1,38 @@
 """The refresher: notices a new publication and swaps in what it says.
 
-What belongs here: looking, building beside what is served, swapping, and what happens when that
-fails: the last good snapshot stays, one warning a minute says so. What does not: what a snapshot
-is (`snapshot.py`).
+What belongs here: looking, having it read, swapping, and what happens when that fails: the last
+good snapshot stays, one warning a minute says so. What does not: reading (`parts.py`, in a process
+of its own: `child.py`), and what a snapshot is (`snapshot.py`).
 
 Only the refresher's thread replaces what is served; requests read one attribute, so they see the
 old state or the new one, never a mixture.
 """
 
-import ctypes
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import date, datetime
-from pathlib import Path
+from contextlib import closing
+from datetime import datetime
 from threading import Event, Lock, Thread
-from typing import NamedTuple
 
-import duckdb
-import pyarrow as pa
-
+from mab_api.child import Read, read_in_child
 from mab_api.observability import Log, Metrics
-from mab_api.registry import Record, Registry, registered_record
-from mab_api.snapshot import Copy, Pause, Snapshot, build_snapshot
-from mab_store.errors import InboxError, MabError
+from mab_api.parts import FAILURES, Done, Failed, Order, reason_of
+from mab_api.registry import Packed, Record, Registry, registered_record
+from mab_api.snapshot import Entry, Snapshot
+from mab_api.sources import Version, open_source
+from mab_store.errors import InboxError, NotPublishedError
 from mab_store.inbox import Inbox
-from mab_store.published import current_copy, open_copy
+from mab_store.reading import Reader
 from mab_store.registration import registered
 from mab_store.settings import Settings
 
-PAUSE_SECONDS = 0.003
-SWITCH_SECONDS = 0.0005
-"""How soon a waiting event loop gets the GIL; Python's default of 5 ms is a slow answer here."""
+PAUSE_SECONDS = 0.004
+"""Between two parts: taking one in keeps the event loop waiting for a fraction of that."""
+NICENESS = 10
+"""The child waits for the event loop, not the other way round; yet it gets on."""
+DISCARDED = 200
+"""Objects that are freed at a time."""
 WARNING_SECONDS = 60.0
-COPY_CONFIG = {
-    "threads": "1",  # the event loop and the CDP want the other core
-    "memory_limit": "1GB",
-    "temp_directory": str(Path(tempfile.gettempdir()) / f"mab-api-{os.getpid()}"),
-}
-
-
-class Identity(NamedTuple):
-    """What tells one state of the published folder from another."""
-
-    path: Path
-    inode: int
-    size_bytes: int
-    modified_ns: int
-    today: date
 
 
 class Refresher:
@@ -68,6 +51,7 @@ class Refresher:
         clock: Callable[[], datetime],
         metrics: Metrics,
         log: Log,
+        read: Read = read_in_child,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self.registry = Registry({})
@@ -76,7 +60,10 @@ class Refresher:
         self._clock = clock
         self._metrics = metrics
         self._log = log
-        self._identity: Identity | None = None
+        self._source = open_source(settings)
+        self._read = read
+        self._version: Version | None = None
+        self._failures = 0
         self._stopping = Event()
         self._writing = Lock()
         self._warned_at = -WARNING_SECONDS
@@ -84,9 +71,8 @@ class Refresher:
         self._thread = Thread(target=self._run, name="refresher", daemon=True)
 
     def start(self) -> None:
-        """Load what is published now, then look again every API_REFRESH_SECONDS."""
-        sys.setswitchinterval(SWITCH_SECONDS)
-        self.poll(pause=_no_pause)
+        """Load what is published now, then look again and again."""
+        self.poll()
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,26 +80,33 @@ class Refresher:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._source.close()
 
     @property
     def stale_seconds(self) -> float:
         """Seconds since what is served was last known to be what is published."""
         return time.monotonic() - self._good_at
 
-    def poll(self, *, pause: Pause | None = None) -> bool:
+    def poll(self) -> bool:
         """Look once; return whether what is served is what is published."""
-        pause = pause or self._pause
         try:
-            path = current_copy(self._settings.published_dir)
-            identity = _identity(path, self._clock().date())
-            if identity != self._identity:
-                self._load(path, identity, pause)
+            now = self._clock()
+            version = self._source.look(now)
+            if version != self._version:
+                self._load(version, now)
             self._find_pending()
-        except (MabError, duckdb.Error, pa.ArrowException, OSError, ValueError, KeyError) as error:
+        except FAILURES as error:
+            self._failures += 1
             self._note_failure(error)
             return False
+        self._failures = 0
         self._good_at = time.monotonic()
         return True
+
+    def wait_seconds(self) -> float:
+        """Say how long to wait until the next look."""
+        published_at = self.snapshot.published_at if self.snapshot else None
+        return self._source.wait_seconds(self._clock(), published_at, self._failures)
 
     def add(self, record: Record) -> None:
         """Make an experiment known that was registered a moment ago."""
@@ -133,46 +126,58 @@ class Refresher:
         return record
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._settings.api_refresh_seconds):
+        while not self._stopping.wait(self.wait_seconds()):
             self.poll()
 
-    def _load(self, path: Path, identity: Identity, pause: Pause) -> None:
+    def _load(self, version: Version, now: datetime) -> None:
         started = time.monotonic()
-        copy = self._open(path, identity)
-        snapshot = build_snapshot(copy, self._settings, now=self._clock(), pause=pause)
-        snapshot.copy = self._reopened(copy, path)
+        snapshot = self._received(version, now)
         old, self.snapshot = self.snapshot, snapshot
         with self._writing:
             self.registry = Registry(snapshot.records, self.registry.pending)
-        self._identity = identity
+        self._version = version
         seconds = time.monotonic() - started
         self._metrics.refresh_seconds.set(seconds)
         self._log.info(
             "refreshed",
-            copy=path.name,
+            copy=version.name,
             experiments=len(snapshot.entries),
             seconds=round(seconds, 3),
         )
         if old is not None:
-            _discard(old, pause)
-        del old
-        _release_memory()
+            kept: list[object] = [*old.entries.values(), *old.records.values()]
+            del old
+            self._discard(kept)
 
-    def _open(self, path: Path, identity: Identity) -> Copy:
-        """Open a copy; DuckDB would hand out again what it holds open under the same name."""
-        before = self._identity
-        if self.snapshot and before and before.path == path:
-            if before._replace(today=identity.today) == identity:
+    def _received(self, version: Version, now: datetime) -> Snapshot:
+        """Have a version read, and take in what comes."""
+        entries: dict[str, Entry] = {}
+        records: dict[str, Packed] = {}
+        bodies: list[bytes] = []
+        niceness = 0 if self.snapshot is None else NICENESS  # before the first, nobody is answered
+        order = Order(self._settings, version.name, now, niceness)
+        with closing(self._read(order, self._stopping)) as parts:
+            for part in parts:
+                if isinstance(part, Failed):
+                    raise NotPublishedError(part.reason)
+                if isinstance(part, Done):
+                    listing = part.listing.with_bodies(bodies)
+                    return Snapshot(
+                        self._open(version), entries, records, listing, part.published_at
+                    )
+                entries |= part.entries
+                records |= part.records
+                bodies += [entry.body_at(now) for entry in part.entries.values() if entry.is_listed]
+                self._pause()
+        raise AssertionError("the last part is Done or Failed")
+
+    def _open(self, version: Version) -> Reader:
+        """Open a version for history; DuckDB would hand out again what it holds under that name."""
+        if self.snapshot and self._version and self._version.name == version.name:
+            if self._version.mark == version.mark:
                 return self.snapshot.copy.branch()  # only the day is another one
-            self.snapshot.copy.close()  # somebody made MAB_HOME anew, or broke the file
-        return open_copy(path, config=COPY_CONFIG)
-
-    def _reopened(self, copy: Copy, path: Path) -> Copy:
-        """Open the copy anew for history: what DuckDB cached while loading is not needed again."""
-        if self.snapshot and copy.name == self.snapshot.copy.name:
-            return copy
-        copy.close()
-        return open_copy(path, config=COPY_CONFIG)
+            self.snapshot.copy.close()  # somebody made MAB_HOME anew
+        return self._source.open(version.name)
 
     def _find_pending(self) -> None:
         """Read the registrations that are in the inbox but not in the published copy."""
@@ -191,39 +196,18 @@ class Refresher:
             self._warned_at = now
             self._log.warning(
                 "refresh failed",
-                reason=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                reason=reason_of(error),
                 serving=self.snapshot.copy.name if self.snapshot else None,
                 stale_seconds=round(self.stale_seconds, 1),
             )
 
+    def _discard(self, kept: list[object]) -> None:
+        """Let go of what was served bit by bit: all at once would hold the GIL for long."""
+        while kept:
+            del kept[-DISCARDED:]
+            self._pause()
+
     def _pause(self) -> None:
-        """Give the GIL to the event loop; at most a third of a core goes into a refresh."""
-        self._stopping.wait(PAUSE_SECONDS)
-
-
-def _identity(path: Path, today: date) -> Identity:
-    stat = path.stat()
-    return Identity(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, today)
-
-
-def _discard(old: Snapshot, pause: Pause) -> None:
-    """Let go of an old snapshot bit by bit: to free it in one go would hold the GIL for long."""
-    entries = list(old.entries.values())
-    records = list(old.records.values())
-    del old
-    while entries or records:
-        del entries[-200:], records[-200:]
-        pause()
-
-
-def _release_memory() -> None:
-    """Give back to the system what building and discarding left free."""
-    pa.default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
-        if trim is not None:
-            trim(0)
-
-
-def _no_pause() -> None:
-    """Nobody waits before the first snapshot is there."""
+        """Let the event loop have the GIL, where there are requests to answer."""
+        if self.snapshot is not None:
+            self._stopping.wait(PAUSE_SECONDS)

@@ -1,49 +1,27 @@
 """The snapshot: everything that is answered from memory, immutable, of one published copy.
 
-What belongs here: encoding published allocations once, with their headers, and reading them.
-What does not: when a snapshot is made (`refresher.py`), and HTTP.
+What belongs here: published allocations, encoded once, and what is kept of a version. What does
+not: reading it (`parts.py`), when that is done (`refresher.py`), and HTTP.
 
 A body depends on the clock in one place only: `is_stale` turns true at a known moment. Each entry
 holds its fresh bytes and makes the stale ones when they are first asked for after that moment.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mab_api.encoding import Answer, encode
 from mab_api.history import PageCache
-from mab_api.listing import Listing, build_listing
-from mab_api.registry import Packed, pack, published_records
-from mab_store.allocation_body import allocation_bodies, stale_after
-from mab_store.errors import NotPublishedError
+from mab_api.listing import NEVER, Listing, build_listing
+from mab_api.registry import Packed
+from mab_store.allocation_body import stale_after
+from mab_store.reading import Reader
 from mab_store.settings import Settings
-
-SLICE = 8
-"""Experiments that are encoded before the event loop gets a turn; about 1 ms of work."""
-
-Pause = Callable[[], None]
-
-
-class Copy(Protocol):
-    """A published copy that can be queried."""
-
-    name: str
-
-    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Run the one query of `sql/<name>.sql`."""
-
-    def branch(self) -> "Copy":
-        """Return the same copy for another thread."""
-
-    def close(self) -> None:
-        """Let go of it."""
 
 
 class Entry:
@@ -51,7 +29,7 @@ class Entry:
 
     Attributes:
         published_at: When it was published.
-        stale_after: Last moment at which it is not stale.
+        stale_after: Last moment at which it is not stale; a frozen one never is.
         is_listed: Whether it is part of `GET /allocations`.
     """
 
@@ -60,7 +38,7 @@ class Entry:
     def __init__(self, body: dict[str, Any], *, settings: Settings) -> None:
         effective = date.fromisoformat(body["effective_date"])
         self.published_at = datetime.fromisoformat(body["published_at"]).replace(tzinfo=None)
-        self.stale_after = stale_after(effective, settings=settings)
+        self.stale_after = NEVER if body["is_frozen"] else stale_after(effective, settings=settings)
         self.is_listed = body["status"] in {"running", "paused"}
         self._fresh = encode(body | {"is_stale": False}, last_modified=self.published_at)
         self._stale: Answer | None = None
@@ -92,7 +70,7 @@ class Snapshot:
         pages: Pages of history that were asked for.
     """
 
-    copy: Copy
+    copy: Reader
     entries: Mapping[str, Entry]
     records: Mapping[str, Packed]
     listing: Listing
@@ -104,70 +82,5 @@ class Snapshot:
         """Return the list of this moment, made anew where an entry has turned stale since."""
         with self._lock:
             if now > self.listing.valid_until:
-                self.listing = build_listing(self.entries.values(), now=now, pause=_no_pause)
+                self.listing = build_listing(self.entries.values(), now=now)
             return self.listing
-
-
-def build_snapshot(copy: Copy, settings: Settings, *, now: datetime, pause: Pause) -> Snapshot:
-    """Read a copy and encode everything in it.
-
-    Args:
-        copy: The open copy.
-        settings: For staleness and windows.
-        now: The time, as naive UTC.
-        pause: Called after every slice of work, so that whoever waits for the GIL gets it.
-
-    Raises:
-        NotPublishedError: The copy holds something that must never be served.
-    """
-    rows = copy.fetch_arrow(
-        "serving/published_allocations", {"today": now.date(), "as_of_date": None}
-    )
-    entries: dict[str, Entry] = {}
-    for part in slices(rows):
-        for body in allocation_bodies(part, settings=settings, now=now):
-            _check(body, copy.name)
-            entries[body["experiment_id"]] = Entry(body, settings=settings)
-        pause()
-    registry = copy.fetch_arrow("serving/registry", {"today": now.date()})
-    records: dict[str, Packed] = {}
-    for part in slices(registry):
-        records |= {record["experiment_id"]: pack(record) for record in published_records(part)}
-        pause()
-    return Snapshot(
-        copy=copy,
-        entries=entries,
-        records=records,
-        listing=build_listing(entries.values(), now=now, pause=pause),
-        published_at=max((entry.published_at for entry in entries.values()), default=None),
-    )
-
-
-def slices(rows: pa.Table) -> Iterator[pa.Table]:
-    """Cut rows that are grouped by experiment into parts of a few whole experiments each."""
-    if len(rows) == 0:
-        return
-    runs = pc.run_end_encode(rows["experiment_id"].combine_chunks())
-    ends = runs.run_ends.to_numpy()
-    first = 0
-    for index in range(SLICE - 1, len(ends) + SLICE - 1, SLICE):
-        end = int(ends[min(index, len(ends) - 1)])
-        yield rows.slice(first, end - first)
-        first = end
-
-
-def _no_pause() -> None:
-    """Whoever asks waits for the answer."""
-
-
-def _check(body: dict[str, Any], name: str) -> None:
-    """Refuse what no gate lets through: it means that the copy is not what it was."""
-    variants = body["allocations"]
-    total = sum(round(variant["allocation_percentage"] * 100) for variant in variants)
-    buckets = sorted(pair for variant in variants for pair in variant["buckets"])
-    covered = [bucket for first, last in buckets for bucket in range(first, last + 1)]
-    if total != 10_000 or covered != list(range(100)):
-        raise NotPublishedError(
-            f"The copy {name} gives {body['experiment_id']} shares of {total / 100} % in all, or "
-            "buckets that are not 0 to 99 once each. It is not served; publish anew with `mab run`."
-        )

@@ -23,7 +23,11 @@ from mab_store.published import next_copy_name, point_to
 from mab_store.settings import Settings
 from mab_store.sql_files import load_sql
 
-SCHEMA_FILES = ("schema/02_create_tables", "schema/02_create_views")
+SCHEMA_FILES = (
+    "schema/02_create_tables",
+    "schema/02_create_views",
+    "schema/02_create_served_views",
+)
 
 
 class DuckDBTransaction:
@@ -69,7 +73,7 @@ class DuckDBWarehouse:
         Raises:
             WarehouseLockedError: Another process holds the file for longer than
                 WAREHOUSE_LOCK_TIMEOUT_SECONDS.
-            WarehouseError: The file is not a warehouse.
+            WarehouseError: The file is not a warehouse, or cannot be written.
         """
         with self._connected() as connection:
             connection.begin()
@@ -121,10 +125,21 @@ class DuckDBWarehouse:
             return aside if aside.exists() else None
 
     @contextmanager
+    def _space_is_left(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.IOException, duckdb.FatalException) as error:
+            raise WarehouseError(
+                f"The warehouse {self._path} cannot be written ({str(error).splitlines()[0]}). "
+                "Nothing of this transaction was kept; free space there and run the same days "
+                "again."
+            ) from None
+
+    @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._locked():
             is_new = not self._path.exists()  # the first time, or somebody deleted it
-            with self._opened() as connection:
+            with self._opened() as connection, self._space_is_left():
                 if is_new or not self._has_schema:
                     for name in SCHEMA_FILES:
                         for statement in load_sql(name):
@@ -143,13 +158,9 @@ class DuckDBWarehouse:
         except Timeout:
             raise WarehouseLockedError(self._who_holds_it()) from None
         except OSError as error:
-            raise HomeError(
-                f"MAB_HOME {self._path.parent} cannot be written: {error.strerror}. "
-                "Set MAB_HOME to a folder that you own."
-            ) from None
+            raise self._unwritable(error) from None
         try:
-            note = f'{{"pid": {os.getpid()}, "since": "{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}}'
-            write_atomically(self._holder_path, note.encode(), durable=False)
+            self._leave_note()
             yield
         finally:
             lock.release()
@@ -178,6 +189,19 @@ class DuckDBWarehouse:
             yield connection
         finally:
             connection.close()
+
+    def _leave_note(self) -> None:
+        note = f'{{"pid": {os.getpid()}, "since": "{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}}'
+        try:
+            write_atomically(self._holder_path, note.encode(), durable=False)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> HomeError:
+        return HomeError(
+            f"MAB_HOME {self._path.parent} cannot be written: {error.strerror}. "
+            "Set MAB_HOME to a folder that you own, or free space there."
+        )
 
     def _who_holds_it(self) -> str:
         note = self._holder_path.read_text("utf-8") if self._holder_path.exists() else "{}"

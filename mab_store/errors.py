@@ -39,11 +39,25 @@ class FileInInboxError(InboxError):
 
 
 class UnreadableFileError(InboxError):
-    """A file in the inbox cannot be parsed; its message goes into the quarantine."""
+    """A file in the inbox cannot be parsed; its message goes into the quarantine.
+
+    What it quotes of the file may be as long as the file: the message is cut.
+    """
+
+    MOST_CHARACTERS = 1_000
+
+    def __init__(self, message: str) -> None:
+        if len(message) > self.MOST_CHARACTERS:
+            message = f"{message[: self.MOST_CHARACTERS]} [cut]"
+        super().__init__(message)
 
 
 class ConflictError(InboxError):
-    """An experiment is registered already, with another body."""
+    """What is written contradicts what an experiment's events say already."""
+
+
+class NotRegisteredError(ConflictError):
+    """A change is of an experiment that nobody has registered."""
 
 
 class WarehouseError(MabError):

@@ -1,7 +1,7 @@
 """The journal: immutable Parquet files of what cannot be computed again.
 
-What belongs here: writing entries that are missing, reading them all back. What does not: any
-decision about what is in them.
+What belongs here: writing entries that are missing, reading them all back, dropping rows that
+nobody needs any more. What does not: any decision about what is in them.
 
     <MAB_HOME>/journal/<table>/<entry>.parquet
 
@@ -13,6 +13,7 @@ entry written after; `write_missing` compares the two, so an entry that a crash 
 written by the next run. Nothing is served before its entry is on the disk.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mab_store.errors import HomeError
 from mab_store.files import write_atomically
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
@@ -34,7 +36,11 @@ class Journal:
         self._folder = folder
 
     def write_missing(self, transaction: Transaction) -> int:
-        """Write an entry for everything committed that has none yet; return how many."""
+        """Write an entry for everything committed that has none yet; return how many.
+
+        Raises:
+            HomeError: An entry cannot be written; the next call writes it.
+        """
         written = 0
         for table in JOURNALED:
             present = {path.stem for path in (self._folder / table).glob("*.parquet")}
@@ -44,12 +50,24 @@ class Journal:
                 if name in present:
                     continue
                 rows = transaction.fetch_arrow(f"journal/{table}_entry", {"entry": entry})
-                buffer = pa.BufferOutputStream()
-                pq.write_table(rows.cast(declared_tables()[table].arrow_schema), buffer)
-                path = self._folder / table / f"{name}.parquet"
-                write_atomically(path, buffer.getvalue().to_pybytes())
+                rows = rows.cast(declared_tables()[table].arrow_schema)
+                self._write(self._folder / table / f"{name}.parquet", rows)
                 written += 1
         return written
+
+    def forget(self, table: str, column: str, values: Collection[str]) -> None:
+        """Drop the rows with these values; an entry that holds no other row goes with them.
+
+        Each entry is replaced whole; done again after a crash, this comes to the same end.
+        """
+        wanted = pa.array(values, pa.string())
+        for path in sorted((self._folder / table).glob("*.parquet")) if values else []:
+            rows = pq.read_table(path, schema=declared_tables()[table].arrow_schema)
+            kept = rows.filter(pc.invert(pc.is_in(rows[column], value_set=wanted)))
+            if len(kept) == 0:
+                path.unlink()
+            elif len(kept) < len(rows):
+                self._write(path, kept)
 
     def read(self, table: str) -> pa.Table:
         """Return every row that was journaled of a table, in the order of its grain."""
@@ -58,6 +76,17 @@ class Journal:
         parts = [pq.read_table(path, schema=declared.arrow_schema) for path in paths]
         rows = pa.concat_tables([declared.arrow_schema.empty_table(), *parts])
         return rows.sort_by([(column, "ascending") for column in declared.grain])
+
+    def _write(self, path: Path, rows: pa.Table) -> None:
+        buffer = pa.BufferOutputStream()
+        pq.write_table(rows, buffer)
+        try:
+            write_atomically(path, buffer.getvalue().to_pybytes())
+        except OSError as error:
+            raise HomeError(
+                f"The journal entry {path} cannot be written: {error.strerror}. The warehouse "
+                "holds what it is about; free space there and run the same days again."
+            ) from None
 
 
 def last_of_each_file(entries: pa.Table) -> pa.Table:

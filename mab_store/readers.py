@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from mab_store.errors import UnreadableFileError
 
 COLUMNS = ("experiment", "variant_name", "impressions", "clicks")
+# A VARCHAR of Snowflake ends at 16 MB; no name and no count of ours comes near this.
+MOST_CHARACTERS = 10_000
 
 
 class MetricsFile(NamedTuple):
@@ -27,7 +29,8 @@ class MetricsFile(NamedTuple):
 
     Attributes:
         rows: One row per row received; columns `experiment`, `variant_name`, `impressions`,
-            `clicks` and `submission_id`, all text or null.
+            `clicks` and `submission_id`, all text or null; a text of more than 10,000 characters
+            is cut and says so, which neither a name nor a count survives.
         received_at: The intake's own stamp (naive UTC), where the file is one of its submissions.
     """
 
@@ -209,6 +212,8 @@ def _text(value: object) -> str | None:
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  # NaN
         return None
     text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]} [cut: {len(text)} characters were received]"
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate has no UTF-8

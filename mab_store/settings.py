@@ -26,6 +26,9 @@ from upath import UPath
 
 from mab_store.errors import SettingsError
 
+# A setting with one of these in its name is never printed.
+SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY", "WEBHOOK")
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -43,6 +46,19 @@ def _digests(value: object) -> object:
 
 
 KeyDigests = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_digests)]
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Take a URL apart; the message of what is wrong never repeats it, as it may be a secret."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # reading it is what finds a bad one
+    except ValueError:
+        parts = urlsplit("")
+    is_plain = re.fullmatch(r"[!-~]+", url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not is_plain:
+        raise ValueError("must be https://HOST or https://HOST:PORT, with or without a path")
+    return parts.scheme, parts.hostname
 
 
 def _identifier(value: str) -> str:
@@ -86,6 +102,7 @@ class Settings(BaseSettings):
     mab_schedule_hour: Annotated[int, Field(ge=0, le=23)] = 2
     mab_automation: Literal["on", "off"] = "on"
     max_data_gap_days: Annotated[int, Field(ge=1, le=365)] = 3
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     inbox_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     warehouse_lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
 
@@ -93,6 +110,11 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
     mab_dagster_port: Port = 3000
+    mab_dagster_url: str | None = None
+
+    # Alerts
+    alert_webhook_url: SecretStr | None = None
+    publication_deadline_hours: Annotated[int, Field(ge=1, le=24)] = 2
 
     # The API
     api_read_keys: KeyDigests = ()
@@ -131,16 +153,21 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("snowflake_url")
+    @field_validator("snowflake_url", "alert_webhook_url")
     @classmethod
-    def _secrets_travel_encrypted(cls, value: str | None) -> str | None:
+    def _secrets_travel_encrypted(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         if value:
-            parts = urlsplit(value)
-            is_local = parts.hostname in {"localhost", "127.0.0.1"}
-            if parts.scheme not in {"https", "http"} or not parts.hostname:
-                raise ValueError("must be https://HOST or https://HOST:PORT")
-            if parts.scheme == "http" and not is_local:
-                raise ValueError("must be https, but for an emulator on this machine")
+            url = value.get_secret_value() if isinstance(value, SecretStr) else value
+            scheme, host = _scheme_and_host(url)
+            if scheme == "http" and host not in {"localhost", "127.0.0.1"}:
+                raise ValueError("must be https, but for a server on this machine")
+        return value
+
+    @field_validator("mab_dagster_url")
+    @classmethod
+    def _people_can_follow_it(cls, value: str | None) -> str | None:
+        if value:
+            _scheme_and_host(value)
         return value
 
     @model_validator(mode="after")
@@ -158,6 +185,11 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"MAB_ENGINE=snowflake also needs {', '.join(missing)}")
         return self
+
+    @property
+    def dagster_url(self) -> str:
+        """Address under which people open the Dagster UI, without a slash at its end."""
+        return (self.mab_dagster_url or f"http://127.0.0.1:{self.mab_dagster_port}").rstrip("/")
 
     @property
     def inbox_root(self) -> UPath:
@@ -215,7 +247,7 @@ def _one_sentence(error: ValidationError) -> str:
             faults.append(str(fault["msg"]).removeprefix("Value error, "))
             continue
         name = str(fault["loc"][0]).upper()
-        is_secret = any(word in name for word in ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY"))
+        is_secret = any(word in name for word in SECRET_WORDS)
         value = "***" if is_secret else fault["input"]
         text = fault["msg"].removeprefix("Value error, ")
         message = text[0].lower() + text[1:]

@@ -99,8 +99,13 @@ def session_parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
-def connect_directly(settings: Settings) -> Connect:
-    """Return a function that opens a connection with the connector alone, for readers."""
+def connect_directly(settings: Settings, *, query_seconds: int | None = None) -> Connect:
+    """Return a function that opens a connection with the connector alone, for readers.
+
+    Args:
+        settings: The settings.
+        query_seconds: How long a query may take, here and there; else as long as a run's [s].
+    """
 
     @contextmanager
     def connected() -> Iterator[Connection]:
@@ -113,6 +118,9 @@ def connect_directly(settings: Settings) -> Connect:
         ):
             if ours in arguments:
                 arguments[theirs] = arguments.pop(ours)
+        if query_seconds is not None:
+            arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
+            arguments["network_timeout"] = min(arguments["network_timeout"], query_seconds)
         connection = snowflake.connector.connect(**arguments)
         try:
             yield connection

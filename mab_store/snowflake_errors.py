@@ -28,8 +28,14 @@ _TRANSIENT_CLASSES = {
     "TokenExpiredError",
     "TooManyRequests",
 }
-# No connection, request given up, timeout; session or token expired.
-_TRANSIENT_CODES = {250001, 250003, 250005, 251011, 251012, 390110, 390111, 390112, 390114}
+# Where a number comes from: [c] the connector's errorcode.py and network.py (4.8.1), [d] another
+# program of Snowflake's, which is named, [r] messages that users report with the number.
+# [c] request failed, server failed, timeout, retryable; ID token, session, master token expired;
+# [d] session gone (snowflake-connector-nodejs, gs_errors.js).
+_TRANSIENT_CODES = {250003, 250005, 251011, 251012, 390110, 390111, 390112, 390114}
+# [c] "Could not connect", the connector's own. It passes by itself where nobody answered (then it
+# is an OperationalError); a refused login has the same number, and a fifth try locks the user out.
+_NO_CONNECTION = 250001
 
 _WRONG_PASSWORD = "the login was refused: correct SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"  # noqa: S105  # a sentence
 _WRONG_KEY = (
@@ -37,9 +43,20 @@ _WRONG_KEY = (
     "SNOWFLAKE_PRIVATE_KEY_PATH (ALTER USER ... SET RSA_PUBLIC_KEY)"
 )
 _WRONG_TOKEN = "the OAuth token was refused: give a fresh one in SNOWFLAKE_TOKEN"  # noqa: S105  # a sentence
+_NO_PASSWORDS = (
+    "the account does not take this login: give the user a key pair and set "
+    "SNOWFLAKE_PRIVATE_KEY_PATH"
+)
+_NO_ROLE = "the role SNOWFLAKE_ROLE={role} does not exist or is not granted to the user {user}"
+_NO_USER = "the user SNOWFLAKE_USER={user} is locked or disabled; an administrator must unlock it"
+_NO_ACCOUNT = "there is no such account: correct SNOWFLAKE_ACCOUNT={account}"
 _NO_WAREHOUSE = (
     "no virtual warehouse: SNOWFLAKE_WAREHOUSE={warehouse} does not exist, is suspended for good, "
     "or the role {role} lacks USAGE on it (sql/schema/03_grants.sql)"
+)
+_QUOTA = (
+    "the virtual warehouse SNOWFLAKE_WAREHOUSE={warehouse} has used up its resource monitor's "
+    "quota; its owner must raise it, or name another warehouse"
 )
 _MISSING = (
     "something is not there, or the role {role} may not see it: check SNOWFLAKE_DATABASE="
@@ -54,38 +71,69 @@ _OLD_COLUMNS = (
 _SUSPENDED = "the account SNOWFLAKE_ACCOUNT={account} is suspended; its owner must settle that"
 
 _LOGIN = {
-    390100: _WRONG_PASSWORD,
-    390101: _WRONG_PASSWORD,
-    390144: _WRONG_KEY,
-    390145: _WRONG_KEY,
-    390146: _WRONG_KEY,
-    390303: _WRONG_TOKEN,
-    390318: _WRONG_TOKEN,
-    390102: "the user SNOWFLAKE_USER={user} is locked or disabled; an administrator must unlock it",
-    390186: "the role SNOWFLAKE_ROLE={role} does not exist or is not granted to the user {user}",
-    390189: "the role SNOWFLAKE_ROLE={role} does not exist or is not granted to the user {user}",
-    390201: _NO_WAREHOUSE,
-    390422: "the network policy of the account does not let this address in; ask for it",
-    290404: "there is no such account: correct SNOWFLAKE_ACCOUNT={account}",
+    390100: _WRONG_PASSWORD,  # [c] authorization failure
+    390101: _NO_USER,  # [r] "User access disabled"
+    390102: _NO_USER,  # [r] "User temporarily locked"
+    390144: _WRONG_KEY,  # [c] JWT token invalid; 3943xx are its particulars
+    **dict.fromkeys(range(394300, 394307), _WRONG_KEY),  # [c]
+    390186: _NO_ROLE,  # [r] "is not granted to this user"
+    390189: _NO_ROLE,  # [r] "specified in the connect string does not exist or not authorized"
+    390197: _NO_PASSWORDS,  # [r] multi-factor authentication required
+    390201: _NO_WAREHOUSE,  # [r] "requested warehouse does not exist or not authorized"
+    390303: _WRONG_TOKEN,  # [c] invalid
+    390317: _NO_ROLE,  # [r] not among the roles of the OAuth token
+    390318: _WRONG_TOKEN,  # [c] expired
+    390422: "the network policy of the account does not let this address in; ask for it",  # [r]
+    251008: "SNOWFLAKE_PRIVATE_KEY_PATH holds another kind of key than RSA: make one anew",  # [c]
+    290404: _NO_ACCOUNT,  # [c] 290000 + the HTTP status of the login
 }
 _STATEMENTS = {
-    606: _NO_WAREHOUSE,
-    666: _SUSPENDED,
-    904: _OLD_COLUMNS,
-    2003: _MISSING,
-    2043: _MISSING,
-    3001: "the role {role} lacks a privilege: grant as in sql/schema/03_grants.sql",
-    90073: _SUSPENDED,
-    90105: _MISSING,
-    100072: _OLD_COLUMNS,
+    606: _NO_WAREHOUSE,  # [d] no active warehouse (snowflake-cli, errno.py)
+    666: _SUSPENDED,  # [r] "Your account is suspended"
+    904: _OLD_COLUMNS,  # [r] invalid identifier
+    2003: _MISSING,  # [d] likewise: does not exist or not authorized
+    2043: _MISSING,  # [d] likewise: does not exist or cannot be performed
+    3001: "the role {role} lacks a privilege: grant as in sql/schema/03_grants.sql",  # [r]
+    90073: _QUOTA,  # [r] "cannot be resumed because resource monitor has exceeded its quota"
+    90105: _MISSING,  # [r] no current database
+    90106: _MISSING,  # [r] no current schema
+    100072: _OLD_COLUMNS,  # [r] null in a column that must not be: the file has no such column
+    390913: _SUSPENDED,  # [r] "Your free trial has ended", at the login
 }
-_LOCKED = {625, 626, 633}
+_LOCKED = {625}  # [r] "has locked table ... was aborted"
+
+# The connector gives most refused logins its own number 250001; what the server said is behind it.
+_SAID_BY_SERVER = {
+    "Verify the account name is correct": 290404,
+    "Incorrect username or password": 390100,
+    "User access disabled": 390101,
+    "User temporarily locked": 390102,
+    "JWT token is invalid": 390144,
+    "specified in the connect string": 390189,
+    "ulti-factor authentication": 390197,
+    "password has expired": 390197,
+    "rejected by the current authentication policy": 390197,
+    "requested warehouse does not exist": 390201,
+    "nvalid OAuth access token": 390303,
+    "OAuth access token expired": 390318,
+    "is not allowed to access Snowflake": 390422,
+    "account is suspended": 666,
+    "free trial has ended": 390913,
+    "marked for decommission": 390913,
+}
 
 
 def is_transient(error: BaseException) -> bool:
     """Say whether the same attempt can succeed a moment later."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & _TRANSIENT_CLASSES) or _code(error) in _TRANSIENT_CODES
+    code = _code(error)
+    if code in _LOGIN or code in _STATEMENTS:
+        return False
+    return (
+        bool(names & _TRANSIENT_CLASSES)
+        or code in _TRANSIENT_CODES
+        or (code == _NO_CONNECTION and "OperationalError" in names)
+    )
 
 
 def explain(error: BaseException, settings: Settings, *, doing: str) -> MabError:
@@ -114,7 +162,7 @@ def explain(error: BaseException, settings: Settings, *, doing: str) -> MabError
         return SettingsError(said.format(_LOGIN[code].format(**names)))
     if code in _STATEMENTS:
         return WarehouseError(said.format(_STATEMENTS[code].format(**names)))
-    if is_transient(error):
+    if is_transient(error) or code == _NO_CONNECTION:
         return WarehouseError(
             said.format(
                 f"cannot be reached: check the network and SNOWFLAKE_ACCOUNT={names['account']}, "
@@ -136,7 +184,11 @@ def explained(settings: Settings, *, doing: str) -> Iterator[None]:
 
 
 def _code(error: BaseException) -> int:
+    """Return Snowflake's number for an error, which the connector may have replaced by its own."""
     code = getattr(error, "errno", None)
+    if code == _NO_CONNECTION:
+        text = str(error)
+        return next((code for words, code in _SAID_BY_SERVER.items() if words in text), code)
     return code if isinstance(code, int) else -1
 
 

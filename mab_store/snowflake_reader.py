@@ -1,6 +1,7 @@
 """Reading what is published on Snowflake, without Dagster and without the writers' lock.
 
-What belongs here: queries of readers, and the version that they read. What does not: writing.
+What belongs here: queries of commands, and the version that they read. What does not: writing, and
+a program that runs for months (`snowflake_line.py`).
 """
 
 from collections.abc import Mapping

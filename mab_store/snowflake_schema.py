@@ -18,6 +18,7 @@ SCHEMA_FILES = (
     "schema/02_create_tables",
     "schema/02_create_tables_snowflake",
     "schema/02_create_views",
+    "schema/02_create_served_views",
     "schema/03_grants",
 )
 

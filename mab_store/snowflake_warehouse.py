@@ -55,6 +55,7 @@ class SnowflakeTransaction:
             explained(self._settings, doing=f"loading {len(rows)} rows into {table_name}"),
             tempfile.TemporaryDirectory(prefix="mab-load-") as local,
         ):
+            self._check_columns(table_name, rows.column_names)
             for path in write_files(rows, Path(local)):
                 self._cursor.execute(
                     f"put 'file://{path.as_posix()}' {folder} auto_compress = false"
@@ -65,6 +66,18 @@ class SnowflakeTransaction:
                 "match_by_column_name = case_insensitive on_error = abort_statement"
             )
             self._check_loaded(table_name, len(rows))
+
+    def _check_columns(self, table_name: str, names: list[str]) -> None:
+        """Refuse an older table: COPY by name leaves out a column that it lacks, without a word."""
+        self._cursor.execute(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
+        present = {column.name.lower() for column in self._cursor.description}
+        if missing := [name for name in names if name not in present]:
+            raise WarehouseError(
+                f"The table {table_name} in {self._settings.snowflake_database}."
+                f"{self._settings.snowflake_schema} lacks the column {', '.join(missing)}; nothing "
+                "was loaded. Compare it with sql/schema/02_create_tables.sql, or set "
+                "SNOWFLAKE_SCHEMA to a new one, then run `mab init` and `mab rebuild`."
+            )
 
     def _check_loaded(self, table_name: str, expected: int) -> None:
         """Compare what COPY says it loaded with what was sent."""

@@ -44,7 +44,7 @@ create table if not exists variants (
     valid_to_date date not null              -- First day on which the row is no longer true; 9999-12-31 for the newest [UTC date]
 );
 
--- Audit: every row of every metrics file of a day, as received.
+-- Audit: every row of every metrics file of a day, as received; a text of more than 10,000 characters is cut and says so.
 -- Grain: metric_date, source_file, row_number
 create table if not exists raw_metrics (
     metric_date date not null,               -- Day of the counts: the folder that the file lay in [UTC date]

@@ -20,6 +20,10 @@ create table if not exists published_versions (
     published_at timestamp not null
 );
 
+create view if not exists served_versions as
+select version
+from published_versions;
+
 -- Rows arrive by date, so there is little to cluster; the keys keep late data from undoing that.
 alter table raw_metrics cluster by (metric_date);
 

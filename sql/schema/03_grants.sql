@@ -30,20 +30,20 @@ grant select on all tables in schema identifier($mab_schema) to role mab_analyst
 
 grant select on all views in schema identifier($mab_schema) to role mab_analyst;
 
--- What sql/serving reads for HTTP; a test compares the two.
-grant select on table published_versions to role mab_api;
+-- What is served over HTTP, and no table; a test compares it with what sql/serving reads.
+grant select on view served_versions to role mab_api;
 
-grant select on table publications to role mab_api;
+grant select on view served_publications to role mab_api;
 
-grant select on table publication_holds to role mab_api;
+grant select on view served_holds to role mab_api;
 
-grant select on table allocations to role mab_api;
+grant select on view served_allocations to role mab_api;
 
-grant select on table experiments to role mab_api;
+grant select on view served_experiments to role mab_api;
 
-grant select on table variants to role mab_api;
+grant select on view served_variants to role mab_api;
 
-grant select on table daily_metrics to role mab_api;
+grant select on view served_metrics to role mab_api;
 
 -- An administrator sees what the roles own.
 grant role mab_pipeline to role sysadmin;

@@ -1,6 +1,6 @@
 -- Purpose: the accepted counts of an experiment, oldest first, a page of them.
 -- Grain:   metric_date, variant_name
--- Inputs:  daily_metrics
+-- Inputs:  served_metrics
 -- Parameters: :experiment_id; :from_date and :to_date, first and last day, or null;
 --             :after_date and :after_variant, the last row of the page before, or null; :limit
 select
@@ -9,7 +9,7 @@ select
     impressions,
     clicks,
     received_at
-from daily_metrics
+from served_metrics
 where
     experiment_id = :experiment_id
     and metric_date >= coalesce(cast(:from_date as date), metric_date)

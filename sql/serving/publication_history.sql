@@ -1,12 +1,12 @@
 -- Purpose: what was published for an experiment, oldest first, a page of publications.
 -- Grain:   as_of_date, published_at, variant_name
--- Inputs:  publications, allocations, variants
+-- Inputs:  served_publications, served_allocations, served_variants
 -- Parameters: :experiment_id; :from_date and :to_date, first and last as-of day, or null;
 --             :after_date and :after_moment, the last publication of the page before, or null;
 --             :limit publications
 with page as (
     select *
-    from publications
+    from served_publications
     where
         experiment_id = :experiment_id
         and as_of_date >= coalesce(cast(:from_date as date), as_of_date)
@@ -44,12 +44,12 @@ select
     allocations.alpha,
     allocations.beta
 from page
-inner join allocations
+inner join served_allocations as allocations
     on
         page.experiment_id = allocations.experiment_id
         and page.as_of_date = allocations.as_of_date
         and page.allocation_id = allocations.allocation_id
-inner join variants
+inner join served_variants as variants
     on
         allocations.experiment_id = variants.experiment_id
         and allocations.variant_name = variants.variant_name

@@ -1,7 +1,7 @@
 -- Purpose: what is served: for each experiment its publication with the newest as-of day, or the
 --          one of a given day; a row per variant.
 -- Grain:   experiment_id, variant_name
--- Inputs:  publications, allocations, experiments, variants, publication_holds
+-- Inputs:  served_publications, served_allocations, served_experiments, served_variants, served_holds
 -- Parameters: :today the day for which status is read; :as_of_date a day, or null for the newest
 with chosen as (
     select
@@ -12,7 +12,7 @@ with chosen as (
         buckets,
         was_live,
         data_through
-    from publications
+    from served_publications
     where as_of_date = coalesce(cast(:as_of_date as date), as_of_date)
     qualify row_number() over (
         partition by experiment_id
@@ -26,7 +26,7 @@ held as (
         holds.experiment_id,
         holds.reason,
         holds.detail
-    from publication_holds as holds
+    from served_holds as holds
     inner join chosen
         on
             holds.experiment_id = chosen.experiment_id
@@ -65,17 +65,17 @@ select
     allocations.alpha,
     allocations.beta
 from chosen
-inner join allocations
+inner join served_allocations as allocations
     on
         chosen.experiment_id = allocations.experiment_id
         and chosen.as_of_date = allocations.as_of_date
         and chosen.allocation_id = allocations.allocation_id
-inner join experiments
+inner join served_experiments as experiments
     on
         chosen.experiment_id = experiments.experiment_id
         and experiments.valid_from_date <= cast(:today as date)
         and experiments.valid_to_date > cast(:today as date)
-inner join variants
+inner join served_variants as variants
     on
         allocations.experiment_id = variants.experiment_id
         and allocations.variant_name = variants.variant_name

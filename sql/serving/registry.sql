@@ -1,6 +1,6 @@
 -- Purpose: every experiment with its variants, as they are on a day.
 -- Grain:   experiment_id, variant_name
--- Inputs:  experiments, variants
+-- Inputs:  served_experiments, served_variants
 -- Parameters: :today the day
 select
     experiments.experiment_id,
@@ -12,8 +12,8 @@ select
     variants.variant_name,
     variants.is_control,
     variants.status as variant_status
-from experiments
-inner join variants
+from served_experiments as experiments
+inner join served_variants as variants
     on
         experiments.experiment_id = variants.experiment_id
         and variants.valid_from_date <= cast(:today as date)

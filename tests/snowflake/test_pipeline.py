@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from mab_pipeline import demo
+from mab_pipeline import demo, prune
 from mab_pipeline.explain import explain
 from mab_pipeline.records import find_record
 from mab_pipeline.replay import replay
@@ -25,8 +25,11 @@ PARAMETERS: dict[str, object] = {
     "after_variant": None,
     "after_moment": None,
     "as_of_date": date(2025, 2, 19),
+    "max_rejected_share": 0.01,
+    "cutoff_date": date(2025, 2, 14),
     "experiment": "asos_329386",
     "experiment_id": experiment_id_of("asos_329386"),
+    "effective_date": date(2025, 2, 15),
     "entry": None,
     "limit": 5,
     "prefix": "metrics/%",
@@ -48,6 +51,10 @@ asos_329386,control,1e3,0
 asos_329386,no such variant,10,1
 no such experiment,control,10,1
 asos_329386,variant_1,9007199254740992,1
+"""
+TOO_LONG = f"""experiment,variant_name,impressions,clicks
+{"x" * (1 << 24)},control,10,1
+asos_329386,control,{"1" * (1 << 24)},1
 """
 
 
@@ -92,6 +99,7 @@ def test_rejected_rows_and_unreadable_files_are_kept_and_named(worlds):
     for world in worlds:
         world.drop("metrics/2025-02-20/rejected.csv", REJECTED)
         world.drop("metrics/2025-02-20/broken.json", "{")
+        world.drop("metrics/2025-02-20/long.csv", TOO_LONG)
         world.drop("metrics/2025-02-20/naïve ☃.csv", REJECTED.replace("no such", "Ünïcode 雪"))
         world.run("2025-02-20")
     each_table_equal(worlds)
@@ -103,6 +111,8 @@ def test_rejected_rows_and_unreadable_files_are_kept_and_named(worlds):
         for world in worlds
     ]
 
+    longest = worlds[1].query("select max(length(experiment)) as n from raw_metrics").to_pylist()
+    assert longest[0]["n"] < 11_000
     assert counts[0] == counts[1]
     assert {row["rejection_reason"] for row in counts[1]} == {
         None, "unreadable_file", "unknown_experiment", "unknown_variant", "not_an_integer",
@@ -176,3 +186,20 @@ def test_the_journal_is_the_same(worlds):
         rows = [journal.read(table) for journal in (duck, flake)]
         names = [name for name in rows[0].column_names if name != "run_id"]
         assert rows[0].select(names) == rows[1].select(names)
+
+
+def test_pruning_drops_the_same_and_leaves_the_same(worlds):
+    for world in worlds:  # a day that is history is decided twice more; the second time stays
+        for clicks in (60, 70):
+            late = json.dumps({
+                "experiment": "asos_329386",
+                "metrics": [{"variant_name": "control", "impressions": 5000, "clicks": clicks}],
+            })  # fmt: skip
+            world.drop(f"metrics/2025-02-13/late-{clicks}.json", late)
+            world.run("2025-02-13")
+    found = [prune._prune_tables(w.platform, date(2025, 3, 2), apply=True) for w in worlds]
+    tables = each_table_equal(worlds)
+
+    assert found[0] == found[1]
+    assert all(item.amount for item in found[1])
+    assert tables["raw_metrics"] == []

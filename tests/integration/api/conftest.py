@@ -9,8 +9,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from mab_api.app import create_app
+from mab_api.child import Read
 from mab_store.settings import Settings
 from tests.integration.api.homes import YESTERDAY, Home
+from tests.integration.api.reading import reading_elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +27,12 @@ def clean_environment(monkeypatch, tmp_path):
 class Api:
     """A running app, its client and what it logs."""
 
-    def __init__(self, home: Home, *, is_dev: bool) -> None:
+    def __init__(self, home: Home, *, is_dev: bool, read: Read) -> None:
         self.home = home
         self._log = io.BytesIO()
-        self.app = create_app(home.settings, clock=home.clock, is_dev=is_dev, log_stream=self._log)
+        self.app = create_app(
+            home.settings, clock=home.clock, is_dev=is_dev, log_stream=self._log, read=read
+        )
         self.client = TestClient(self.app, raise_server_exceptions=False)
 
     @property
@@ -39,7 +43,7 @@ class Api:
 
     def refresh(self) -> bool:
         """Look for a new publication now."""
-        return self.app.state.serving.refresher.poll(pause=lambda: None)
+        return self.app.state.serving.refresher.poll()
 
     def get(self, path: str, **kwargs):
         return self.client.get(path, **kwargs)
@@ -48,13 +52,20 @@ class Api:
         return self.client.post(path, **kwargs)
 
 
+@pytest.fixture(scope="session")
+def read() -> Iterator[Read]:
+    """Return what reads published copies, in a process of its own."""
+    with reading_elsewhere() as reading:
+        yield reading
+
+
 @pytest.fixture
-def start() -> Iterator[Callable[..., Api]]:
+def start(read) -> Iterator[Callable[..., Api]]:
     """Start the API on a home; it looks for publications only when told to."""
     with ExitStack() as stack:
 
         def starting(home: Home, *, is_dev: bool = True) -> Api:
-            api = Api(home, is_dev=is_dev)
+            api = Api(home, is_dev=is_dev, read=read)
             stack.enter_context(api.client)
             return api
 

@@ -10,21 +10,21 @@ from mab_api.auth import Keyring
 from mab_api.encoding import encode, holds
 from mab_api.history import PageCache
 from mab_api.listing import EPOCH, NEVER, build_listing
+from mab_api.parts import slices
 from mab_api.problems import ProblemError, from_validation
 from mab_api.registry import Registry, pack
-from mab_api.snapshot import SLICE, slices
 from mab_store.assignment import bucket_of, variant_of
 from mab_store.contracts import experiment_id_of
 
 
-@given(st.lists(st.integers(1, 5), max_size=4 * SLICE))
-def test_slices_keep_experiments_whole_and_lose_no_row(sizes):
+@given(st.lists(st.integers(1, 5), max_size=40), st.integers(1, 10))
+def test_slices_keep_experiments_whole_and_lose_no_row(sizes, most):
     ids = [f"exp_{number}" for number, size in enumerate(sizes) for _ in range(size)]
     rows = pa.table({"experiment_id": pa.array(ids, pa.string()), "row": range(len(ids))})
-    parts = list(slices(rows))
+    parts = list(slices(rows, most))
     assert [row for part in parts for row in part["row"].to_pylist()] == list(range(len(ids)))
     seen = [set(part["experiment_id"].to_pylist()) for part in parts]
-    assert all(len(part) <= SLICE for part in seen)
+    assert all(len(part) <= most for part in seen)
     assert sum(map(len, seen)) == len(set(ids))
 
 
@@ -42,7 +42,7 @@ class Entry:
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 100])
 def test_a_listing_of_any_length_is_json_and_as_long_as_it_says(count):
-    listing = build_listing(map(Entry, range(count)), now=EPOCH, pause=lambda: None)
+    listing = build_listing(map(Entry, range(count)), now=EPOCH)
     body = b"".join(listing.pieces())
     expected = b",".join(Entry(number).body_at(EPOCH) for number in range(count))
     assert body == b'{"experiments":[' + expected + b'],"next_cursor":null}'
@@ -52,9 +52,9 @@ def test_a_listing_of_any_length_is_json_and_as_long_as_it_says(count):
 def test_a_listing_is_right_until_its_next_entry_turns_stale():
     early, late = (EPOCH + timedelta(hours=hours) for hours in (1, 2))
     entries = [Entry(0, late), Entry(1, early), Entry(2)]
-    assert build_listing(entries, now=EPOCH, pause=lambda: None).valid_until == early
+    assert build_listing(entries, now=EPOCH).valid_until == early
     then = early + timedelta(seconds=1)
-    listing = build_listing(entries, now=then, pause=lambda: None)
+    listing = build_listing(entries, now=then)
     assert listing.valid_until == late
     assert listing.last_modified == early
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mab_store.contracts import (
     MAX_VARIANTS,
+    ChangeSpec,
     ExperimentChanged,
     ExperimentRegistered,
     ExperimentSpec,
@@ -169,7 +170,9 @@ def test_a_change_of_anything_is_accepted(change):
         ({}, "must set status"),
         ({"reason": "boredom"}, "must set status"),
         ({"status": "resting"}, "running"),
-        ({"add_variants": ["a"], "retire_variants": ["a"]}, "same variant"),
+        ({"add_variants": ["a"], "retire_variants": ["a"]}, "variant twice"),
+        ({"add_variants": ["a", "a"]}, "variant twice"),
+        ({"name": "Another", "status": "paused"}, "never renamed"),
         ({"add_variants": [" a"]}, "white space"),
         ({"add_variants": "a"}, "valid list"),
         ({"status": "paused", "surprise": 1}, "not permitted"),
@@ -178,6 +181,19 @@ def test_a_change_of_anything_is_accepted(change):
 def test_a_change_that_makes_no_sense_is_refused(change, complaint):
     with pytest.raises(ValidationError, match=complaint):
         ExperimentChanged.model_validate(changed(**change))
+
+
+def test_a_change_that_we_write_says_who_made_it():
+    spec = ChangeSpec.model_validate({"status": "paused", "changed_by": "ana"})
+    assert ExperimentChanged.model_validate(changed(**spec.model_dump())).asks_the_same_as(spec)
+    for nobody in ({}, {"changed_by": ""}, {"changed_by": " "}, {"changed_by": None}):
+        with pytest.raises(ValidationError, match="changed_by"):
+            ChangeSpec.model_validate({"status": "paused"} | nobody)
+
+
+def test_a_change_is_true_from_the_day_after_it_was_made_in_utc():
+    late = changed(status="paused", created_at="2025-03-02T23:30:00-01:00")
+    assert ExperimentChanged.model_validate(late).effective_date == date(2025, 3, 4)
 
 
 JSON = st.recursive(

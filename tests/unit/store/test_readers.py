@@ -1,8 +1,11 @@
 """Metrics files: what is read, and what is refused as unreadable."""
 
+import io
 import json
 from datetime import date, datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,6 +29,12 @@ def read(name: str, payload: bytes | str) -> list[tuple[str | None, ...]]:
     assert list(rows.columns) == [*COLUMNS, "submission_id"]
     assert all(value is None or type(value) is str for value in rows.to_numpy().ravel())
     return [tuple(row[:4]) for row in rows.itertuples(index=False)]
+
+
+def parquet(row: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row]), buffer)
+    return buffer.getvalue()
 
 
 def complaint(name: str, payload: bytes | str) -> str:
@@ -250,3 +259,37 @@ def parses_or_is_unreadable(name: str, payload: bytes) -> None:
     except UnreadableFileError as error:
         texts = [str(error)]
     assert all(text.encode() is not None for text in texts)  # all of it can be stored
+
+
+@pytest.mark.parametrize("field", [*COLUMNS, "submission_id"])
+def test_a_text_that_no_varchar_holds_is_cut_and_says_so(field):
+    long = "7" * (1 << 24)
+    row = dict.fromkeys((*COLUMNS, "submission_id"), "1") | {field: long}
+    metric = {name: row[name] for name in COLUMNS}
+    files = {
+        "f.json": json.dumps({"submission_id": row["submission_id"], "metrics": [metric]}).encode(),
+        "f.parquet": parquet(row),
+    }
+    if field in COLUMNS:
+        files["f.csv"] = (HEADER + ",".join(metric.values())).encode()
+    for name, payload in files.items():
+        rows = read_metrics(name, payload, metric_date=DAY).rows
+        text = rows[field][0]
+        assert text == "7" * 10_000 + " [cut: 16777216 characters were received]", name
+
+
+def test_a_text_of_ten_thousand_characters_is_kept():
+    text = "é" * 10_000
+    assert read("f.csv", f"{HEADER}{text},a,1,1\n") == [(text, "a", "1", "1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("f.json", '{"metrics": [], "date": "' + "x" * 2_000_000 + '"}'),
+        ("f.json", "{" + ('"' + "k" * 2_000_000 + '": 1,') * 2 + '"metrics": []}'),
+        ("f.csv", ",".join(["c" * 100_000] * 20) + "\n"),
+    ],
+)
+def test_a_complaint_quotes_no_more_than_a_thousand_characters(name, payload):
+    assert len(complaint(name, payload)) <= 1_010

@@ -82,6 +82,9 @@ class Cursor:
         self.server._fail(command)
         if command == "commit":
             self.server.holder = self.token
+        if table := re.match(r"select \* from (\w+) limit 0", command):
+            columns = declared_tables()[table[1]].columns
+            self.description = [SimpleNamespace(name=column.name.upper()) for column in columns]
         if command.startswith("copy into"):
             self.description = [SimpleNamespace(name="rows_loaded")]
             self.rows = [(self.server.copied,)]
@@ -149,7 +152,7 @@ def test_no_ddl_is_issued_inside_a_transaction(warehouse, server):
     assert statements[2].startswith("update writer_lock")
     assert statements[-1] == "commit"
     inside = list(inside_transactions(statements))
-    assert len(inside) == 5  # the lock, delete, insert, put, copy
+    assert len(inside) == 6  # the lock, delete, insert, a look at the columns, put, copy
     assert not [text for text in inside if DDL.match(text)]
 
 

@@ -1,0 +1,87 @@
+-- Purpose: what is served, and all that the role MAB_API may read (03_grants.sql): the tables without
+--          the columns that are nobody's business outside the pipeline (files, runs, seeds, hashes).
+-- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
+
+-- What was live, and when.
+-- Grain: as_of_date, experiment_id, published_at
+create or replace view served_publications as
+select
+    as_of_date,
+    experiment_id,
+    published_at,
+    allocation_id,
+    buckets,
+    was_live,
+    data_through
+from publications;
+
+-- What the gate held back.
+-- Grain: as_of_date, experiment_id, held_at, reason
+create or replace view served_holds as
+select
+    as_of_date,
+    experiment_id,
+    held_at,
+    reason,
+    detail
+from publication_holds;
+
+-- Decisions.
+-- Grain: as_of_date, experiment_id, variant_name, allocation_id
+create or replace view served_allocations as
+select
+    as_of_date,
+    experiment_id,
+    variant_name,
+    allocation_id,
+    effective_date,
+    allocation_hundredths,
+    alpha,
+    beta,
+    probability_best,
+    window_days,
+    data_source,
+    impressions,
+    clicks,
+    algorithm,
+    computed_at
+from allocations;
+
+-- Experiments with the days on which each row is true.
+-- Grain: experiment_id, valid_from_date
+create or replace view served_experiments as
+select
+    experiment_id,
+    valid_from_date,
+    experiment_name,
+    description,
+    status,
+    start_date,
+    created_at,
+    valid_to_date
+from experiments;
+
+-- Variants with the days on which each row is true.
+-- Grain: experiment_id, variant_name, valid_from_date
+create or replace view served_variants as
+select
+    experiment_id,
+    variant_name,
+    valid_from_date,
+    is_control,
+    position,
+    status,
+    valid_to_date
+from variants;
+
+-- The accepted counts.
+-- Grain: metric_date, experiment_id, variant_name
+create or replace view served_metrics as
+select
+    metric_date,
+    experiment_id,
+    variant_name,
+    impressions,
+    clicks,
+    received_at
+from daily_metrics;
