@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from mab_api.examples import EXAMPLES, EXPERIMENT_ID, REQUESTS
 from mab_api.models import MetricsSubmission, Problem
 from mab_api.problems import MEDIA_TYPE, TYPE_PREFIX, Kind
-from mab_store.contracts import ExperimentSpec
+from mab_store.contracts import ChangeSpec, ExperimentSpec
 
 __all__ = ["EXPERIMENT_ID"]
 
@@ -30,6 +30,7 @@ real answer. Every error is `application/problem+json`.
 """
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
 """What the contract checks in code: no control characters, no white space at either end."""
+WRITING = frozenset({"post", "patch"})
 REF = "#/components/schemas/{model}"
 
 Responses = dict[int | str, dict[str, Any]]
@@ -109,18 +110,29 @@ def openapi_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     document = get_openapi(title=TITLE, version=VERSION, description=DESCRIPTION, routes=routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (Problem, ExperimentSpec, MetricsSubmission):
+    for model in (Problem, ExperimentSpec, ChangeSpec, MetricsSubmission):
         schema = model.model_json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _complete(operation, is_open=path == "/healthz", is_write=method == "post")
-    for name in ("ExperimentSpec", "VariantSpec"):
-        schemas[name]["properties"]["name"]["pattern"] = NAME_PATTERN
+            _complete(operation, is_open=path == "/healthz", is_write=method in WRITING)
+    for name in _names(schemas):
+        name["pattern"] = NAME_PATTERN
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
+
+
+def _names(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    change = schemas["ChangeSpec"]["properties"]
+    return [
+        schemas["ExperimentSpec"]["properties"]["name"],
+        schemas["VariantSpec"]["properties"]["name"],
+        change["changed_by"],
+        change["add_variants"]["items"],
+        change["retire_variants"]["items"],
+    ]
 
 
 def _complete(operation: dict[str, Any], *, is_open: bool, is_write: bool) -> None:

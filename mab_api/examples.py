@@ -19,6 +19,11 @@ REQUESTS: dict[str, Any] = {
         "description": "Testing CTA button variants",
         "variants": [{"name": name, "is_control": name == "control"} for name in VARIANTS],
     },
+    "change": {
+        "changed_by": "ana@example.com",
+        "reason": "The button gets a third text.",
+        "add_variants": ["variant_c"],
+    },
     "metrics": {
         "date": "2025-01-15",
         "metrics": [

@@ -20,10 +20,17 @@ from mab_api.observability import Log, Metrics, RequestLines
 from mab_api.problems import Kind, ProblemError, as_problem, problem_response
 
 OPEN_PATHS = frozenset({"/healthz"})
-WRITE_ROUTES = frozenset({"/experiments", "/experiments/{experiment_id}/metrics"})
-"""The only routes that take anything but GET and HEAD: they take POST."""
+WRITE_ROUTES = {
+    "/experiments": "POST",
+    "/experiments/{experiment_id}": "PATCH",
+    "/experiments/{experiment_id}/metrics": "POST",
+}
+"""The only routes that take anything but GET and HEAD, and the one method that each takes."""
 
-_WRITE_PATH = re.compile(r"/experiments(/[^/]+/metrics)?")
+_WRITE_PATHS = {
+    "POST": re.compile(r"/experiments(/[^/]+/metrics)?"),
+    "PATCH": re.compile(r"/experiments/[^/]+"),
+}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -83,7 +90,8 @@ class Gateway:
         path = scope["path"]
         if self._is_dev or path in OPEN_PATHS:
             return
-        if scope["method"] == "POST" and _WRITE_PATH.fullmatch(path):
+        writes = _WRITE_PATHS.get(scope["method"])
+        if writes and writes.fullmatch(path):
             if not self._writers:
                 raise ProblemError(
                     Kind.READ_ONLY,

@@ -1,4 +1,4 @@
-"""The intake: from the bytes of a POST to a file in the inbox that is on the disk.
+"""The intake: from the bytes of a POST or PATCH to a file in the inbox that is on the disk.
 
 What belongs here: reading a body safely, validating it, writing the file, honouring an
 Idempotency-Key. What does not: routes, keys, and how files become rows (the pipeline's readers).
@@ -7,7 +7,7 @@ Idempotency-Key. What does not: routes, keys, and how files become rows (the pip
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime
 from threading import Lock
 from typing import Any, TypeVar
@@ -19,14 +19,15 @@ from starlette.requests import Request
 from mab_api.models import MetricsSubmission
 from mab_api.problems import Kind, ProblemError, from_validation
 from mab_store.allocation_body import timestamp
-from mab_store.contracts import ExperimentSpec
-from mab_store.errors import ConflictError, FileInInboxError, InboxError
-from mab_store.experiment_events import fold_events
+from mab_store.contracts import ChangeSpec, ExperimentSpec
+from mab_store.errors import ConflictError, FileInInboxError, InboxError, NotRegisteredError
+from mab_store.experiment_events import Registry
 from mab_store.inbox import Inbox
-from mab_store.registration import Registration, register
+from mab_store.registration import Change, Registration, change, events_of, register
 
 MAX_BODY_BYTES = 1 << 20
 MAX_KEY_LENGTH = 255
+NOT_THERE = "The inbox holds no registration of this experiment any more."
 
 Body = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -85,6 +86,7 @@ class Intake:
         self._start_date = start_date
         self._clock = clock
         self._keyed = Lock()
+        self._changing = Lock()
 
     def register(self, body: bytes) -> Registration:
         """Register an experiment; the file is on the disk when this returns.
@@ -99,6 +101,37 @@ class Intake:
             raise ProblemError(Kind.CONFLICT, str(error)) from None
         except (InboxError, OSError) as error:
             raise _inbox_problem(error) from None
+
+    def change(self, experiment_id: str, body: bytes) -> Change:
+        """Change an experiment; the file is on the disk when this returns.
+
+        Raises:
+            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+        """
+        spec = parse_body(body, ChangeSpec)
+        try:
+            with self._changing:
+                return change(self._inbox, experiment_id, spec, now=self._clock())
+        except NotRegisteredError:  # but it was published
+            raise _inbox_problem(InboxError(NOT_THERE)) from None
+        except ConflictError as error:
+            raise ProblemError(Kind.CHANGE_REFUSED, str(error)) from None
+        except (InboxError, OSError) as error:
+            raise _inbox_problem(error) from None
+
+    def events(self, experiment_id: str) -> Registry:
+        """Return what the events of an experiment say.
+
+        Raises:
+            ProblemError: 503 where the inbox, or the registration in it, cannot be read.
+        """
+        try:
+            registry = events_of(self._inbox, experiment_id)
+        except OSError as error:
+            raise _inbox_problem(error) from None
+        if not registry.experiments:
+            raise _inbox_problem(InboxError(NOT_THERE))
+        return registry
 
     def submit(self, experiment_id: str, body: bytes, *, idempotency_key: str | None) -> Body:
         """Take the counts of a day; the file is on the disk when this returns the receipt.
@@ -144,14 +177,9 @@ class Intake:
 
     def _variants(self, experiment_id: str, day: date) -> set[str]:
         """Return the variants that an experiment has on a day, by its events in the inbox."""
-        files = self._inbox.event_files(experiment_id)
-        registry = fold_events({file.source_file: self._inbox.read(file) for file in files})
-        if not registry.experiments:
-            raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
-        rows: list[Mapping[str, Any]] = list(registry.variants)
         return {
             row["variant_name"]
-            for row in rows
+            for row in self.events(experiment_id).variants
             if row["valid_from_date"] <= day < row["valid_to_date"]
         }
 

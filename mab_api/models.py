@@ -2,7 +2,7 @@
 
 What belongs here: one pydantic model per body. Answers are encoded elsewhere from what was
 published; their models document them, and the tests hold them to it. What a POST takes is
-validated by its model.
+validated by its model (that of an experiment and of a change is `mab_store.contracts`).
 """
 
 import re
@@ -104,6 +104,7 @@ class Allocation(_Shape):
     as_of_date: Annotated[date, Field(description="Last day of the evidence.")]
     effective_date: Annotated[date, Field(description="Day that it is for: as_of_date + 1.")]
     is_stale: Annotated[bool, Field(description="A newer one should have been there by now.")]
+    is_frozen: Annotated[bool, Field(description="Paused or finished: it stays as it is.")]
     status: Status
     published_at: datetime
     data_through: Annotated[date | None, Field(description="Last day with accepted counts.")]
@@ -135,6 +136,34 @@ class Experiment(_Shape):
     variants: list[RegisteredVariant]
     status: Status
     created_at: datetime
+
+
+class ChangedExperiment(Experiment):
+    """An experiment as it will be."""
+
+    effective_date: Annotated[date, Field(description="First day on which it is like this.")]
+
+
+class Change(_Shape):
+    """What was changed, by whom and when; null or empty where it stayed."""
+
+    changed_at: datetime
+    effective_date: Annotated[date, Field(description="First day on which it is true.")]
+    changed_by: Annotated[str | None, Field(description="Null where a file did not say.")]
+    reason: str | None
+    status: Status | None
+    add_variants: list[str]
+    retire_variants: list[str]
+    source_file: Annotated[str, Field(description="The event's file, below the inbox.")]
+
+
+class ChangeList(_Shape):
+    """A page of changes, oldest first."""
+
+    experiment_id: str
+    experiment_name: str
+    changes: list[Change]
+    next_cursor: str | None
 
 
 class ExperimentList(_Shape):

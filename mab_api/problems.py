@@ -31,6 +31,7 @@ class Kind(Enum):
     )  # fmt: skip
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This address does not take that method")
     CONFLICT = ("experiment-exists", 409, "The name is taken by another experiment")
+    CHANGE_REFUSED = ("change-refused", 409, "The experiment cannot be changed like this")
     TOO_LARGE = ("body-too-large", 413, "The body is too large")
     NOT_JSON = ("unsupported-media-type", 415, "The body must be application/json")
     INVALID = ("invalid-request", 422, "The request is well-formed but not valid")

@@ -32,10 +32,16 @@ def explain(copy: Reader, record: Record) -> RenderableType:
     parameters = {"experiment_id": record.experiment_id, "as_of_date": record.as_of_date}
     rows = copy.fetch_arrow("serving/windowed_aggregates", parameters).to_pylist()
     seen = {row["variant_name"]: row for row in rows}
+    parameters = {
+        "experiment_id": record.experiment_id,
+        "effective_date": record.head["effective_date"],
+    }
+    changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
     parts: list[RenderableType] = [_headline(record), _days_table(counts, record)]
     parts += [Text(_verdict(row)) for row in verdicts]
     for name in record.rows:
         parts.append(Text(_why_this_window(record, name, seen.get(name))))
+    parts += [Text(_change(row)) for row in changes]
     parts += [_shares_table(record), Text(_how_it_was_drawn(record))]
     return Group(*parts)
 
@@ -102,6 +108,19 @@ def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> 
     if long >= rule.min_impressions:
         return f"{text}: these count"
     return f"{text}, too few again: the prior alone counts"
+
+
+def _change(row: dict[str, Any]) -> str:
+    """Say what the owner changed, where that explains a share or the lack of one."""
+    name, status = row["variant_name"], row["status"]
+    since = f"from {row['valid_from_date']} on"
+    if name is None:
+        if status == "running":
+            return f"running again {since}"
+        return f"{status} {since}: what was published last stays, frozen"
+    if status == "retired":
+        return f"{name}: retired {since}: no share, no buckets; its counts stay"
+    return f"{name}: active {since}"
 
 
 def _shares_table(record: Record) -> RenderableType:

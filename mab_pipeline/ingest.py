@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from mab_store.contracts import ExperimentChanged, ExperimentSpec, experiment_id_of
+from mab_store.contracts import ChangeSpec, ExperimentId, ExperimentSpec, experiment_id_of
 from mab_store.errors import FileInInboxError, InboxError, UnreadableFileError
-from mab_store.experiment_events import explain
+from mab_store.experiment_events import explain, is_registration
 from mab_store.inbox import Inbox, parse_day
 from mab_store.readers import read_metrics
-from mab_store.registration import record_change, register
+from mab_store.registration import change, register
 
 DATE_COLUMNS = ("metric_date", "date")
 
@@ -200,9 +200,11 @@ def _add_json(intake: Intake, path: Path, payload: bytes) -> Ingested:
 def _add_experiments(intake: Intake, bodies: list[dict[str, Any]]) -> Ingested:
     """Register or change experiments; every body is validated before the first is added."""
     result = Ingested()
-    for event in [_event(intake, body) for body in bodies]:
-        if isinstance(event, ExperimentChanged):
-            result.added.append(record_change(intake.inbox, event))
+    for event in [_event(body) for body in bodies]:
+        if isinstance(event, _NamedChange):
+            spec = ChangeSpec(**event.model_dump(exclude={"experiment_id"}))
+            made = change(intake.inbox, event.experiment_id, spec, now=intake.now)
+            (result.added if made.is_new else result.unchanged).append(made.source_file)
             continue
         held, is_new = register(intake.inbox, event, now=intake.now)
         name = f"{event.name} ({held.experiment_id})"
@@ -210,17 +212,21 @@ def _add_experiments(intake: Intake, bodies: list[dict[str, Any]]) -> Ingested:
     return result
 
 
-def _event(intake: Intake, body: dict[str, Any]) -> ExperimentSpec | ExperimentChanged:
+class _NamedChange(ChangeSpec):
+    """A change, and of which experiment."""
+
+    experiment_id: ExperimentId
+
+
+def _event(body: dict[str, Any]) -> ExperimentSpec | _NamedChange:
     stated = {key: value for key, value in body.items() if key != "created_at"}
     try:
-        if "variants" in body or "name" in body:
+        if is_registration(body):
             stated.pop("experiment_id", None)
             return ExperimentSpec.model_validate(stated)
         if "experiment" in stated:
             stated["experiment_id"] = experiment_id_of(str(stated.pop("experiment")))
-        return ExperimentChanged.model_validate(
-            stated | {"created_at": intake.now.replace(tzinfo=UTC)}
-        )
+        return _NamedChange.model_validate(stated)
     except ValidationError as error:
         raise UnreadableFileError(
             f"is neither metrics nor an experiment: {explain(error)}"

@@ -17,6 +17,7 @@ from mab_store.settings import Settings
 
 if TYPE_CHECKING:
     from mab_pipeline.doctor import Finding
+    from mab_pipeline.prune import Prunable
 
 WIDTH_OF_A_PIPE = 200
 
@@ -80,6 +81,19 @@ def print_findings(findings: Iterable["Finding"]) -> None:
             console.print(f"     {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
 
 
+def print_prunable(found: Iterable["Prunable"], *, is_done: bool) -> None:
+    """Print what `mab prune` found, a row per kind."""
+    table = Table()
+    for column in ("what", "how many", "bytes", "oldest", "newest"):
+        table.add_column(column, justify="right" if column in {"how many", "bytes"} else "left")
+    for item in found:
+        days = (str(day or "") for day in (item.oldest, item.newest))
+        table.add_row(item.kind, f"{item.amount:,}", f"{item.size_bytes:,}", *days)
+    data_console().print(table)
+    note = "Dropped." if is_done else "Nothing was changed; give --apply to drop it."
+    notes_console().print(note, highlight=False)
+
+
 def _cells(variant: dict[str, Any]) -> tuple[str, ...]:
     metrics = variant["metrics"]
     is_prior = variant["data_source"] == "prior"
@@ -93,6 +107,6 @@ def _cells(variant: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _marks(body: dict[str, Any]) -> list[str]:
-    marks = [body["status"]] if body["status"] != "running" else []
+    marks = [f"{body['status']}, frozen"] if body["is_frozen"] else []
     marks += ["held back: " + body["held_back"]["reason"]] if body["held_back"] else []
     return marks + (["stale"] if body["is_stale"] else [])

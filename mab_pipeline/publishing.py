@@ -24,6 +24,7 @@ from mab_pipeline.gate import (
     wrong_totals,
 )
 from mab_pipeline.platform import Platform
+from mab_pipeline.stamps import next_stamp
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
 
@@ -72,11 +73,11 @@ def publish(
         platform: The outside world.
         days: The as-of days.
         run_id: Dagster run that publishes.
-        republish: Whether a day older than the newest published one is published again when its
-            decision changed.
+        republish: Whether a day is published again when its decision changed although it is older
+            than the newest published one, or its experiment is paused or finished by now.
     """
-    now = platform.clock()
     with platform.warehouse.transaction() as transaction:
+        now = next_stamp(platform, transaction)
         report = _decide(transaction, platform, days, now=now, run_id=run_id, republish=republish)
         for table, rows in (
             ("publications", report.published),
@@ -110,14 +111,16 @@ def _decide(
     live = _live_state(transaction)
     published = _published(transaction, days)
     noted = _noted_holds(transaction, days)
-    gap_days = platform.settings.max_data_gap_days
+    gap_days, today = platform.settings.max_data_gap_days, platform.clock().date()
+    frozen = _frozen(transaction, today=today)
     report = PublicationReport()
     for key, allocation_id, shares in current:
         day, experiment_id = key
         state = live[experiment_id]
         is_newest = state.newest_day is None or day >= state.newest_day
         before = published.get(key)
-        if before == allocation_id or (before and not (is_newest or republish)):
+        may_change = republish or (is_newest and experiment_id not in frozen)
+        if before == allocation_id or (before and not may_change):
             report.unchanged += 1
             continue
         reasons = dict(faults[key])
@@ -133,7 +136,7 @@ def _decide(
             ]
             report.held_back.append(key)
             continue
-        was_live = day + timedelta(days=1) >= now.date()
+        was_live = day + timedelta(days=1) >= today
         hundredths = {name: share.hundredths for name, share in shares.items()}
         previous = state.live_buckets if was_live and state.live_buckets else state.newest_buckets
         buckets = bandit.assign_buckets(hundredths, previous)
@@ -179,6 +182,12 @@ def _noted_holds(transaction: Transaction, days: Days) -> set[tuple[Key, str, st
     return {
         ((row["as_of_date"], row["experiment_id"]), row["reason"], row["detail"]) for row in rows
     }
+
+
+def _frozen(transaction: Transaction, *, today: date) -> set[str]:
+    """Return the experiments whose last publication stays, whatever data come late."""
+    rows = transaction.fetch_arrow("assets/publication_frozen", {"today": today}).to_pylist()
+    return {row["experiment_id"] for row in rows}
 
 
 def _data_through(transaction: Transaction, days: Days) -> dict[Key, date | None]:

@@ -59,6 +59,8 @@ def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> B
     first = rows[0]
     buckets = json.loads(first["buckets"])
     through = first["data_through"]
+    is_frozen = first["status"] != "running"
+    stale = is_stale(first["effective_date"], now=now, settings=settings)
     return {
         "experiment_id": first["experiment_id"],
         "experiment_name": first["experiment_name"],
@@ -69,7 +71,8 @@ def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> B
         "allocation_id": first["allocation_id"],
         "as_of_date": str(first["as_of_date"]),
         "effective_date": str(first["effective_date"]),
-        "is_stale": is_stale(first["effective_date"], now=now, settings=settings),
+        "is_stale": stale and not is_frozen,  # no next one is due
+        "is_frozen": is_frozen,
         "status": first["status"],
         "published_at": timestamp(first["published_at"]),
         "data_through": None if through is None else str(through),

@@ -7,8 +7,8 @@ What does not: metrics rows, which are kept as received and judged in SQL
 
 import hashlib
 import unicodedata
-from datetime import UTC, date, datetime
-from typing import Annotated, Literal, Self
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -31,6 +31,7 @@ def _on_the_calendar(stamp: datetime) -> datetime:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+ExperimentId = Annotated[str, Field(pattern=r"^exp_[0-9a-f]{12}$")]
 
 
 def experiment_id_of(name: str) -> str:
@@ -69,7 +70,7 @@ class ExperimentSpec(_Body):
 
 
 class _Event(_Body):
-    experiment_id: Annotated[str, Field(pattern=r"^exp_[0-9a-f]{12}$")]
+    experiment_id: ExperimentId
     created_at: Annotated[AwareDatetime, AfterValidator(_on_the_calendar)]
 
     @property
@@ -95,22 +96,56 @@ class ExperimentRegistered(ExperimentSpec, _Event):
         return ExperimentSpec(**self.model_dump(exclude={"experiment_id", "created_at"}))
 
 
-class ExperimentChanged(_Event):
-    """A later event of an experiment; true from the day after it was made."""
+class _Change(_Body):
+    """What can be changed of an experiment, and why; never its name, which its id follows from."""
 
-    changed_by: Annotated[str, Field(max_length=200)] | None = None
     reason: Annotated[str, Field(max_length=2000)] | None = None
     status: Literal["running", "paused", "finished"] | None = None
     add_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
     retire_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _renames_nothing(cls, document: Any) -> Any:
+        if isinstance(document, dict) and "name" in document:
+            raise ValueError(
+                "an experiment is never renamed, since its id and its sessions' buckets follow "
+                "from the name; leave `name` out, or register another experiment"
+            )
+        return document
+
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if self.status is None and not self.add_variants and not self.retire_variants:
             raise ValueError("must set status, add_variants or retire_variants")
-        if set(self.add_variants) & set(self.retire_variants):
-            raise ValueError("must not add and retire the same variant")
+        names = [*self.add_variants, *self.retire_variants]
+        if len(set(names)) < len(names):
+            raise ValueError("must not name a variant twice")
         return self
+
+
+class ChangeSpec(_Change):
+    """Body of `PATCH /experiments/{id}`: what an owner changes, from tomorrow on."""
+
+    changed_by: Name
+
+
+class ExperimentChanged(_Change, _Event):
+    """A later event of an experiment; true from the day after it was made.
+
+    A file that somebody dropped counts without saying who made it; our own writers always say.
+    """
+
+    changed_by: Annotated[str, Field(max_length=200)] | None = None
+
+    @property
+    def effective_date(self) -> date:
+        """First day (UTC) on which it is true."""
+        return self.created_at_utc.date() + timedelta(days=1)
+
+    def asks_the_same_as(self, spec: ChangeSpec) -> bool:
+        """Say whether it is this change, whenever it was made."""
+        return self.model_dump(exclude={"experiment_id", "created_at"}) == spec.model_dump()
 
 
 ExperimentEvent = ExperimentRegistered | ExperimentChanged

@@ -11,20 +11,25 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mab_store.contracts import ExperimentChanged, ExperimentEvent, ExperimentRegistered
+from mab_store.contracts import (
+    MAX_VARIANTS,
+    ExperimentChanged,
+    ExperimentEvent,
+    ExperimentRegistered,
+)
 from mab_store.errors import UnreadableFileError
 from mab_store.inbox import OVERSIZE, Content
 
 BEGINNING_OF_TIME = date(1900, 1, 1)
 END_OF_TIME = date(9999, 12, 31)
 
-Row = dict[str, object]
+Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -50,6 +55,7 @@ class Registry:
     Attributes:
         experiments: Rows of `experiments`.
         variants: Rows of `variants`.
+        changes: The changes that count, by file, each experiment's in the order they were made.
         errors: Why a file could not be used, by its name below the inbox.
         changed: Files that have another content than when they were loaded before.
         vanished: Files that were used before and are gone.
@@ -57,9 +63,15 @@ class Registry:
 
     experiments: list[Row] = field(default_factory=list)
     variants: list[Row] = field(default_factory=list)
+    changes: dict[str, ExperimentChanged] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
+
+
+def is_registration(document: Mapping[str, object]) -> bool:
+    """Say whether a body registers an experiment; one that says who changes something does not."""
+    return "variants" in document or ("name" in document and "changed_by" not in document)
 
 
 def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
@@ -77,7 +89,7 @@ def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
         raise UnreadableFileError(f"is not JSON: {error}") from None
     kind: type[ExperimentEvent] = (
         ExperimentRegistered
-        if isinstance(document, dict) and {"name", "variants"} & document.keys()
+        if isinstance(document, dict) and is_registration(document)
         else ExperimentChanged
     )
     try:
@@ -112,8 +124,19 @@ def fold_events(contents: Mapping[str, Content]) -> Registry:
         else:
             by_experiment[event.experiment_id].append((source_file, event))
     for events in by_experiment.values():
-        _fold_experiment(sorted(events, key=lambda e: (e[1].created_at_utc, e[0])), registry)
+        _fold_experiment(sorted(events, key=_order), registry)
     return registry
+
+
+def true_on(registry: Registry, day: date) -> tuple[Row, list[Row]]:
+    """Return what is true of the one experiment of a registry on a day, variants in their order."""
+
+    def holds(row: Row) -> bool:
+        return bool(row["valid_from_date"] <= day < row["valid_to_date"])
+
+    (experiment,) = filter(holds, registry.experiments)
+    variants = filter(holds, registry.variants)
+    return experiment, sorted(variants, key=lambda row: row["position"])
 
 
 def explain(error: ValidationError) -> str:
@@ -122,6 +145,11 @@ def explain(error: ValidationError) -> str:
         f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
         for fault in error.errors()
     )
+
+
+def _order(named: tuple[str, ExperimentEvent]) -> tuple[datetime, bool, str]:
+    source_file, event = named
+    return event.created_at_utc, isinstance(event, ExperimentChanged), source_file
 
 
 def _fold_experiment(events: list[tuple[str, ExperimentEvent]], registry: Registry) -> None:
@@ -133,7 +161,8 @@ def _fold_experiment(events: list[tuple[str, ExperimentEvent]], registry: Regist
                 if registered is None:
                     raise UnreadableFileError("changes an experiment that is not registered before")
                 state = _changed(states[max(states)], event)
-                states[event.created_at_utc.date() + timedelta(days=1)] = state
+                states[event.effective_date] = state
+                registry.changes[source_file] = event
             elif registered is None:
                 registered = event
                 states[BEGINNING_OF_TIME] = _first_state(event)
@@ -156,6 +185,12 @@ def _first_state(event: ExperimentRegistered) -> _State:
 
 
 def _changed(state: _State, event: ExperimentChanged) -> _State:
+    """Apply a change, or say why it cannot be: the text goes on "the file" or "the change"."""
+    asks_more = event.status != "finished" or event.add_variants or event.retire_variants
+    if state.status == "finished" and asks_more:
+        raise UnreadableFileError(
+            "changes a finished experiment; finishing is final, register another one"
+        )
     variants = dict(state.variants)
     for name in event.add_variants:
         known = variants.get(name)
@@ -168,9 +203,15 @@ def _changed(state: _State, event: ExperimentChanged) -> _State:
         known = variants.get(name)
         if known is None or known.status == "retired":
             raise UnreadableFileError(f"retires the variant {name!r}, which is not active")
+        if known.is_control:
+            raise UnreadableFileError(
+                f"retires the control {name!r}, with which the others are compared; to end the "
+                "experiment, finish it"
+            )
         variants[name] = replace(known, status="retired")
-    if not any(variant.status == "active" for variant in variants.values()):
-        raise UnreadableFileError("retires the last active variant")
+    active = sum(variant.status == "active" for variant in variants.values())
+    if active > MAX_VARIANTS:
+        raise UnreadableFileError(f"leads to {active} active variants; {MAX_VARIANTS} are the most")
     return _State(event.status or state.status, variants)
 
 

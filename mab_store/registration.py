@@ -4,18 +4,28 @@ What belongs here: writing event files, and refusing what contradicts what is th
 folding events into tables (`experiment_events.py`).
 """
 
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from mab_store.contracts import (
+    ChangeSpec,
     ExperimentChanged,
     ExperimentRegistered,
     ExperimentSpec,
     experiment_id_of,
 )
-from mab_store.errors import ConflictError, FileInInboxError, UnreadableFileError
-from mab_store.experiment_events import parse_event
-from mab_store.inbox import Inbox
+from mab_store.errors import (
+    ConflictError,
+    FileInInboxError,
+    NotRegisteredError,
+    UnreadableFileError,
+)
+from mab_store.experiment_events import Registry, fold_events, parse_event, true_on
+from mab_store.inbox import Content, Inbox
+
+_NUMBERED = re.compile(r"changed-(\d{1,9})\.json", re.ASCII)
 
 
 class Registration(NamedTuple):
@@ -28,6 +38,22 @@ class Registration(NamedTuple):
 
     event: ExperimentRegistered
     is_new: bool
+
+
+class Change(NamedTuple):
+    """What came of a change.
+
+    Attributes:
+        event: The change that holds.
+        source_file: Its file, below the inbox.
+        is_new: Whether it was added by this call.
+        registry: All that is known of the experiment, the change included.
+    """
+
+    event: ExperimentChanged
+    source_file: str
+    is_new: bool
+    registry: Registry
 
 
 def register(inbox: Inbox, spec: ExperimentSpec, *, now: datetime) -> Registration:
@@ -77,22 +103,68 @@ def registered(inbox: Inbox, experiment_id: str) -> ExperimentRegistered | None:
     return min(events)[2] if events else None
 
 
-def record_change(inbox: Inbox, change: ExperimentChanged) -> str:
-    """Add a change of an experiment; it is true from the day after it was made.
+def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime) -> Change:
+    """Change an experiment from tomorrow on; the same change again, while it holds, is no second.
 
-    Returns:
-        The event file's name below the inbox.
+    Changes are numbered and a number is given once, so that of two at the same moment the later
+    one is judged by what the earlier one made of the experiment.
+
+    Args:
+        inbox: Where the event file goes.
+        experiment_id: The experiment.
+        spec: What its owner changes.
+        now: The time, as naive UTC.
 
     Raises:
-        ConflictError: No such experiment is registered.
-        InboxError: The inbox cannot be written, or holds a change of that moment already.
+        NotRegisteredError: No such experiment is registered.
+        ConflictError: The experiment, as its events say it will be, cannot be changed like this.
+        InboxError: The inbox cannot be written.
     """
-    if registered(inbox, change.experiment_id) is None:
-        raise ConflictError(
-            f"No experiment {change.experiment_id} is registered. Register it first."
-        )
-    name = (
-        f"experiments/{change.experiment_id}/changed-{change.created_at_utc:%Y%m%dT%H%M%S%f}.json"
+    contents = _contents(inbox, experiment_id)
+    before = fold_events(contents)
+    if not before.experiments:
+        raise NotRegisteredError(f"No experiment {experiment_id} is registered. Register it first.")
+    if _holds(before, spec, day=now.date() + timedelta(days=1)):
+        for source_file, event in reversed(before.changes.items()):
+            if event.asks_the_same_as(spec):
+                return Change(event, source_file, is_new=False, registry=before)
+    event = ExperimentChanged(
+        **spec.model_dump(), experiment_id=experiment_id, created_at=now.replace(tzinfo=UTC)
     )
-    inbox.write(name, change.model_dump_json(indent=2, exclude_none=True).encode())
-    return name
+    payload = event.model_dump_json(indent=2, exclude_defaults=True).encode()
+    source_file = f"experiments/{experiment_id}/changed-{_next_number(contents):04}.json"
+    after = fold_events(contents | {source_file: Content(len(payload), "", payload)})
+    for name in after.errors.keys() - before.errors.keys():
+        other = "" if name == source_file else f"does not go with {name}, which then "
+        raise ConflictError(f"The change {other}{after.errors[name]}.")
+    try:
+        inbox.write(source_file, payload)
+    except FileInInboxError:  # somebody else changed it in this very moment
+        return change(inbox, experiment_id, spec, now=now)
+    return Change(event, source_file, is_new=True, registry=after)
+
+
+def events_of(inbox: Inbox, experiment_id: str) -> Registry:
+    """Return what the events of one experiment say."""
+    return fold_events(_contents(inbox, experiment_id))
+
+
+def _contents(inbox: Inbox, experiment_id: str) -> dict[str, Content]:
+    return {file.source_file: inbox.read(file) for file in inbox.event_files(experiment_id)}
+
+
+def _next_number(source_files: Iterable[str]) -> int:
+    names = (name.rpartition("/")[2] for name in source_files)
+    numbers = [int(found[1]) for name in names if (found := _NUMBERED.fullmatch(name))]
+    return max(numbers, default=0) + 1
+
+
+def _holds(registry: Registry, spec: ChangeSpec, *, day: date) -> bool:
+    """Say whether all that a change asks for is so on a day."""
+    experiment, variants = true_on(registry, day)
+    active = {row["variant_name"] for row in variants if row["status"] == "active"}
+    return (
+        spec.status in {None, experiment["status"]}
+        and active.issuperset(spec.add_variants)
+        and active.isdisjoint(spec.retire_variants)
+    )

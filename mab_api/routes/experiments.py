@@ -1,15 +1,18 @@
-"""Reading experiments: the registry, and which variant a session sees.
+"""Reading experiments: the registry, who changed it, and which variant a session sees.
 
-What belongs here: routes that answer from memory. What does not: allocations (`hot.py`).
+What belongs here: routes that answer from memory or from the inbox's events. What does not:
+allocations (`hot.py`).
 """
 
 from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
 
+from mab_api.changes import CHANGE_CURSOR, changes_page
 from mab_api.documentation import EXPERIMENT_ID, example, problems
-from mab_api.models import Assignment, Experiment, ExperimentList
+from mab_api.models import Assignment, ChangeList, Experiment, ExperimentList
 from mab_api.problems import Kind
 from mab_api.serving import ServingDep
 from mab_store.assignment import bucket_of, variant_of
@@ -58,6 +61,25 @@ async def list_experiments(
 async def get_experiment(serving: ServingDep, experiment_id: ExperimentId) -> Response:
     """An experiment and its variants as they are today."""
     return _json(await serving.record(experiment_id))
+
+
+@router.get(
+    "/experiments/{experiment_id}/changes",
+    summary="Who changed an experiment, when and how, oldest first",
+    response_model=ChangeList,
+    responses=example("changes")
+    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.INVALID, Kind.INBOX_UNAVAILABLE),
+)
+async def get_changes(
+    serving: ServingDep,
+    experiment_id: ExperimentId,
+    limit: Limit = 100,
+    cursor: Annotated[str | None, Query(pattern=CHANGE_CURSOR)] = None,
+) -> Response:
+    """The changes that count, those of tomorrow included, as the inbox holds them now."""
+    record = await serving.record(experiment_id)
+    events = await run_in_threadpool(serving.intake.events, experiment_id)
+    return _json(changes_page(events.changes, record, limit=limit, cursor=cursor))
 
 
 @router.get(

@@ -28,6 +28,7 @@ from mab_api.registry import Record
 from mab_api.routes.experiments import ExperimentId, Limit
 from mab_api.serving import Serving, ServingDep
 from mab_api.snapshot import Snapshot
+from mab_store.errors import MabError
 
 router = APIRouter(tags=["history"])
 
@@ -92,11 +93,11 @@ async def _page(
         query = partial(_query, snapshot, record, window, build)
         try:
             answer = await anyio.to_thread.run_sync(query, limiter=serving.history_slots)
-        except duckdb.Error as error:
+        except (duckdb.Error, MabError) as error:
             serving.log.warning("history query failed", error=type(error).__name__)
             raise ProblemError(
                 Kind.HISTORY_UNAVAILABLE,
-                "The published copy cannot be queried; allocations are served from memory.",
+                "What is published cannot be queried; allocations are served from memory.",
                 headers={"retry-after": "30"},
             ) from None
         snapshot.pages.put(key, answer)

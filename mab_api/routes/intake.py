@@ -1,4 +1,4 @@
-"""Writing: the only routes that take a POST.
+"""Writing: the only routes that take a POST or a PATCH.
 
 What belongs here: routes. What does not: validation and files (`mab_api/intake.py`), and keys,
 which the gateway has checked before these run.
@@ -10,9 +10,10 @@ import orjson
 from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from mab_api.changes import record_on
 from mab_api.documentation import body_of, example, linked, problems
 from mab_api.intake import MAX_KEY_LENGTH, read_body
-from mab_api.models import Experiment, Receipt
+from mab_api.models import ChangedExperiment, Experiment, Receipt
 from mab_api.problems import Kind
 from mab_api.registry import registered_record
 from mab_api.routes.experiments import ExperimentId
@@ -40,6 +41,8 @@ WRITE_PROBLEMS = (
 )
 AGAIN = example("registered", status=200, description="It was registered before, just so.")
 AGAIN[200]["model"] = Experiment
+CHANGED_BEFORE = example("changed", description="It was changed before, just so, and still is.")
+CHANGED_BEFORE[200]["model"] = ChangedExperiment
 NEXT = ("get_experiment", "submit_metrics", "get_history", "get_publications")
 CREATED = linked(example("registered", status=201), *NEXT)
 
@@ -63,6 +66,33 @@ async def register_experiment(request: Request, serving: ServingDep) -> Response
         201 if registration.is_new else 200,
         {"location": f"/experiments/{record['experiment_id']}"},
         "application/json",
+    )
+
+
+@router.patch(
+    "/experiments/{experiment_id}",
+    status_code=202,
+    summary="Change an experiment from tomorrow on",
+    response_model=ChangedExperiment,
+    responses=example("changed", status=202)
+    | CHANGED_BEFORE
+    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.CHANGE_REFUSED, *WRITE_PROBLEMS),
+    openapi_extra=body_of("ChangeSpec", "change"),
+)
+async def change_experiment(
+    request: Request, serving: ServingDep, experiment_id: ExperimentId
+) -> Response:
+    """Pause, resume, finish, add or retire variants; today and the past stay as they are.
+
+    202 means: the change is on the disk. The answer is the experiment as it will be.
+    """
+    body = await read_body(request)
+    await serving.record(experiment_id)
+    made = await run_in_threadpool(serving.intake.change, experiment_id, body)
+    day = made.event.effective_date
+    record = record_on(made.registry, day) | {"effective_date": str(day)}
+    return Response(
+        orjson.dumps(record), 202 if made.is_new else 200, media_type="application/json"
     )
 
 

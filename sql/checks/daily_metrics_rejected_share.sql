@@ -1,5 +1,5 @@
--- Purpose: days on which more than one row in a hundred was rejected; a warning.
--- Parameters: :start_date first day, :end_date day after the last
+-- Purpose: days on which a greater share of the rows was rejected than may be; a warning.
+-- Parameters: :start_date first day, :end_date day after the last, :max_rejected_share 0 to 1
 with verdicts as (
     select
         metric_date,
@@ -17,4 +17,4 @@ select
     cast(rejected as varchar) || ' of ' || cast(received as varchar) || ' rows were rejected'
         as detail
 from verdicts
-where rejected * 100 > received;
+where rejected > received * cast(:max_rejected_share as double);

@@ -2,6 +2,7 @@
 -- Parameters: :start_date first as-of day, :end_date day after the last
 select
     holds.as_of_date as day,
+    holds.experiment_id,
     holds.experiment_id || ': ' || min(holds.detail) as detail
 from publication_holds as holds
 left join publications

@@ -174,13 +174,34 @@ def test_another_body_under_a_taken_name_is_a_conflict_and_never_an_overwrite(wo
 
 def test_a_change_names_its_experiment_by_id_or_name_and_is_made_now(world, add):
     add("checkout.json", json.dumps(BODY))
-    change = {"experiment": "checkout", "status": "paused", "created_at": "1999-01-01T00:00:00Z"}
-    (name,), _ = add("pause.json", json.dumps(change))
+    change = {"experiment": "checkout", "status": "paused", "changed_by": "ana"}
+    (name,), _ = add("pause.json", json.dumps(change | {"created_at": "1999-01-01T00:00:00Z"}))
     event = json.loads((world.inbox / name).read_bytes())
-    assert event["status"] == "paused"
+    assert (event["status"], event["changed_by"]) == ("paused", "ana")
     assert event["created_at"].startswith("2025-03-20T02:00:00")
+    assert add("again.json", json.dumps(change)) == ([], [name])
     with pytest.raises(ConflictError, match="is registered"):
-        add("pause.json", json.dumps({"experiment": "nobody", "status": "paused"}))
+        add("pause.json", json.dumps(change | {"experiment": "nobody"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"experiment": "checkout", "status": "paused"}, "changed_by: Field required"),
+        ({"status": "paused", "changed_by": "ana"}, "experiment_id: Field required"),
+        ({"experiment_id": "x", "status": "paused", "changed_by": "ana"}, "experiment_id: String"),
+        ({"experiment": "checkout", "changed_by": "ana"}, "must set status"),
+        ({"experiment": "checkout", "changed_by": "ana", "name": "x"}, "is never renamed"),
+        ({"experiment": "checkout", "changed_by": "ana", "retire_variants": ["x"]},
+         "retires the variant 'x', which is not active"),
+    ],
+)  # fmt: skip
+def test_a_change_that_makes_no_sense_is_refused_with_the_reason(world, add, change, expected):
+    add("checkout.json", json.dumps(BODY))
+    before = listing(world)
+    with pytest.raises(InboxError, match=expected):
+        add("change.json", json.dumps(change))
+    assert listing(world) == before
 
 
 def test_the_command_adds_the_good_files_names_the_bad_ones_and_fails(mab, tmp_path):

@@ -129,3 +129,16 @@ def test_a_paused_experiment_is_served_with_its_last_allocation_and_its_status(w
     world.run(SECOND, THIRD)
     body = world.bodies()[NAME]
     assert (body["as_of_date"], body["status"], body["held_back"]) == (FIRST, "paused", None)
+
+
+def test_late_data_do_not_change_what_a_paused_experiment_was_frozen_with(world):
+    world.run(FIRST)
+    world.change(NAME, "2025-03-18T10:00:00Z", status="paused")
+    world.clock.set("2025-03-19T12:00:00")
+    frozen = world.bodies()[NAME]["allocation_id"]
+    world.metrics(FIRST, (NAME, "control", 1000, 300), name="late.csv")
+    world.run(FIRST)  # what the sensor does: it is the newest published day
+    body = world.bodies()[NAME]
+    assert (body["allocation_id"], body["is_frozen"]) == (frozen, True)
+    world.run(FIRST, republish=True)
+    assert world.bodies()[NAME]["allocation_id"] != frozen

@@ -10,6 +10,7 @@ PAGE = ROOT / "docs" / "API.md"
 VARYING = frozenset(
     {"computed_at", "published_at", "received_at", "created_at", "submission_id"}
     | {"allocation_id", "request_id", "stale_seconds"}
+    | {"changed_at", "effective_date"}  # of a change: now, and tomorrow
 )
 _BLOCK = re.compile(
     r"(?:<!-- (?P<mark>[^>]+) -->\n)?```bash\n(?P<command>.*?)\n```"

@@ -19,6 +19,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         return
     if case.operation.label == "POST /experiments":
         _one_control_and_distinct_names(case.body.get("variants"))
+    elif case.operation.label == "PATCH /experiments/{experiment_id}":
+        _asks_for_something_and_names_a_variant_once(case.body)
     elif case.operation.label == "POST /experiments/{experiment_id}/metrics":
         _known_variants_once_and_clicks_that_fit(case.body.get("metrics"))
         if _is_day(case.body.get("date")):
@@ -41,6 +43,19 @@ def _one_control_and_distinct_names(variants: Any) -> None:
     if all(isinstance(variant.get("is_control", False), bool) for variant in variants):
         for place, variant in enumerate(variants):
             variant["is_control"] = place == 0
+
+
+def _asks_for_something_and_names_a_variant_once(change: dict[str, Any]) -> None:
+    lists = [change.get("add_variants"), change.get("retire_variants")]
+    if change.get("status") is None and not any(lists):
+        change["status"] = "paused"
+    seen: set[str] = set()
+    for names in lists:
+        if isinstance(names, list) and len(names) <= 100:  # longer ones are wrong and stay so
+            kept = [name for name in names if not (isinstance(name, str) and name in seen)]
+            strings = dict.fromkeys(name for name in kept if isinstance(name, str))
+            names[:] = [*strings, *(name for name in kept if not isinstance(name, str))]
+            seen |= strings.keys()
 
 
 def _known_variants_once_and_clicks_that_fit(metrics: Any) -> None:

@@ -13,12 +13,14 @@ from tests.integration.api.homes import Home
 FIRST = experiment_id_of("experiment_000")
 READ, WRITE, OTHER = "read-key", "write-key", "wrong-key"
 SPEC = {"name": "new", "variants": [{"name": "a", "is_control": True}, {"name": "b"}]}
+CHANGE = {"status": "paused", "changed_by": "ana"}
 READS = [
     "/allocations",
     f"/experiments/{FIRST}/allocation",
     f"/experiments/{FIRST}/history",
     f"/experiments/{FIRST}/allocations",
     f"/experiments/{FIRST}/assignment?session_id=s",
+    f"/experiments/{FIRST}/changes",
     f"/experiments/{FIRST}",
     "/experiments",
     "/readyz",
@@ -62,30 +64,31 @@ def every_route(api):
 
 def test_no_route_outside_the_declared_ones_takes_anything_but_get_and_head(api):
     found = {path for path, methods in every_route(api) if methods and methods - {"GET", "HEAD"}}
-    assert found == WRITE_ROUTES
+    assert found == WRITE_ROUTES.keys()
     for path, methods in every_route(api):
-        assert path not in WRITE_ROUTES or methods <= {"GET", "HEAD", "POST"}
+        assert path not in WRITE_ROUTES or methods <= {"GET", "HEAD", WRITE_ROUTES[path]}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_every_other_method_is_405_with_the_methods_that_are_taken(api, method):
     for path in READS[:-2]:
         address = path.partition("?")[0]
-        if method == "POST" and address == "/experiments":
+        also = {"/experiments": "POST", f"/experiments/{FIRST}": "PATCH"}.get(address)
+        if method == also:
             continue
         answer = api.client.request(method, path)
         assert answer.status_code == 405
         assert answer.json()["type"] == "urn:mab:problem:method-not-allowed"
-        taken = "GET, HEAD, POST" if address == "/experiments" else "GET, HEAD"
-        assert answer.headers["allow"] == taken
+        assert answer.headers["allow"] == (f"GET, HEAD, {also}" if also else "GET, HEAD")
 
 
 def test_without_write_keys_the_deployment_is_read_only(guarded):
     api = guarded(read=False, write=False)
     before = sorted(api.home.settings.mab_home.rglob("*"))
-    for path in ("/experiments", f"/experiments/{FIRST}/metrics"):
+    for template, method in WRITE_ROUTES.items():
+        path = template.format(experiment_id=FIRST)
         for key in (None, WRITE):
-            answer = api.post(path, json=SPEC, headers=bearer(key))
+            answer = api.client.request(method, path, json=SPEC, headers=bearer(key))
             assert answer.status_code == 403
             assert answer.json()["type"] == "urn:mab:problem:read-only-deployment"
     assert sorted(api.home.settings.mab_home.rglob("*")) == before
@@ -111,6 +114,8 @@ def test_a_write_wants_a_write_key(guarded, header, status):
     answer = api.post("/experiments", json=SPEC, headers=header)
     assert answer.status_code == status
     assert ("www-authenticate" in answer.headers) == (status == 401)
+    changed = api.client.patch(f"/experiments/{FIRST}", json=CHANGE, headers=header)
+    assert changed.status_code == (202 if status == 201 else status)
 
 
 @pytest.mark.parametrize("path", READS)
@@ -139,10 +144,12 @@ def test_no_key_body_session_or_query_is_ever_in_the_log(guarded):
     api.post("/experiments", json=SPEC | {"description": secret}, headers=bearer(WRITE))
     api.post("/experiments", json=SPEC | {"description": 7, "x": secret}, headers=bearer(WRITE))
     api.post("/experiments", content=secret, headers=bearer(OTHER))
+    change = CHANGE | {"reason": secret}
+    api.client.patch(f"/experiments/{FIRST}", json=change, headers=bearer(WRITE))
     api.get(f"/experiments/{FIRST}/assignment?session_id={secret}", headers=bearer(READ))
     api.get(f"/experiments/{FIRST}/history?cursor={secret}", headers=bearer(READ))
     log = api.log.getvalue().decode()
-    assert log.count('"event":"request"') == 5
+    assert log.count('"event":"request"') == 6
     for hidden in (secret, READ, WRITE, OTHER, digest(READ), digest(WRITE), "Bearer"):
         assert hidden not in log
 

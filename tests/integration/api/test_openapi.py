@@ -36,7 +36,7 @@ def test_every_route_has_a_summary_an_example_and_its_problems(api):
                 assert all(kind in response["description"] for kind in response["content"][
                     "application/problem+json"]["examples"])  # fmt: skip
         assert "500" in operation["responses"]
-        if method == "post":
+        if method in {"post", "patch"}:
             (body,) = operation["requestBody"]["content"].values()
             assert body["example"]
 
@@ -55,6 +55,7 @@ def test_every_kind_of_problem_is_documented_somewhere(api):
         ("/experiments", models.ExperimentList),
         (f"/experiments/{FIRST}", models.Experiment),
         (f"/experiments/{FIRST}/assignment?session_id=s", models.Assignment),
+        (f"/experiments/{FIRST}/changes", models.ChangeList),
         (f"/experiments/{FIRST}/history", models.History),
         (f"/experiments/{FIRST}/allocations", models.PublicationHistory),
         ("/healthz", models.Health),

@@ -1,0 +1,17 @@
+-- Purpose: drop the versions of old decisions that were superseded and never published. What was
+--          published stays, and so does the newest version, which the gate may have held back.
+-- Parameters: :cutoff_date first day that stays
+delete from allocations
+where
+    as_of_date < cast(:cutoff_date as date)
+    and computed_at < cast(:cutoff_date as timestamp)
+    and allocation_id not in (select allocation_id from publications)
+    and allocation_id not in (
+        select allocation_id
+        from allocations
+        where as_of_date < cast(:cutoff_date as date)
+        qualify rank() over (
+            partition by as_of_date, experiment_id
+            order by computed_at desc nulls last
+        ) = 1
+    );
