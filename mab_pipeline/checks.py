@@ -135,8 +135,8 @@ CHECKS: dict[str, Sequence[Check]] = {
         ),
         Check(
             "few_rows_are_rejected",
-            "At most one row in a hundred was rejected.",
-            sql_check("daily_metrics_rejected_share"),
+            "At most MAX_REJECTED_SHARE of the rows of a day was rejected.",
+            sql_check("daily_metrics_rejected_share", "max_rejected_share"),
             is_warning=True,
         ),
     ),

@@ -21,6 +21,7 @@ from mab_pipeline.printing import (
     own_name,
     print_allocations,
     print_findings,
+    print_prunable,
 )
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError, UsageError
@@ -148,10 +149,22 @@ def run(
     republish: Annotated[
         bool, typer.Option("--republish", help="Publish older days again where they changed.")
     ] = False,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Load and make the windows; decide nothing.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Decide a part of the experiments; publish nothing."),
+    ] = None,
 ) -> None:
     """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
+    from mab_pipeline.jobs import REFRESHED
     from mab_pipeline.runs import check_days, run_days
+    from mab_pipeline.shards import Shard
 
+    if republish + windows + (shard is not None) > 1:
+        raise UsageError("Give one of --republish, --windows and --shard.")
+    part = Shard.parse(shard) if shard is not None else None
     if day and (first or last):
         raise UsageError("Give --date, or --from and --to, not both.")
     if bool(first) != bool(last):
@@ -160,7 +173,10 @@ def run(
     yesterday = date.fromordinal(platform.clock().date().toordinal() - 1)
     start = _day(first) or _day(day) or yesterday
     days = check_days(platform, start, _day(last) or _day(day) or yesterday)
-    run_days(platform, days, console=notes_console(), republish=republish)
+    assets, notes = REFRESHED if windows else ["allocations"] if part else None, notes_console()
+    run_days(platform, days, console=notes, assets=assets, republish=republish, shard=part)
+    if assets:
+        notes.print("Nothing is published yet: run the same days without --windows and --shard.")
 
 
 @app.command()
@@ -243,6 +259,27 @@ def rebuild() -> None:
         f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
         soft_wrap=True,
     )
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="DAYS", help="Age in days, such as 180d.")
+    ],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it; without this it is only shown.")
+    ] = False,
+) -> None:
+    """Show what is old and needed by nobody any more; with --apply, drop it."""
+    from mab_pipeline.prune import parse_age
+    from mab_pipeline.prune import prune as prune_home
+    from mab_pipeline.runs import dagster_instance
+
+    days = parse_age(older_than)
+    platform = _prepared(load_settings())
+    with dagster_instance() as instance:
+        found = prune_home(platform, instance, older_than_days=days, apply=apply)
+    print_prunable(found, is_done=apply)
 
 
 @app.command()

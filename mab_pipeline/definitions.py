@@ -11,6 +11,7 @@ import dagster as dg
 from mab_pipeline.assets.allocations import allocations
 from mab_pipeline.assets.daily_metrics import daily_metrics
 from mab_pipeline.assets.experiments import experiments
+from mab_pipeline.assets.inbox import inbox_sources
 from mab_pipeline.assets.publication import publication
 from mab_pipeline.assets.raw_metrics import raw_metrics
 from mab_pipeline.assets.windowed_aggregates import windowed_aggregates
@@ -52,7 +53,7 @@ def build_defs(
         # Single-run backfills are marked beta; the version is pinned and the behaviour tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=[build(settings) for build in ASSETS],
+            assets=[*inbox_sources(), *(build(settings) for build in ASSETS)],
             asset_checks=build_checks(settings),
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),

@@ -57,11 +57,24 @@ def examine(
     if with_api:
         looks.append(("api", lambda: _api(platform)))
     yield Finding("settings", is_well=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
+    yield _alerts(platform)
     for part, look in looks:
         try:
             yield look()
         except (MabError, OSError) as error:
             yield Finding(part, is_well=False, detail=str(error), remedy="See the sentence before.")
+
+
+def _alerts(platform: Platform) -> Finding:
+    """Say whether anybody is told; that nobody is can be meant so."""
+    settings = platform.settings
+    if settings.mab_automation == "off":
+        detail = "off, as MAB_AUTOMATION is off"
+    elif settings.alert_webhook_url is None:
+        detail = "off; set ALERT_WEBHOOK_URL, and failures are told there"
+    else:
+        detail = "the daemon posts them to ALERT_WEBHOOK_URL"
+    return Finding("alerts", is_well=True, detail=detail)
 
 
 def _inbox(platform: Platform) -> Finding:
@@ -87,7 +100,8 @@ def _warehouse(platform: Platform) -> Finding:
 
 
 def _runs(instance: dg.DagsterInstance) -> Finding:
-    runs = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
+    daily = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
+    runs = daily or instance.get_runs(limit=1)  # those that a person starts in the UI have no job
     if not runs:
         return Finding(
             "runs",

@@ -50,14 +50,23 @@ class Subject:
 Find = Callable[[Subject], list[Failure]]
 
 
-def sql_check(name: str) -> Find:
-    """Return a finder that runs `sql/checks/<name>.sql`; each row (day, detail) is a failure."""
+def sql_check(name: str, *settings: str) -> Find:
+    """Return a finder that runs `sql/checks/<name>.sql`; each row is a failure.
+
+    Args:
+        name: The statement; it returns a day, a detail, and an experiment_id where it knows one.
+        settings: Settings that are parameters of it beside the days.
+    """
 
     def find(subject: Subject) -> list[Failure]:
+        chosen = {setting: getattr(subject.platform.settings, setting) for setting in settings}
         with subject.platform.warehouse.transaction() as transaction:
-            rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters).to_pylist()
+            rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters | chosen)
         last_day = subject.days.end - timedelta(days=1)
-        return [Failure(row["day"] or last_day, row["detail"]) for row in rows]
+        return [
+            Failure(row["day"] or last_day, row["detail"], row.get("experiment_id"))
+            for row in rows.to_pylist()
+        ]
 
     return find
 

@@ -6,6 +6,7 @@ What belongs here: the selections. What does not: when they run (`schedules.py`,
 import dagster as dg
 
 DAILY_ALLOCATION = "daily_allocation"
+REFRESHED = ["experiments", "raw_metrics", "daily_metrics", "windowed_aggregates"]
 
 
 daily_allocation = dg.define_asset_job(
@@ -22,6 +23,6 @@ refresh_day = dg.define_asset_job(
 
 refresh_windows = dg.define_asset_job(
     "refresh_windows",
-    selection=["experiments", "raw_metrics", "daily_metrics", "windowed_aggregates"],
+    selection=REFRESHED,
     description="Load days again and make their windows anew; no decision changes.",
 )

@@ -1,36 +1,47 @@
 """Pictures and tables of shares for a person who looks at the asset in the Dagster UI.
 
-What belongs here: Dagster metadata values made from rows of `allocations`. What does not:
+What belongs here: Dagster metadata values made from the day's decisions. What does not:
 numbers that anything depends on.
 """
 
 import base64
 import io
+from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mab_pipeline.gate import CurrentAllocations
+
+COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
 EXPERIMENTS_SHOWN = 20
 ROWS_SHOWN = 100
 
 
-def shares_table(rows: pa.Table) -> dg.MetadataValue[dg.TableMetadataValue]:
+def first_shares(current: CurrentAllocations) -> list[dict[str, Any]]:
+    """Return the first shares of one day, with what each was decided from."""
+    decisions = current.decisions
+    shown: list[dict[str, Any]] = []
+    for index, (_, _, shares) in enumerate(current):
+        if len(shown) >= ROWS_SHOWN:
+            break
+        for row, name in enumerate(decisions.variants(index), int(decisions.first_rows[index])):
+            if share := shares.get(name):
+                result = {
+                    "share_percent": share.hundredths / 100,
+                    "probability_best": round(share.probability_best, 6),
+                }
+                inputs = {column: decisions.inputs[column][row] for column in COLUMNS}
+                shown.append(inputs | result)
+    return shown[:ROWS_SHOWN]
+
+
+def shares_table(rows: list[dict[str, Any]]) -> dg.MetadataValue[dg.TableMetadataValue]:
     """Return the first rows of one day's shares as a table."""
-    columns = ["experiment_id", "variant_name", "impressions", "clicks", "data_source"]
-    records = [
-        dg.TableRecord(
-            {name: row[name] for name in columns}
-            | {
-                "share_percent": row["allocation_hundredths"] / 100,
-                "probability_best": round(row["probability_best"], 6),
-            }
-        )
-        for row in rows.slice(0, ROWS_SHOWN).to_pylist()
-    ]
+    records = [dg.TableRecord(row) for row in rows]
     kinds = {"impressions": "int", "clicks": "int", "share_percent": "float"}
-    names = [*columns, "share_percent", "probability_best"]
+    names = [*COLUMNS, "share_percent", "probability_best"]
     schema = dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -42,12 +53,12 @@ def shares_table(rows: pa.Table) -> dg.MetadataValue[dg.TableMetadataValue]:
     return dg.MetadataValue.table(records=records, schema=schema)
 
 
-def shares_plot(rows: pa.Table) -> dg.MarkdownMetadataValue:
+def shares_plot(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
     """Return a bar of the shares of each of one day's first experiments."""
     shares: dict[str, list[tuple[str, float]]] = {}
-    for row in rows.select(["experiment_id", "variant_name", "allocation_hundredths"]).to_pylist():
+    for row in rows:
         pairs = shares.setdefault(row["experiment_id"], [])
-        pairs.append((row["variant_name"], row["allocation_hundredths"] / 100))
+        pairs.append((row["variant_name"], row["share_percent"]))
     shown = list(shares.items())[:EXPERIMENTS_SHOWN]
     figure = Figure(figsize=(8, 0.9 + 0.32 * len(shown)), layout="constrained")
     FigureCanvasAgg(figure)

@@ -1,19 +1,24 @@
 """Run records: what Dagster remembers of runs, and setting it right where a process died.
 
-What belongs here: tags that name the days of a range, and failing dead runs. What does not:
-starting runs (`runs.py`).
+What belongs here: tags that name a run's days and its process, and failing dead runs. What does
+not: starting runs (`runs.py`), and why a run failed (`failed_runs.py`).
 """
 
+import socket
 from collections.abc import Mapping
 from datetime import date
 
 import dagster as dg
 import psutil
 
+HOST_TAG = "mab/host"
 PID_TAG = "mab/pid"
 STARTED_TAG = "mab/process_started"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
+DAY_TAG = "dagster/partition"
+# What follows it in the last event of a failed run is meant for the person who looks there.
+ADVICE = "What to do: "
 
 
 def partition_tags(first: date, last: date) -> dict[str, str]:
@@ -24,7 +29,29 @@ def partition_tags(first: date, last: date) -> dict[str, str]:
 def process_tags() -> dict[str, str]:
     """Return the tags that tell later whether this process still runs."""
     process = psutil.Process()
-    return {PID_TAG: str(process.pid), STARTED_TAG: repr(process.create_time())}
+    return {
+        HOST_TAG: socket.gethostname(),
+        PID_TAG: str(process.pid),
+        STARTED_TAG: repr(process.create_time()),
+    }
+
+
+def days_name(run: dg.DagsterRun) -> str:
+    """Return the days of a run in words; empty where it has none."""
+    if day := run.tags.get(DAY_TAG):
+        return day
+    first, last = run.tags.get(RANGE_START_TAG), run.tags.get(RANGE_END_TAG)
+    return f"{first} to {last}" if first and last else ""
+
+
+def again(run: dg.DagsterRun) -> str:
+    """Say how these days are run again."""
+    first = run.tags.get(DAY_TAG) or run.tags.get(RANGE_START_TAG)
+    last = run.tags.get(DAY_TAG) or run.tags.get(RANGE_END_TAG)
+    if run.job_name.startswith("refresh_") or not (first and last):
+        return "re-execute the run in the Dagster UI"
+    days = f"--date {first}" if first == last else f"--from {first} --to {last}"
+    return f"run `mab run {days}`, or re-execute the run in the Dagster UI"
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -40,7 +67,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if pid is not None:
             message = (
                 f"Process {pid} died in mid-run; what it had committed is whole. "
-                "Run the same days again."
+                f"{ADVICE}{again(run)}."
             )
             instance.report_run_failed(run, message)
             dead.append(run.run_id)
@@ -53,6 +80,8 @@ def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | Non
     A run of `mab run` is tagged with its process. Of a run that the daemon launched the event log
     knows the process that wrote last; a process that began later has only inherited its number.
     """
+    if run.tags.get(HOST_TAG, socket.gethostname()) != socket.gethostname():
+        return None  # its processes cannot be seen from here
     tagged = _tagged_process(run.tags)
     if tagged is not None:
         pid, started = tagged

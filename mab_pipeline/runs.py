@@ -6,7 +6,6 @@ not: the assets. No daemon is needed; the run is kept in the instance's history 
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -15,17 +14,21 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.status import Status
+from sqlalchemy.exc import DBAPIError
 
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.definitions import build_defs
+from mab_pipeline.failed_runs import cause_of, leave_advice
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
 from mab_pipeline.run_records import (
+    ADVICE,
     RANGE_START_TAG,
     fail_dead_runs,
     partition_tags,
     process_tags,
 )
+from mab_pipeline.shards import Shard
 from mab_store.errors import HomeError, MabError, UsageError
 from mab_store.settings import Settings
 
@@ -35,11 +38,13 @@ telemetry:
   enabled: false
 nux:
   enabled: false  # its dialog would cover the lineage
+run_monitoring:
+  enabled: true  # a run that never began (the power went) fails, or the sensor would wait for it
 """
 
 
 class RunFailedError(MabError):
-    """A run failed; the message says in which step and why."""
+    """A run failed; the message says why and what to do."""
 
 
 def prepare_home(settings: Settings) -> None:
@@ -60,16 +65,28 @@ def prepare_home(settings: Settings) -> None:
     except OSError as error:
         raise HomeError(
             f"MAB_HOME {home} cannot be written: {error.strerror or error}. "
-            "Set MAB_HOME to a folder that you own."
+            "Set MAB_HOME to a folder that you own, or free space there."
         ) from None
 
 
 @contextmanager
 def dagster_instance() -> Iterator[dg.DagsterInstance]:
-    """Open the instance of DAGSTER_HOME, first closing the books on runs whose process died."""
-    with dg.DagsterInstance.get() as instance:
-        fail_dead_runs(instance)
-        yield instance
+    """Open the instance of DAGSTER_HOME, first closing the books on runs whose process died.
+
+    Raises:
+        HomeError: Dagster's storage cannot be read or written, as on a full disk.
+    """
+    try:
+        with dg.DagsterInstance.get() as instance:
+            fail_dead_runs(instance)
+            leave_advice(instance)
+            yield instance
+    except DBAPIError as error:
+        raise HomeError(
+            f"Dagster's records in {os.environ.get('DAGSTER_HOME')} cannot be used ({error.orig}). "
+            "What was committed is whole, and what was published is still served; free space "
+            "there, or start its database, and run it again."
+        ) from None
 
 
 def check_days(platform: Platform, first: date, last: date) -> Days:
@@ -100,6 +117,7 @@ def run_days(
     console: Console,
     assets: list[str] | None = None,
     republish: bool = False,
+    shard: Shard | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise these days as one Dagster run.
 
@@ -109,6 +127,7 @@ def run_days(
         console: Where progress goes.
         assets: Assets to materialise with their checks; all where none are named.
         republish: Whether older days are published again where their decision changed.
+        shard: Which part of the experiments the asset allocations decides; all where None is given.
 
     Raises:
         RunFailedError: A step failed.
@@ -121,21 +140,25 @@ def run_days(
     key = str(days.start) if len(days) == 1 else None
     if key is None:
         tags |= partition_tags(days.start, last)
-    config: dict[str, Any] = {"loggers": {"progress": {}}}
+    ops: dict[str, Any] = {}
     if republish:
-        config["ops"] = {"publication": {"config": {"republish": True}}}
+        ops["publication"] = {"config": {"republish": True}}
+    if shard:
+        ops["allocations"] = {"config": {"shard": shard.number, "shards": shard.count}}
     with dagster_instance() as instance:
         result = job.execute_in_process(
             instance=instance,
             partition_key=key,
             tags=tags,
-            run_config=config,
+            run_config={"loggers": {"progress": {}}, "ops": ops},
             raise_on_error=False,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
         )
-    _print_findings(result, console)
-    if not result.success:
-        raise RunFailedError(_why(result))
+        _print_findings(result, console)
+        if not result.success:
+            leave_advice(instance)
+            cause = cause_of(instance, result.dagster_run)
+            raise RunFailedError(f"{cause.reason} {ADVICE}{cause.remedy} (Run {result.run_id}.)")
     _print_summary(result, console)
     return result
 
@@ -183,19 +206,6 @@ def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
 
 def _has_range(result: dg.ExecuteInProcessResult) -> bool:
     return RANGE_START_TAG in result.dagster_run.tags
-
-
-def _why(result: dg.ExecuteInProcessResult) -> str:
-    """Say in one sentence which step failed and why."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
-            reason = error.message.strip() if error else "no reason was given"
-            reason = re.sub(r"^mab_\w+(\.\w+)+: ", "", reason)  # an error of ours is a sentence
-            return f"{event.step_key} failed: {reason} (run {result.run_id} in the Dagster UI)"
-    return f"The run {result.run_id} failed; the Dagster UI shows why."
 
 
 class _ProgressHandler(logging.Handler):

@@ -79,7 +79,9 @@ def main() -> int:
         ]
         command += ["-h", "127.0.0.1", "-p", str(settings.mab_dagster_port)]
     else:
-        command = [str(programs / "honcho"), "-d", str(ROOT), "-f", str(ROOT / "Procfile"), "start"]
+        command = [str(programs / "honcho"), "-d", str(ROOT), "-f", str(ROOT / "Procfile")]
+        # The services read .env themselves; honcho would let it win over the environment.
+        command += ["-e", os.devnull, "start"]
     for service, (_, host, port) in addresses(settings).items():
         if service == "Dagster" or not is_read_only:
             notes.print(f"{service:<8} http://{host}:{port}", highlight=False)

@@ -6,26 +6,57 @@ What does not: the rule (`mab_pipeline.rule`, `mab_pipeline.bandit`).
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_pipeline.assets.declare import Days, days_of, same_columns, table_asset
+from mab_pipeline.gate import current_allocations
 from mab_pipeline.platform import Platform
-from mab_pipeline.report import shares_plot, shares_table
-from mab_pipeline.rule import RuleSettings, code_version, decide, identify
+from mab_pipeline.report import first_shares, shares_plot, shares_table
+from mab_pipeline.rule import Decisions, RuleSettings, code_version, decide, identify
+from mab_pipeline.shards import Shard
+from mab_pipeline.stamps import next_stamp
+from mab_store.warehouse import Transaction
 
 DAYS_AT_ONCE = 31
 
 _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
 
 
+class AllocationsConfig(dg.Config):
+    """What a person may ask of one run.
+
+    Attributes:
+        shard: Which part of the experiments to decide, 1 to `shards`; `mab run --shard 2/7`.
+        shards: Into how many parts they are cut. With more than one the run decides its part and
+            nothing else: the day is not materialised, checked or published.
+    """
+
+    shard: int = 1
+    shards: int = 1
+
+
+class Allocated(NamedTuple):
+    """What deciding came to.
+
+    Attributes:
+        row_count: Rows that the decisions have, whenever they were made.
+        added: Rows that were added now.
+    """
+
+    row_count: int
+    added: int
+
+
 @table_asset(
     group="allocation",
     deps=["experiments", "windowed_aggregates"],
     version=code_version,
+    is_optional=True,
     lineage={
         **same_columns(
             "windowed_aggregates",
@@ -40,52 +71,101 @@ _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
     },
 )  # fmt: skip
 def allocations(
-    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-) -> dg.MaterializeResult[Any]:
+    context: dg.AssetExecutionContext,
+    config: AllocationsConfig,
+    platform: dg.ResourceParam[Platform],
+) -> dg.MaterializeResult[Any] | None:
     """Thompson sampling: the share of draws in which a variant has the highest click rate."""
-    days = days_of(context)
-    computed, added = 0, 0
-    newest = None
+    days, shard = days_of(context), Shard(config.shard, config.shards)
+    row_count, added = 0, 0
     for chunk in _chunks(days):
-        rows, new_rows = allocate(platform, chunk, run_id=context.run.run_id)
-        computed += len(rows)
-        added += new_rows
-        newest = rows
-        context.log.info(f"{chunk.start} to {chunk.end - timedelta(days=1)}: {len(rows)} shares")
+        done = allocate(platform, chunk, run_id=context.run.run_id, shard=shard)
+        row_count, added = row_count + done.row_count, added + done.added
+        last = chunk.end - timedelta(days=1)
+        context.log.info(f"{chunk.start} to {last}: {done.row_count} shares, {done.added} new")
+    last_day = Days(days.end - timedelta(days=1), days.end)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
-    assert newest is not None
-    last_day = newest.filter(
-        pc.equal(newest["as_of_date"], pa.scalar(days.end - timedelta(days=1)))
-    )
+        if shard.is_whole:
+            current = current_allocations(transaction, last_day, platform.settings)
+    if not shard.is_whole:
+        counts = {"rows_of_the_shard": row_count, "rows_added": added}
+        _observe(context, days, {"shard": str(shard), **counts})
+        return None
+    shown = first_shares(current)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": computed,
+            "dagster/row_count": row_count,
             "rows_added": added,
-            "experiments_of_the_last_day": len(set(last_day["experiment_id"].to_pylist())),
-            "shares_of_the_last_day": shares_table(last_day),
-            "plot_of_the_last_day": shares_plot(last_day),
+            "experiments_of_the_last_day": len(current.decisions),
+            "shares_of_the_last_day": shares_table(shown),
+            "plot_of_the_last_day": shares_plot(shown),
         }
     )
 
 
-def allocate(platform: Platform, days: Days, *, run_id: str) -> tuple[pa.Table, int]:
-    """Decide these days; add the decisions that are not there yet.
+def allocate(
+    platform: Platform, days: Days, *, run_id: str, shard: Shard | None = None
+) -> Allocated:
+    """Decide what these days lack, of all experiments or of a part of them.
 
-    Returns:
-        The rows of these days' decisions, and how many of them were added.
+    Only the loading holds the warehouse, so that shards in other processes are not kept waiting;
+    what one of them has added meanwhile is not added again.
     """
     rule = RuleSettings.of(platform.settings)
     version = code_version()
     with platform.warehouse.transaction() as transaction:
         inputs = transaction.fetch_arrow("assets/allocations_inputs", days.parameters)
-    decisions = identify(inputs, rule, version=version)
-    rows = decide(decisions, rule, version=version, now=platform.clock(), run_id=run_id)
+        existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
+        now = next_stamp(platform, transaction)
+    inputs = (shard or Shard()).of(inputs)
+    decisions = _undecided(inputs, existing, rule, version=version)
+    if len(decisions) == 0:
+        return Allocated(len(inputs), 0)
+    rows = decide(decisions, rule, version=version, now=now, run_id=run_id)
     with platform.warehouse.transaction() as transaction:
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         new = rows.filter(pc.invert(pc.is_in(rows["allocation_id"], existing["allocation_id"])))
-        transaction.load_arrow("allocations", new)
-    return rows, len(new)
+        transaction.load_arrow("allocations", _at_a_moment_of_its_own(new, transaction))
+    return Allocated(len(inputs), len(new))
+
+
+def _undecided(
+    inputs: pa.Table, existing: pa.Table, rule: RuleSettings, *, version: str
+) -> Decisions:
+    """Return the decisions that are not there yet; they cost much more than their names."""
+    decisions = identify(inputs, rule, version=version)
+    stored = set(existing["allocation_id"].to_pylist())
+    is_new = np.array([name not in stored for name in decisions.allocation_ids], dtype=bool)
+    if is_new.all():
+        return decisions
+    rows = pa.array(np.repeat(is_new, decisions.sizes))
+    return identify(inputs.filter(rows), rule, version=version)
+
+
+def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Table:
+    """Return rows whose `computed_at` no other commit has: it names their entry in the journal.
+
+    Shards that began at once can have read the same time.
+    """
+    if len(rows) == 0:
+        return rows
+    taken = set(transaction.fetch_arrow("journal/allocations_entries")["entry"].to_pylist())
+    moment = rows["computed_at"][0].as_py()
+    while moment in taken:
+        moment += timedelta(microseconds=1)
+    place = rows.schema.get_field_index("computed_at")
+    field = rows.schema.field(place)
+    return rows.set_column(place, field, pa.repeat(pa.scalar(moment, field.type), len(rows)))
+
+
+def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, Any]) -> None:
+    """Record a shard as an observation of each day: a part is no materialisation."""
+    for offset in range(len(days)):
+        day = days.start + timedelta(days=offset)
+        context.log_event(
+            dg.AssetObservation(asset_key="allocations", partition=str(day), metadata=metadata)
+        )
 
 
 def _chunks(days: Days) -> Iterator[Days]:

@@ -7,7 +7,7 @@ An asset module holds a function decorated with `table_asset`; the decorated obj
 that `definitions.py` calls once the settings are known, so that nothing is read at import.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import wraps
@@ -23,6 +23,7 @@ from mab_store.sql_files import sql_fingerprint
 
 OWNERS = ("team:experimentation",)
 Lineage = Mapping[str, Sequence[tuple[str, str]]]
+Compute = Callable[..., dg.MaterializeResult[Any] | None]
 AssetBuilder = Callable[[Settings], dg.AssetsDefinition]
 
 
@@ -56,12 +57,13 @@ def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -
 def table_asset(
     *,
     group: str,
-    deps: Sequence[str] = (),
+    deps: Sequence[str | dg.AssetKey] = (),
     lookback: Sequence[str] = (),
     sql: Sequence[str] = (),
     lineage: Lineage | None = None,
     version: Callable[[], str] | None = None,
-) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], AssetBuilder]:
+    is_optional: bool = False,
+) -> Callable[[Compute], AssetBuilder]:
     """Declare an asset that maintains the table of the function's name.
 
     Args:
@@ -71,9 +73,11 @@ def table_asset(
         sql: SQL files that make it; their text is its code version.
         lineage: For each column the columns that it comes from.
         version: Code version, where it is not that of the SQL alone.
+        is_optional: Whether it may return None: nothing is materialised then, and the checks and
+            assets behind it are skipped.
     """
 
-    def decorate(compute: Callable[..., dg.MaterializeResult[Any]]) -> AssetBuilder:
+    def decorate(compute: Compute) -> AssetBuilder:
         name = compute.__name__
 
         def build(settings: Settings) -> dg.AssetsDefinition:
@@ -89,6 +93,7 @@ def table_asset(
                 kinds={"sql", settings.mab_engine} if sql else {"python", settings.mab_engine},
                 partitions_def=daily_partitions(settings),
                 backfill_policy=dg.BackfillPolicy.single_run(),
+                output_required=not is_optional,
                 deps=[*deps, *(dg.AssetDep(key, partition_mapping=window) for key in lookback)],
                 code_version=version() if version else sql_fingerprint(*sql),
                 metadata=_table_metadata(declared_tables()[_table_of(name)], sql, lineage or {}),
@@ -99,18 +104,23 @@ def table_asset(
     return decorate
 
 
-def _tagged(
-    compute: Callable[..., dg.MaterializeResult[Any]],
-) -> Callable[..., dg.MaterializeResult[Any]]:
-    """Let an engine that keeps a history of queries know which asset and run asked."""
+def _tagged(compute: Compute) -> Callable[..., Iterator[dg.MaterializeResult[Any]]]:
+    """Let an engine that keeps a history of queries know which asset and run asked.
+
+    What is yielded is optional, what is returned would be taken for an output even where it is
+    None.
+    """
 
     @wraps(compute)
     def tagged(
         context: dg.AssetExecutionContext, *args: Any, **kwargs: Any
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         with query_tag(compute.__name__, context.run.run_id):
-            return compute(context, *args, **kwargs)
+            result = compute(context, *args, **kwargs)
+        if result is not None:
+            yield result
 
+    tagged.__annotations__["return"] = dg.MaterializeResult  # else a range run wants an IO manager
     return tagged
 
 

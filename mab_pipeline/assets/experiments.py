@@ -10,15 +10,17 @@ import dagster as dg
 import pyarrow as pa
 
 from mab_pipeline.assets.declare import table_asset
+from mab_pipeline.assets.inbox import EVENT_FILES
 from mab_pipeline.ledger import LedgerRow, ledger_row, ledger_rows
 from mab_pipeline.platform import Platform
+from mab_pipeline.stamps import next_stamp
 from mab_store.experiment_events import Registry, fold_events
 from mab_store.schema import declared_tables
 
 PREFIX = {"prefix": "experiments/%"}
 
 
-@table_asset(group="registry", sql=["assets/experiments"])
+@table_asset(group="registry", deps=[EVENT_FILES], sql=["assets/experiments"])
 def experiments(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> dg.MaterializeResult[Any]:
@@ -49,8 +51,8 @@ def load_experiments(platform: Platform) -> Registry:
     files = platform.inbox.experiment_files()
     contents = {file.source_file: platform.inbox.read(file) for file in files}
     registry = fold_events(contents)
-    now = platform.clock()
     with platform.warehouse.transaction() as transaction:
+        now = next_stamp(platform, transaction)
         known = {
             row["source_file"]: LedgerRow(**row)
             for row in transaction.fetch_arrow("ledger/undated_files", PREFIX).to_pylist()

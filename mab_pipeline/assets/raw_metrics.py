@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.assets.declare import Days, days_of, table_asset
+from mab_pipeline.assets.inbox import METRIC_FILES
 from mab_pipeline.ledger import (
     LedgerRow,
     LoadReport,
@@ -22,13 +23,16 @@ from mab_pipeline.ledger import (
     unloaded_files,
 )
 from mab_pipeline.platform import Platform
+from mab_pipeline.stamps import next_stamp
 from mab_store.sql_files import sql_fingerprint
 from mab_store.warehouse import Transaction
 
 MISPLACED = {"prefix": "metrics/%"}
 
 
-@table_asset(group="metrics", version=lambda: sql_fingerprint("ledger/delete_day"))
+@table_asset(
+    group="metrics", deps=[METRIC_FILES], version=lambda: sql_fingerprint("ledger/delete_day")
+)
 def raw_metrics(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> dg.MaterializeResult[Any]:
@@ -68,9 +72,9 @@ def raw_metrics(
 def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
     """Make raw_metrics mirror the inbox for these days, and for what changed in their windows."""
     report = LoadReport()
-    now = platform.clock()
     lookback = platform.lookback_start(days.start)
     with platform.warehouse.transaction() as transaction:
+        now = next_stamp(platform, transaction)
         known = known_files(transaction, lookback, days.end)
         late = unloaded_files(platform.inbox, known, lookback, days.start)
         asked = {days.start + timedelta(days=offset) for offset in range(len(days))}

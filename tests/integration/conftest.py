@@ -273,7 +273,7 @@ class CommandLine:
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Return exit code, stdout and stderr."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return process.returncode, out, err
 
 

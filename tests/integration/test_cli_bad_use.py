@@ -102,7 +102,7 @@ def test_a_home_that_cannot_be_written_is_said(mab, tmp_path, command):
     code, text = complaint(mab(tmp_path / "file" / "home")(*command))
     assert code == 1
     assert f"MAB_HOME {tmp_path}/file/home cannot be written: Not a directory." in text
-    assert "Set MAB_HOME to a folder that you own." in text
+    assert "Set MAB_HOME to a folder that you own" in text
 
 
 def test_a_published_folder_that_vanished_is_said(mab, tmp_path):

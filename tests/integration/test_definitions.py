@@ -13,6 +13,7 @@ import yaml
 
 from mab_pipeline.checks import CHECKS
 from mab_pipeline.definitions import ASSETS, build_defs
+from mab_pipeline.runs import DAGSTER_YAML
 from mab_store.schema import declared_tables
 from mab_store.settings import load_settings
 
@@ -25,6 +26,7 @@ NAMES = [
     "allocations",
     "publication",
 ]
+INBOX = {"inbox/experiments": "experiments", "inbox/metrics": "raw_metrics"}
 TABLE_OF = {name: name for name in NAMES} | {"publication": "publications"}
 
 
@@ -51,9 +53,9 @@ def specs(defs):
 
 
 def test_the_assets_are_those_of_the_design_and_one_partitions_definition_serves_all(defs, specs):
-    assert sorted(specs) == sorted(NAMES)
+    assert sorted(specs) == sorted([*NAMES, *INBOX])
     assert len(ASSETS) == len(NAMES)
-    partitions = {repr(spec.partitions_def) for spec in specs.values()}
+    partitions = {repr(specs[name].partitions_def) for name in NAMES}
     assert len(partitions) == 1
     for name in NAMES:
         asset = defs.resolve_assets_def(name)
@@ -69,6 +71,23 @@ def test_every_asset_says_what_whose_and_of_what_kind_it_is(specs, name):
     assert spec.kinds & {"sql", "python"}
     assert spec.description.endswith(".")
     assert spec.code_version
+
+
+@pytest.mark.parametrize("name", INBOX)
+def test_the_lineage_begins_with_the_inbox_as_external_assets(defs, specs, name):
+    spec = specs[name]
+    assert not defs.resolve_asset_graph().get(spec.key).is_executable
+    assert spec.key in {dep.asset_key for dep in specs[INBOX[name]].deps}
+    assert (spec.group_name, list(spec.owners)) == ("inbox", ["team:experimentation"])
+    assert spec.kinds <= {"json", "csv", "parquet"}
+    assert spec.description.endswith(".")
+    assert all(c.description for c in spec.metadata["dagster/column_schema"].columns)
+
+
+def test_a_job_of_all_assets_leaves_the_inbox_to_others(defs):
+    job = defs.resolve_job_def("daily_allocation")
+    executed = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert executed == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -140,14 +159,29 @@ def test_the_schedule_is_on_and_runs_the_day_that_just_ended(tmp_path_factory):
     assert request.partition_key == "2025-03-19"
 
 
+def test_the_sensors_are_on(defs):
+    assert {
+        sensor.name: sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        for sensor in defs.sensors
+    } == {"inbox_sensor": True, "alert_sensor": True}
+
+
 def test_without_automation_there_is_neither_schedule_nor_sensor(tmp_path_factory):
     defs = definitions(tmp_path_factory, mab_automation="off")
     assert not defs.schedules
     assert not defs.sensors
 
 
+def test_the_local_settings_of_dagster_keep_everything_in_one_folder_and_call_nobody(tmp_path):
+    (tmp_path / "dagster.yaml").write_text(DAGSTER_YAML)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.root_directory == str(tmp_path)
+
+
 def test_the_code_version_of_an_asset_follows_its_sql(specs):
-    versions = {name: spec.code_version for name, spec in specs.items()}
+    versions = {name: specs[name].code_version for name in NAMES}
     assert len(set(versions.values())) == len(versions)
 
 

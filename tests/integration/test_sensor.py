@@ -159,6 +159,26 @@ def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
     assert len(requests(decided)) == 2
 
 
+def test_a_run_that_failed_after_it_had_loaded_its_files_is_asked_for_again(decided):
+    decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
+    decide, refresh = requests(decided)
+    job = build_defs(platform=decided.platform).resolve_job_def(decide.job_name)
+    job.execute_in_process(
+        instance=decided.instance,
+        partition_key=decide.partition_key,
+        tags=decide.tags,
+        asset_selection=[dg.AssetKey(name) for name in ("raw_metrics", "daily_metrics")],
+    )
+    (loaded,) = decided.instance.get_runs(limit=1)
+    decided.instance.report_run_failed(loaded, "killed")  # before it had decided anything
+    serve(decided, refresh)
+    before = decided.bodies()["cta"]["allocation_id"]
+
+    assert tick(decided) == {"daily_allocation": (NEWEST, NEWEST)}
+    assert decided.bodies()["cta"]["allocation_id"] != before
+    assert tick(decided) == {}
+
+
 def test_the_sensor_gives_up_on_files_whose_runs_keep_failing_until_others_come(decided):
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
     key = requests(decided)[0].tags[ARRIVALS_TAG]

@@ -1,8 +1,10 @@
-"""A run is killed with -9 at a random moment; the next run leaves what an undisturbed one leaves.
+"""`mab run` is killed with -9 at a random moment; the next one leaves what one run alone leaves.
 
-`make drill` kills 50 times (MAB_DRILL_KILLS). MAB_DRILL_SEED repeats the moments of a drill.
+Of three kills of a drill (MAB_DRILL_KILLS) one is of a command; the others are in
+`test_kill_services.py`.
 """
 
+import math
 import os
 import random
 import shutil
@@ -12,20 +14,16 @@ import time
 from datetime import date, timedelta
 
 import dagster as dg
-import psutil
 import pytest
-from dagster._core.test_utils import create_run_for_test
 from rich.console import Console
 
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.platform import utc_now
-from mab_pipeline.run_records import PID_TAG, STARTED_TAG, fail_dead_runs
 from mab_pipeline.runs import run_days
 from mab_store.journal import JOURNALED, last_of_each_file
 from mab_store.schema import declared_tables
 
-KILLS = int(os.environ.get("MAB_DRILL_KILLS", "3"))
-SEED = int(os.environ.get("MAB_DRILL_SEED", time.time_ns() % 10**9))
+KILLS = math.ceil(int(os.environ.get("MAB_DRILL_KILLS", "3")) / 3)
 BEFORE, FIRST, LAST = date(2025, 3, 10), date(2025, 3, 11), date(2025, 3, 12)
 COMMAND = ("run", "--from", str(FIRST), "--to", str(LAST))
 
@@ -86,12 +84,12 @@ def undisturbed(template, make_world, mab):
 @pytest.mark.drill
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_run_that_a_kill_ended_is_made_good_by_the_next_one(
-    number, copy_of, undisturbed, mab, monkeypatch
+    number, copy_of, undisturbed, mab, monkeypatch, seed
 ):
     expected, spoke, lasted = undisturbed
     # Importing is the first part of a run's life, in which a kill has nothing to disturb.
-    delay = random.Random(SEED + number).uniform(0.5 * spoke, lasted)
-    sys.stdout.write(f"MAB_DRILL_SEED={SEED}: kill {number} after {delay:.3f} of {lasted:.3f} s\n")
+    delay = random.Random(seed + number).uniform(0.5 * spoke, lasted)
+    sys.stdout.write(f"MAB_DRILL_SEED={seed}: kill {number} after {delay:.3f} of {lasted:.3f} s\n")
     world = copy_of()
     process = mab(world.home).start(*COMMAND)
     try:
@@ -127,23 +125,3 @@ def check_history(*, was_killed):
     assert set(older) <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
     if not was_killed:
         assert dg.DagsterRunStatus.FAILURE not in older
-
-
-@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
-def test_of_unfinished_runs_those_are_marked_failed_whose_process_is_gone(status):
-    me = psutil.Process()
-    mine = {PID_TAG: str(me.pid), STARTED_TAG: repr(me.create_time())}
-    # A process id is used again: the same number with another birth is another process.
-    tags = {"dead": mine | {STARTED_TAG: "1.0"}, "alive": mine, "of the daemon": {}}
-    with dg.DagsterInstance.ephemeral() as instance:
-        ids = {
-            name: create_run_for_test(
-                instance, job_name="job", tags=of_run, status=dg.DagsterRunStatus[status]
-            ).run_id
-            for name, of_run in tags.items()
-        }
-        assert fail_dead_runs(instance) == [ids["dead"]]
-        after = {name: instance.get_run_by_id(run_id).status for name, run_id in ids.items()}
-        assert after["dead"] == dg.DagsterRunStatus.FAILURE
-        assert after["alive"] == after["of the daemon"] == dg.DagsterRunStatus[status]
-        assert fail_dead_runs(instance) == []
