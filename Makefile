@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only test test-snowflake lint bench drill lock docs
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-postgres test-snowflake lint bench drill lock docs
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Make .venv from requirements.lock
 
@@ -33,11 +33,20 @@ ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
+test-postgres: $(STAMP)  ## A day on the production settings: Dagster on a PostgreSQL that the tests start
+	@$(BIN)/python -m pytest -q tests/postgres
+
 test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOWFLAKE=live: on an account
 	@$(BIN)/python -m pytest -q tests/snowflake
 
-drill: $(STAMP)  ## Kill runs at 50 random moments and compare with an undisturbed one
-	@MAB_DRILL_KILLS=50 $(BIN)/python -m pytest -q tests/integration/test_kill.py
+drill: $(STAMP)  ## Kill runs, daemon and webserver at 30 random moments; compare with an undisturbed home
+	@MAB_DRILL_KILLS=$${MAB_DRILL_KILLS:-30} $(BIN)/python -m pytest -v -x tests/drill
+
+e2e: $(STAMP)  ## A day in a real browser: the Dagster UI and the API in Chromium
+	@$(BIN)/python -m pytest -q tests/e2e
+
+screenshots: $(STAMP)  ## The same, with its pictures in docs/img
+	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e
 
 lint: $(STAMP)  ## Style, types, import contract, SQL
 	@$(BIN)/ruff check .

@@ -16,13 +16,14 @@ MODULES = {
     "bench_bandit": "The numeric core",
     "bench_pipeline": "The pipeline",
     "bench_api": "The serving API",
+    "bench_operations": "Operations",
 }
 PAGE = Path(__file__).parents[2] / "docs" / "BENCHMARKS.md"
 HEAD = """\
 # Benchmarks
 
-Written by `make bench`. Every figure is a ratio of medians measured in one run, or a peak of
-memory; absolute times of a shared machine mean nothing.
+Written by `make bench`. Figures are ratios of medians measured in one run, and peaks of memory;
+seconds are of this machine, under whatever else it did.
 
 """
 

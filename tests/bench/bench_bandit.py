@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
 from types import ModuleType
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,7 @@ from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the pac
     probability_best,
     thompson_shares,
 )
+from mab_pipeline.rule import RuleSettings, decide, identify  # noqa: E402  # likewise
 from tests.bench.rows import Row, as_markdown  # noqa: E402  # likewise
 
 FloatArray = NDArray[np.float64]
@@ -38,6 +42,8 @@ REPETITIONS = 5
 SIZES = (1_000, 10_000, 100_000)
 # 100,000 experiments with 10,000 draws take minutes; the time per draw is the same.
 SAMPLES_AT_SCALE = 1_000
+DECISIONS = 5_000
+PER = 100_000
 
 
 def realistic_batch(n: int, *, n_variants: int = 4, seed: int = 5) -> tuple[FloatArray, FloatArray]:
@@ -196,6 +202,52 @@ def at_scale() -> list[Row]:
     return rows
 
 
+def decision_inputs(n: int) -> pa.Table:
+    """Rows of `sql/assets/allocations_inputs.sql`: n experiments of 4 variants of one day."""
+    alpha, beta = realistic_batch(n)
+    clicks, shown = (alpha - 1).astype(np.int64), (alpha + beta - 100).astype(np.int64)
+    counts = {"impressions": shown.ravel(), "clicks": clicks.ravel()}
+    both = {f"{w}_window_{name}": v for w in ("default", "max") for name, v in counts.items()}
+    names = np.char.add("exp_", np.char.zfill(np.arange(n).astype(str), 12))
+    return pa.table(
+        {
+            "as_of_date": pa.array([date(2025, 3, 1)] * (4 * n)),
+            "experiment_id": np.repeat(names, 4),
+            "variant_name": np.tile(["control", "a", "b", "c"], n),
+            "window_days": np.full(4 * n, 14),
+            "data_source": np.where(shown.ravel() > 0, "default_window", "prior"),
+            **counts,
+            **both,
+        }
+    )
+
+
+def decisions_at_scale() -> list[Row]:
+    """Measure naming and deciding, which is what the asset `allocations` does beside SQL."""
+    inputs = decision_inputs(DECISIONS)
+    exact = RuleSettings(14, 30, 200, 1.0, 99.0, "exact", SAMPLES, 0)
+    monte_carlo = replace(exact, allocation_method="monte_carlo")
+    moment = datetime(2025, 3, 2)  # noqa: DTZ001  # the warehouse holds naive UTC
+
+    def decided(rule: RuleSettings) -> None:
+        decide(identify(inputs, rule, version="v"), rule, version="v", now=moment, run_id="r")
+
+    work: dict[str, Callable[[], object]] = {
+        "name": lambda: identify(inputs, exact, version="v"),
+        "exact": lambda: decided(exact),
+        "monte_carlo": lambda: decided(monte_carlo),
+    }
+    took = {name: s / DECISIONS * PER for name, s in medians(work, 3).items()}
+    return [
+        Row(
+            f"{PER:,} decisions of 4 variants: naming them alone / exact / {SAMPLES:,} draws",
+            "reported",
+            f"{took['name']:.1f} / {took['exact']:.1f} / {took['monte_carlo']:.0f} s",
+            None,
+        )
+    ]
+
+
 def in_memory() -> list[Row]:
     """Measure peak memory, each in a process of its own."""
     names = {
@@ -226,7 +278,7 @@ def ragged() -> list[Row]:
 
 def run() -> list[Row]:
     """Measure everything; takes a minute or two."""
-    return [*against_the_loop(), *at_scale(), *ragged(), *in_memory()]
+    return [*against_the_loop(), *at_scale(), *ragged(), *decisions_at_scale(), *in_memory()]
 
 
 if __name__ == "__main__":
