@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from filelock import FileLock
 from rich.console import Console
 from rich.status import Status
 from sqlalchemy.exc import DBAPIError
@@ -77,7 +79,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
         HomeError: Dagster's storage cannot be read or written, as on a full disk.
     """
     try:
-        with dg.DagsterInstance.get() as instance:
+        with _opened() as instance:
             fail_dead_runs(instance)
             leave_advice(instance)
             yield instance
@@ -86,6 +88,27 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             f"Dagster's records in {os.environ.get('DAGSTER_HOME')} cannot be used ({error.orig}). "
             "What was committed is whole, and what was published is still served; free space "
             "there, or start its database, and run it again."
+        ) from None
+
+
+def _opened() -> dg.DagsterInstance:
+    """Open the instance, one process at a time: who comes first makes Dagster's tables.
+
+    Two that make them at once in SQLite fail each other (`table … already exists`).
+    """
+    home = Path(os.environ["DAGSTER_HOME"])
+    if not home.is_dir():
+        raise HomeError(
+            f"DAGSTER_HOME={home} is not a folder. Make it and put a dagster.yaml there "
+            "(deploy/dagster.yaml is one), or unset it: MAB_HOME/dagster is then used."
+        )
+    try:
+        with FileLock(home / ".opening.lock"):
+            return dg.DagsterInstance.get()
+    except OSError as error:
+        raise HomeError(
+            f"DAGSTER_HOME {home} cannot be written: {error.strerror or error}. Set it to a "
+            "folder that you own, or free space there."
         ) from None
 
 

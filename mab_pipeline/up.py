@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mab_pipeline.printing import notes_console
-from mab_pipeline.runs import prepare_home
+from mab_pipeline.runs import dagster_instance, prepare_home
 from mab_store.errors import MabError, UsageError
 from mab_store.settings import Settings, load_settings
 
@@ -66,6 +66,8 @@ def main() -> int:
         settings = load_settings()
         prepare_home(settings)
         check_ports(settings, ["Dagster"] if is_read_only else list(addresses(settings)))
+        with dagster_instance():
+            pass  # its tables are made before several services want them at once
     except MabError as error:
         notes.print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
         return error.exit_code

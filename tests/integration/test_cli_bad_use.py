@@ -105,6 +105,14 @@ def test_a_home_that_cannot_be_written_is_said(mab, tmp_path, command):
     assert "Set MAB_HOME to a folder that you own" in text
 
 
+def test_a_dagster_home_that_is_not_there_is_said_and_not_made(mab, tmp_path):
+    command = mab(tmp_path / "home", DAGSTER_HOME=str(tmp_path / "typo"))
+    code, text = complaint(command("run", "--date", "2025-03-01"))
+    assert code == 1
+    assert text.startswith(f"DAGSTER_HOME={tmp_path}/typo is not a folder. Make it")
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_published_folder_that_vanished_is_said(mab, tmp_path):
     for command in (("allocations",), ("explain", "x"), ("replay", "x", "--date", "2025-03-01")):
         code, text = complaint(mab(tmp_path / "home")(*command))
