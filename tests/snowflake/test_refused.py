@@ -215,7 +215,7 @@ def test_no_secret_reaches_output_logs_or_dagsters_records(
         snowflake_private_key_passphrase=PASSPHRASE,
         snowflake_token=TOKEN,
     )
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="snowflake"):
         SnowflakeWarehouse(settings, connect=connect_directly(settings)).create_schema()
     assert "snowflake.connector" in {record.name.rsplit(".", 1)[0] for record in caplog.records}
     repeated = f"Insufficient privileges for {PASSWORD}, {PASSPHRASE} and {TOKEN}"
