@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from mab_api.sources import Version
-from mab_store.errors import NotPublishedError
 from mab_store.reading import Reader
 from mab_store.settings import Settings
 from mab_store.snowflake_connection import connect_directly
 from mab_store.snowflake_line import Line, pause_seconds
+from mab_store.snowflake_reader import version_name
 
 IDLE_SECONDS = 300.0
 """How often Snowflake is asked while no publication is due."""
@@ -36,14 +36,8 @@ class SnowflakeSource:
 
     def look(self, _now: datetime) -> Version:
         """Ask for the newest version, which wakes no virtual warehouse."""
-        (row,) = self._line.fetch_arrow("snowflake/newest_version").to_pylist()
-        if row["version"] is None:
-            settings = self._settings
-            raise NotPublishedError(
-                f"Nothing is published in {settings.snowflake_database}."
-                f"{settings.snowflake_schema}. Run `mab run` or `mab demo` first."
-            )
-        return Version(f"version-{row['version']}")
+        found = self._line.fetch_arrow("snowflake/newest_version")
+        return Version(version_name(found, self._settings))
 
     def open(self, name: str) -> Reader:
         """Read over the line; the tables of decisions only grow, so a version needs no opening."""

@@ -17,6 +17,7 @@ from mab_pipeline.ledger import known_files, unloaded_files
 from mab_pipeline.platform import Platform
 from mab_pipeline.rule import RuleSettings
 from mab_store.schema import declared_tables
+from mab_store.warehouse import rolled_back
 
 ASSET_TABLES = {
     "experiments": ("experiments", "variants", "inbox_files"),
@@ -176,23 +177,16 @@ def stale_windows(subject: Subject) -> list[Failure]:
     """
     rule = RuleSettings.of(subject.platform.settings)
     parameters = subject.days.parameters
-    try:
-        with subject.platform.warehouse.transaction() as transaction:
-            present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-            transaction.execute("assets/windowed_aggregates", parameters | rule.window_parameters)
-            expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-            raise _LookedOnly
-    except _LookedOnly:
-        if present.equals(expected):
-            return []
+    with rolled_back(subject.platform.warehouse) as transaction:
+        present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+        transaction.execute("assets/windowed_aggregates", parameters | rule.window_parameters)
+        expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+    if present.equals(expected):
+        return []
     rows = [{tuple(row.values()) for row in side.to_pylist()} for side in (present, expected)]
     days = sorted({row[0] for row in rows[0] ^ rows[1]})
     detail = "its windows are older than daily_metrics; materialise windowed_aggregates first"
     return [Failure(day, detail) for day in days]
-
-
-class _LookedOnly(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong
-    """Rolls a transaction back that was only for looking."""
 
 
 def late_publication(subject: Subject) -> list[Failure]:

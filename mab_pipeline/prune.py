@@ -24,7 +24,7 @@ from mab_pipeline.platform import Platform
 from mab_store.duckdb_warehouse import DuckDBWarehouse
 from mab_store.errors import NotPublishedError, UsageError
 from mab_store.published import current_copy
-from mab_store.warehouse import Transaction
+from mab_store.warehouse import Transaction, rolled_back
 
 REPLAY_DAYS_BEYOND_THE_WINDOW = 30
 
@@ -102,18 +102,14 @@ def _check_age(days: int, max_window_days: int) -> None:
 
 def _prune_tables(platform: Platform, cutoff: date, *, apply: bool) -> list[Prunable]:
     parameters = {"cutoff_date": cutoff}
-    try:
-        with platform.warehouse.transaction() as transaction:
-            if apply:
-                platform.journal.write_missing(transaction)
-            (raw,) = transaction.fetch_arrow("prune/raw_metrics_found", parameters).to_pylist()
-            superseded = _drop_versions(transaction, cutoff)
-            if not apply:
-                raise _LookedOnly
-            transaction.execute("prune/raw_metrics", parameters)
-    except _LookedOnly:
-        pass
-    else:
+    warehouse = platform.warehouse
+    with warehouse.transaction() if apply else rolled_back(warehouse) as transaction:
+        if apply:
+            platform.journal.write_missing(transaction)
+        (raw,) = transaction.fetch_arrow("prune/raw_metrics_found", parameters).to_pylist()
+        transaction.execute("prune/raw_metrics", parameters)
+        superseded = _drop_versions(transaction, cutoff)
+    if apply:
         _prune_journal(platform, cutoff)
     days = pc.min_max(superseded["as_of_date"]).as_py()
     return [
@@ -148,10 +144,6 @@ def _prune_journal(platform: Platform, cutoff: date) -> None:
                 transaction.load_arrow(table, platform.journal.read(table))
             superseded = _drop_versions(transaction, cutoff)["allocation_id"].to_pylist()
             platform.journal.forget("allocations", "allocation_id", superseded)
-
-
-class _LookedOnly(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong
-    """Rolls a transaction back that was only for looking."""
 
 
 def _prune_files(platform: Platform, cutoff: date, *, apply: bool) -> list[Prunable]:

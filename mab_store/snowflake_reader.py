@@ -55,6 +55,21 @@ class SnowflakeReader:
         self._stack.close()
 
 
+def version_name(found: pa.Table, settings: Settings) -> str:
+    """Return the name of the newest version, as `sql/snowflake/newest_version.sql` found it.
+
+    Raises:
+        NotPublishedError: Nothing was published yet.
+    """
+    (row,) = found.to_pylist()
+    if row["version"] is None:
+        raise NotPublishedError(
+            f"Nothing is published in {settings.snowflake_database}.{settings.snowflake_schema}. "
+            "Run `mab run` or `mab demo` first."
+        )
+    return f"version-{row['version']}"
+
+
 def open_snowflake(settings: Settings, *, connect: Connect | None = None) -> SnowflakeReader:
     """Return a reader of what is published; the caller closes it.
 
@@ -63,12 +78,9 @@ def open_snowflake(settings: Settings, *, connect: Connect | None = None) -> Sno
         WarehouseError: Snowflake cannot be reached, or lacks what is asked for.
     """
     reader = SnowflakeReader(settings, "unknown", connect=connect)
-    (row,) = reader.fetch_arrow("snowflake/newest_version").to_pylist()
-    if row["version"] is None:
+    try:
+        reader.name = version_name(reader.fetch_arrow("snowflake/newest_version"), settings)
+    except NotPublishedError:
         reader.close()
-        raise NotPublishedError(
-            f"Nothing is published in {settings.snowflake_database}.{settings.snowflake_schema}. "
-            "Run `mab run` or `mab demo` first."
-        )
-    reader.name = f"version-{row['version']}"
+        raise
     return reader

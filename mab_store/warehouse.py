@@ -1,11 +1,11 @@
 """The warehouse protocol: what the pipeline asks of an engine, and nothing more.
 
-What belongs here: the two protocols and the choice of the engine. What does not: an engine's own
-code (one module per engine), SQL, and any knowledge of what the tables mean.
+What belongs here: the two protocols, what holds for every engine, and the choice of one. What does
+not: an engine's own code (one module per engine), SQL, and any knowledge of what the tables mean.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,18 @@ class Warehouse(Protocol):
 
     def start_anew(self, stamp: str) -> Path | None:
         """Begin with empty tables; return where the old ones went, where there were any."""
+
+
+class _Undone(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong
+    """Rolls back a transaction that was only for looking."""
+
+
+@contextmanager
+def rolled_back(warehouse: Warehouse) -> Iterator[Transaction]:
+    """Begin a transaction that is rolled back in the end: to see what a change would bring."""
+    with suppress(_Undone), warehouse.transaction() as transaction:
+        yield transaction
+        raise _Undone
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -8,7 +8,6 @@ was killed, so that nothing is left behind and no other process is ever touched.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -98,12 +97,6 @@ def daemon(settings: Settings, **variables: str) -> Service:
 def webserver(settings: Settings, port: int, **variables: str) -> Service:
     where = ("-h", "127.0.0.1", "-p", str(port))
     return Service(settings, "dagster-webserver", "-w", "workspace.yaml", *where, **variables)
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

@@ -23,7 +23,8 @@ from mab_pipeline.runs import prepare_home
 from mab_pipeline.sensors import UNFINISHED
 from mab_store.errors import NotPublishedError
 from mab_store.schema import declared_tables
-from tests.drill.services import answers, daemon, unused_port, wait_until, webserver
+from tests.drill.services import answers, daemon, wait_until, webserver
+from tests.integration.api.servers import free_port
 from tests.integration.conftest import VOLATILE
 from tests.integration.test_sensor import tick
 
@@ -51,7 +52,7 @@ def worlds(make_world):
 
 @pytest.fixture(scope="module")
 def services(worlds):
-    settings, port = worlds[0].settings, unused_port()
+    settings, port = worlds[0].settings, free_port()
     # The schedule is on; its hour is the one that is farthest away.
     hour = str((datetime.now(UTC).hour + 12) % 24)
     started = (

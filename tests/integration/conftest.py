@@ -7,7 +7,6 @@ an instance in memory. Nothing is mocked but the time, and the time only moves w
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from mab_store.contracts import experiment_id_of
 from mab_store.published import open_published
 from mab_store.schema import declared_tables
 from mab_store.settings import Settings, load_settings
+from tests.integration.api import servers
 
 Row = dict[str, Any]
 # What two runs of the same thing may differ in.
@@ -324,6 +324,4 @@ def world(make_world) -> World:
 @pytest.fixture
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return servers.free_port()

@@ -8,7 +8,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.integration.api.servers import free_port
 
 START_SECONDS = 120
 ATTEMPTS = 3
@@ -85,9 +86,7 @@ def postgres() -> Iterator[Server]:
 
     run("initdb", "-U", "mab", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync")
     for attempt in range(ATTEMPTS):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
         last = attempt + 1 == ATTEMPTS  # somebody may have taken the port in between
         start = ("-w", "-t", str(START_SECONDS), "-l", str(folder / "log"), "-o", options, "start")

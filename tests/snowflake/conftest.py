@@ -24,6 +24,7 @@ from mab_store import snowflake_connection
 from mab_store.settings import Settings, load_settings
 from mab_store.snowflake_connection import Connect, connect_directly
 from mab_store.snowflake_warehouse import SnowflakeWarehouse
+from tests.integration.api.servers import free_port
 from tests.snowflake.worlds import World
 
 IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
@@ -37,9 +38,7 @@ def emulator() -> Iterator[str | None]:
     if IS_LIVE:
         yield None
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("fakesnow")
     with subprocess.Popen(
         [program, "-s", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,6 +1,5 @@
 """A world on an engine: a MAB_HOME, the platform on it, the real Dagster job, and its tables."""
 
-import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +14,8 @@ from mab_store.schema import declared_tables
 from mab_store.settings import Settings
 from mab_store.snowflake_arrow import result_table
 from mab_store.snowflake_connection import connect_directly
+from tests.integration.conftest import RANGE, silent
 
-RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 Rows = list[dict[str, Any]]
 
 
@@ -29,13 +28,6 @@ class Clock:
     def __call__(self) -> datetime:
         self.now += timedelta(milliseconds=1)
         return self.now
-
-
-@dg.logger
-def silent(_context: dg.InitLoggerContext) -> logging.Logger:
-    logger = logging.Logger("silent")  # noqa: LOG001  # Dagster wants one of our own
-    logger.addHandler(logging.NullHandler())
-    return logger
 
 
 class World:
