@@ -288,7 +288,7 @@ def doctor(
         bool, typer.Option("--api/--no-api", help="Whether an API should be running here.")
     ] = True,
 ) -> None:
-    """Say whether everything is well, and what to do where it is not (exit code 1)."""
+    """Say ok or fail of each part; exit code 1 if a person should act, with what to do."""
     from mab_pipeline.doctor import examine
     from mab_pipeline.runs import dagster_instance
 
@@ -296,7 +296,7 @@ def doctor(
     with dagster_instance() as instance:
         found = list(examine(platform, instance, with_api=with_api))
     print_findings(found)
-    if not all(finding.is_well for finding in found):
+    if not all(finding.is_ok for finding in found):
         raise typer.Exit(1)
 
 

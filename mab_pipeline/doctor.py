@@ -1,4 +1,4 @@
-"""`mab doctor`: is everything well, and what to do where it is not.
+"""`mab doctor`: what a person should act on, and how.
 
 What belongs here: looking at each part from outside, changing nothing. What does not: repairing.
 """
@@ -26,15 +26,17 @@ class Finding:
 
     Attributes:
         part: The part.
-        is_well: Whether nothing needs to be done.
+        is_ok: False only if a person should act; what mends itself is ok, and the detail says it.
         detail: What was found.
-        remedy: What to do; empty where nothing needs to be done.
+        remedy: What to do; empty if nothing needs to be done.
+        experiments: Ids of the experiments that it concerns; empty if it concerns all.
     """
 
     part: str
-    is_well: bool
+    is_ok: bool
     detail: str
     remedy: str = ""
+    experiments: tuple[str, ...] = ()
 
 
 def examine(
@@ -56,13 +58,13 @@ def examine(
     ]
     if with_api:
         looks.append(("api", lambda: _api(platform)))
-    yield Finding("settings", is_well=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
+    yield Finding("settings", is_ok=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
     yield _alerts(platform)
     for part, look in looks:
         try:
             yield look()
         except (MabError, OSError) as error:
-            yield Finding(part, is_well=False, detail=str(error), remedy="See the sentence before.")
+            yield Finding(part, is_ok=False, detail=str(error), remedy="See the sentence before.")
 
 
 def _alerts(platform: Platform) -> Finding:
@@ -74,18 +76,18 @@ def _alerts(platform: Platform) -> Finding:
         detail = "off; set ALERT_WEBHOOK_URL, and failures are told there"
     else:
         detail = "the daemon posts them to ALERT_WEBHOOK_URL"
-    return Finding("alerts", is_well=True, detail=detail)
+    return Finding("alerts", is_ok=True, detail=detail)
 
 
 def _inbox(platform: Platform) -> Finding:
     arrivals = find_arrivals(platform)
     waiting = len(arrivals.metrics) + len(arrivals.events)
     if not waiting:
-        return Finding("inbox", is_well=True, detail="every file is loaded")
+        return Finding("inbox", is_ok=True, detail="every file is loaded")
     names = [*arrivals.events, *arrivals.metrics][:3]
     return Finding(
         "inbox",
-        is_well=False,
+        is_ok=False,
         detail=f"{waiting} files are not loaded, such as {', '.join(names)}",
         remedy="Run `mab run`, or start the daemon: its sensor loads them.",
     )
@@ -94,9 +96,7 @@ def _inbox(platform: Platform) -> Finding:
 def _warehouse(platform: Platform) -> Finding:
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
-    return Finding(
-        "warehouse", is_well=True, detail=f"opens; newest decided day {row['newest_day']}"
-    )
+    return Finding("warehouse", is_ok=True, detail=f"opens; newest decided day {row['newest_day']}")
 
 
 def _runs(instance: dg.DagsterInstance) -> Finding:
@@ -105,7 +105,7 @@ def _runs(instance: dg.DagsterInstance) -> Finding:
     if not runs:
         return Finding(
             "runs",
-            is_well=False,
+            is_ok=False,
             detail="there was none yet",
             remedy="Run `mab run` or `mab demo`.",
         )
@@ -114,11 +114,11 @@ def _runs(instance: dg.DagsterInstance) -> Finding:
     if runs[0].status == dg.DagsterRunStatus.FAILURE:
         return Finding(
             "runs",
-            is_well=False,
+            is_ok=False,
             detail=detail,
             remedy="Its last event in the Dagster UI says why; mend that and run the days again.",
         )
-    return Finding("runs", is_well=True, detail=detail)
+    return Finding("runs", is_ok=True, detail=detail)
 
 
 def _checks(instance: dg.DagsterInstance) -> Finding:
@@ -135,10 +135,10 @@ def _checks(instance: dg.DagsterInstance) -> Finding:
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
     }
     if not failed:
-        return Finding("checks", is_well=True, detail="none failed in the last run")
+        return Finding("checks", is_ok=True, detail="none failed in the last run")
     return Finding(
         "checks",
-        is_well=False,
+        is_ok=False,
         detail=f"failed in the last run: {', '.join(sorted(failed))}",
         remedy="The check's page in the Dagster UI shows what it found and for whom.",
     )
@@ -154,11 +154,11 @@ def _publication(platform: Platform) -> Finding:
     if newest is None or newest < due:
         return Finding(
             "publication",
-            is_well=False,
+            is_ok=False,
             detail=f"{detail}, {due} is due",
             remedy=f"Run `mab run --date {due}`.",
         )
-    return Finding("publication", is_well=True, detail=detail)
+    return Finding("publication", is_ok=True, detail=detail)
 
 
 def _api(platform: Platform) -> Finding:
@@ -174,15 +174,15 @@ def _api(platform: Platform) -> Finding:
     except (OSError, http.client.HTTPException) as error:
         return Finding(
             "api",
-            is_well=False,
+            is_ok=False,
             detail=f"nobody answers on {address} ({error})",
             remedy="Start it with `mab api`, or leave it out with --no-api.",
         )
     if status != http.HTTPStatus.OK:
         return Finding(
             "api",
-            is_well=False,
+            is_ok=False,
             detail=f"/readyz on {address} answers {status}",
             remedy="It has nothing to serve yet; see its log.",
         )
-    return Finding("api", is_well=True, detail=f"ready on {address}")
+    return Finding("api", is_ok=True, detail=f"ready on {address}")

@@ -74,9 +74,12 @@ def print_findings(findings: Iterable["Finding"]) -> None:
     """Print what `mab doctor` found, a line each and what to do below it."""
     console = data_console()
     for finding in findings:
-        mark = "[green]well[/]" if finding.is_well else "[red]ill [/]"
+        mark = "[green]ok  [/]" if finding.is_ok else "[red]fail[/]"
         console.print(f"{mark} {finding.part}: ", end="")
         console.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
+        if finding.experiments:
+            names = f"     experiments: {', '.join(finding.experiments)}"
+            console.print(names, markup=False, highlight=False, soft_wrap=True)
         if finding.remedy:
             console.print(f"     {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
 

@@ -250,5 +250,5 @@ def test_the_doctor_says_whether_anybody_is_told(make_world, world):
 
     assert line(world).detail == "the daemon posts them to ALERT_WEBHOOK_URL"
     nobody = line(make_world())
-    assert nobody.is_well
+    assert nobody.is_ok
     assert "set ALERT_WEBHOOK_URL" in nobody.detail

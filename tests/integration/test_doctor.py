@@ -1,9 +1,10 @@
-"""`mab doctor`: each part is looked at, and a remedy stands beside what is ill."""
+"""`mab doctor`: each part is looked at, and a remedy stands beside what failed."""
 
 import dagster as dg
 import pytest
 
-from mab_pipeline.doctor import examine
+from mab_pipeline.doctor import Finding, examine
+from mab_pipeline.printing import print_findings
 
 
 def findings(world):
@@ -27,8 +28,8 @@ def test_a_new_home_is_told_what_to_do_first(world):
     assert "Nothing is published" in found["publication"].detail
 
 
-def test_all_is_well_after_a_run(decided):
-    assert all(finding.is_well for finding in findings(decided).values())
+def test_all_is_ok_after_a_run(decided):
+    assert all(finding.is_ok for finding in findings(decided).values())
 
 
 def test_a_file_that_is_not_loaded_is_named(decided):
@@ -36,7 +37,7 @@ def test_a_file_that_is_not_loaded_is_named(decided):
 
     finding = findings(decided)["inbox"]
 
-    assert not finding.is_well
+    assert not finding.is_ok
     assert name in finding.detail
 
 
@@ -46,7 +47,7 @@ def test_a_publication_that_is_late_is_told_with_the_day_that_is_due(decided):
     finding = findings(decided)["publication"]
     decided.clock.now = now
 
-    assert not finding.is_well
+    assert not finding.is_ok
     assert "mab run --date 2025-03-24" in finding.remedy
 
 
@@ -56,7 +57,7 @@ def test_a_failed_run_is_told(decided):
     finding = findings(decided)["runs"]
     decided.instance.delete_run(run.run_id)
 
-    assert not finding.is_well
+    assert not finding.is_ok
     assert run.run_id in finding.detail
 
 
@@ -78,5 +79,23 @@ def test_an_api_that_nobody_runs_is_told(world, free_port):
     )
     (finding,) = [finding for finding in found if finding.part == "api"]
 
-    assert not finding.is_well
+    assert not finding.is_ok
     assert str(free_port) in finding.detail
+
+
+def test_each_part_is_printed_as_ok_or_fail_with_experiments_and_remedy(capsys):
+    print_findings(
+        [
+            Finding("runs", is_ok=True, detail="the last one is success"),
+            Finding("gate", is_ok=False, detail="held", remedy="Mend it.", experiments=("exp_1",)),
+        ]
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines == [
+        "ok   runs: the last one is success",
+        "fail gate: held",
+        "     experiments: exp_1",
+        "     Mend it.",
+    ]

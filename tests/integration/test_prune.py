@@ -99,7 +99,7 @@ def pruned(full, before, unpruned):
 
 def ill_parts(world) -> list[str]:
     found = examine(world.platform, world.instance, with_api=False)
-    return [f"{finding.part}: {finding.detail}" for finding in found if not finding.is_well]
+    return [f"{finding.part}: {finding.detail}" for finding in found if not finding.is_ok]
 
 
 def without_days(rows, column: str, *, before_day: date):
