@@ -107,7 +107,7 @@ class Allocation(_Shape):
     is_frozen: Annotated[bool, Field(description="Paused or finished: it stays as it is.")]
     status: Status
     published_at: datetime
-    data_through: Annotated[date | None, Field(description="Last day with accepted counts.")]
+    data_through: Annotated[date | None, Field(description="Last day with accepted impressions.")]
     held_back: HeldBack | None
 
 

@@ -126,7 +126,9 @@ def _decide(
         reasons = dict(faults[key])
         through = data_through.get(key)
         if state.newest_day and through and (day - through).days >= gap_days:
-            reasons[DATA_GAP] = f"no accepted counts since {through}, {gap_days} days are allowed"
+            reasons[DATA_GAP] = (
+                f"no accepted impressions since {through}, {gap_days} days are allowed"
+            )
         common = {"as_of_date": day, "experiment_id": experiment_id, "run_id": run_id}
         if reasons:
             report.held += [

@@ -1,4 +1,5 @@
--- Purpose: for each experiment and day the last day up to it with accepted counts.
+-- Purpose: for each experiment and day the last day up to it with data: an accepted row that has
+--          impressions. A feed of zeros is a dead feed.
 -- Grain:   as_of_date, experiment_id
 -- Inputs:  windowed_aggregates, daily_metrics
 -- Parameters: :start_date first as-of day, :end_date day after the last
@@ -24,7 +25,9 @@ events as (
         metric_date as event_date,
         metric_date as data_date
     from daily_metrics
-    where metric_date < cast(:end_date as date)
+    where
+        metric_date < cast(:end_date as date)
+        and impressions > 0
 ),
 
 running as (

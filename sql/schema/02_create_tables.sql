@@ -125,7 +125,7 @@ create table if not exists publications (
     allocation_id varchar not null,          -- Allocation that was published [id]
     buckets varchar not null,                -- Buckets 0..99 of each variant as inclusive pairs [JSON]
     was_live boolean not null,               -- Whether its effective date was not yet past when it was published [flag]
-    data_through date,                       -- Last day up to as_of_date with accepted counts; null before the first [UTC date]
+    data_through date,                       -- Last day up to as_of_date with accepted impressions; null before the first [UTC date]
     run_id varchar not null                  -- Dagster run that published it [id]
 );
 

@@ -134,7 +134,7 @@ def test_an_experiment_whose_data_stopped_keeps_its_publication_until_they_retur
     assert body["as_of_date"] == "2025-03-13"
     assert body["held_back"] == {
         "reason": "data_gap",
-        "detail": "no accepted counts since 2025-03-11, 3 days are allowed",
+        "detail": "no accepted impressions since 2025-03-11, 3 days are allowed",
     }
     assert body["data_through"] == "2025-03-11"
     assert dying.bodies()["steady"]["as_of_date"] == "2025-03-15"
