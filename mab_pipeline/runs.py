@@ -32,6 +32,8 @@ from mab_pipeline.run_records import (
 )
 from mab_pipeline.shards import Shard
 from mab_store.errors import HomeError, MabError, UsageError
+from mab_store.files import make_folders
+from mab_store.inbox import local_path
 from mab_store.settings import Settings
 
 DAGSTER_YAML = """\
@@ -59,11 +61,14 @@ def prepare_home(settings: Settings) -> None:
     dagster_home = os.environ.setdefault("DAGSTER_HOME", str(home / "dagster"))
     try:
         for folder in ("published", "journal", "dagster"):
-            (home / folder).mkdir(parents=True, exist_ok=True)
+            make_folders(home / folder)
         config = home / "dagster" / "dagster.yaml"
         if dagster_home == str(config.parent) and not config.exists():
             config.write_text(DAGSTER_YAML, "utf-8")
-        settings.inbox_root.mkdir(parents=True, exist_ok=True)
+        if (inbox := local_path(settings.inbox_root)) is not None:
+            make_folders(inbox)
+        else:
+            settings.inbox_root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HomeError(
             f"MAB_HOME {home} cannot be written: {error.strerror or error}. "

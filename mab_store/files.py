@@ -1,37 +1,43 @@
-"""Write a local file whole or not at all.
+"""Write a local file whole or not at all, and make its name last.
 
-What belongs here: the one routine for it. What does not: what the files mean.
+What belongs here: writing files and making folders so that a power cut takes neither. What does
+not: what the files mean.
 """
 
 import os
 import uuid
 from pathlib import Path
 
+_MOST_REMEMBERED = 10_000
+# Folders whose name is on the disk as far as this process knows: path, device, inode.
+_lasting: set[tuple[Path, int, int]] = set()
+
 
 def write_atomically(
-    path: Path, payload: bytes, *, durable: bool = True, overwrite: bool = True
+    path: Path,
+    payload: bytes,
+    *,
+    durable: bool = True,
+    overwrite: bool = True,
+    root: Path | None = None,
 ) -> None:
     """Write under a temporary name, then rename: a reader sees the old content or the new.
 
     Args:
-        path: Where the content shall be; its folder is made where it is missing.
+        path: Where the content goes; its folder is made if it is missing.
         payload: The content.
-        durable: Whether to wait until the file and its name are on the disk.
-        overwrite: Whether a file that is there is replaced; two writers of a new file cannot
-            both succeed where it is not.
+        durable: Whether to wait until the file, its name and every new folder are on the disk.
+        overwrite: Whether a file that is there is replaced; if not, of two writers of a new file
+            only one succeeds.
+        root: Folder up to which the names of the folders above the file must last too, whichever
+            process made them.
 
     Raises:
-        FileExistsError: The file is there and shall not be replaced.
+        FileExistsError: The file is there and must not be replaced.
         OSError: The folder cannot be written or the disk is full; the old content is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
+    temporary = stage(path, payload, durable=durable, root=root)
     try:
-        with temporary.open("xb") as file:
-            file.write(payload)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
         if overwrite:
             temporary.replace(path)
         else:
@@ -40,6 +46,53 @@ def write_atomically(
         temporary.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None = None) -> Path:
+    """Write the content of a file under a temporary name beside it; return that name.
+
+    Raises:
+        OSError: The folder cannot be written or the disk is full; nothing is left behind.
+    """
+    make_folders(path.parent, durable=durable, root=root)
+    name = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # a name holds 255 bytes
+    temporary = path.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(payload)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def make_folders(folder: Path, *, durable: bool = True, root: Path | None = None) -> None:
+    """Make a folder and those above it, and wait until their names are on the disk.
+
+    A folder of another process may be there before its name is on the disk, so those below `root`
+    are waited for whoever made them, but only once in a process.
+
+    Raises:
+        OSError: A folder cannot be made.
+    """
+    chain = [folder, *folder.parents]
+    missing = [path for path in chain if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+    if not durable:
+        return
+    inside = chain[: chain.index(root)] if root in chain else []
+    fresh = [path for path in chain if path in missing or path in inside]
+    waiting = [(path, status.st_dev, status.st_ino) for path in fresh for status in [path.stat()]]
+    for key in reversed(waiting):
+        if key[0] in missing or key not in _lasting:
+            sync_folder(key[0].parent)
+    if len(_lasting) > _MOST_REMEMBERED:
+        _lasting.clear()
+    _lasting.update(waiting)
 
 
 def sync_folder(folder: Path) -> None:

@@ -163,7 +163,7 @@ class Inbox:
         return float(status.st_ctime or status.st_mtime)  # a copy can set the latter
 
     def write(self, source_file: str, payload: bytes) -> None:
-        """Add a file; once this returns it is on the disk (locally: fsynced, then renamed).
+        """Add a file; once this returns it is on the disk, with its folders up to the root.
 
         Raises:
             FileInInboxError: A file of that name is there already.
@@ -171,8 +171,8 @@ class Inbox:
         """
         path = self.root / source_file
         try:
-            if path.protocol in {"", "file", "local"}:
-                write_atomically(Path(path.path), payload, overwrite=False)
+            if (local := local_path(path)) is not None:
+                write_atomically(local, payload, overwrite=False, root=local_path(self.root))
             elif path.exists():
                 raise FileExistsError
             else:
@@ -203,6 +203,11 @@ class Inbox:
             yield from (self.root / folder).iterdir()
         except (FileNotFoundError, NotADirectoryError):
             return
+
+
+def local_path(path: UPath) -> Path | None:
+    """Return the path on this machine, or None for one on an object store."""
+    return Path(path.path) if path.protocol in {"", "file", "local"} else None
 
 
 def parse_day(name: str) -> date | None:

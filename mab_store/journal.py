@@ -81,7 +81,7 @@ class Journal:
         buffer = pa.BufferOutputStream()
         pq.write_table(rows, buffer)
         try:
-            write_atomically(path, buffer.getvalue().to_pybytes())
+            write_atomically(path, buffer.getvalue().to_pybytes(), root=self._folder.parent)
         except OSError as error:
             raise HomeError(
                 f"The journal entry {path} cannot be written: {error.strerror}. The warehouse "

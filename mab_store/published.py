@@ -52,7 +52,8 @@ def next_copy_name(published_dir: Path) -> str:
 def point_to(published_dir: Path, name: str) -> None:
     """Make a complete copy the one that readers open, and drop all but the last few."""
     sync_folder(published_dir)
-    write_atomically(published_dir / POINTER, json.dumps({"file": name}).encode())
+    pointer = json.dumps({"file": name}).encode()
+    write_atomically(published_dir / POINTER, pointer, root=published_dir.parent)
     for _, path in _copies(published_dir)[:-COPIES_KEPT]:
         path.unlink(missing_ok=True)
 
