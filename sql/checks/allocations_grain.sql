@@ -2,7 +2,7 @@
 -- Parameters: :start_date first day, :end_date day after the last
 select
     as_of_date as day,
-    cast(count(*) as varchar) || ' rows for ' || experiment_id || ' ' || variant_name || ' ' || allocation_id as detail
+    cast(count(*) as varchar) || ' rows for ' || experiment_id || ' ' || variant_name || ' ' || allocation_id || '; `mab rebuild` keeps the first' as detail
 from allocations
 where
     as_of_date >= cast(:start_date as date)

@@ -2,7 +2,7 @@
 -- Parameters: :start_date first day, :end_date day after the last
 select
     as_of_date as day,
-    cast(count(*) as varchar) || ' rows for ' || experiment_id || ' ' || cast(published_at as varchar) as detail
+    cast(count(*) as varchar) || ' rows for ' || experiment_id || ' ' || cast(published_at as varchar) || '; `mab rebuild` keeps the first' as detail
 from publications
 where
     as_of_date >= cast(:start_date as date)

@@ -1,0 +1,13 @@
+-- Purpose: what identifies each row of allocations, to see which journaled rows it lacks.
+-- Grain:   as_of_date, experiment_id, variant_name, allocation_id
+-- Inputs:  allocations
+-- Parameters: :start_date first as-of day, :end_date day after the last
+select
+    as_of_date,
+    experiment_id,
+    variant_name,
+    allocation_id
+from allocations
+where
+    as_of_date >= cast(:start_date as date)
+    and as_of_date < cast(:end_date as date);

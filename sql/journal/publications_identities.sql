@@ -1,0 +1,12 @@
+-- Purpose: what identifies each row of publications, to see which journaled rows it lacks.
+-- Grain:   as_of_date, experiment_id, published_at
+-- Inputs:  publications
+-- Parameters: :start_date first as-of day, :end_date day after the last
+select
+    as_of_date,
+    experiment_id,
+    published_at
+from publications
+where
+    as_of_date >= cast(:start_date as date)
+    and as_of_date < cast(:end_date as date);
