@@ -20,7 +20,13 @@ from mab_api.models import MetricsSubmission
 from mab_api.problems import Kind, ProblemError, from_validation
 from mab_store.allocation_body import timestamp
 from mab_store.contracts import ChangeSpec, ExperimentSpec
-from mab_store.errors import ConflictError, FileInInboxError, InboxError, NotRegisteredError
+from mab_store.errors import (
+    ConflictError,
+    FileInInboxError,
+    InboxError,
+    NewNameError,
+    NotRegisteredError,
+)
 from mab_store.experiment_events import Registry
 from mab_store.inbox import Inbox
 from mab_store.registration import Change, Registration, change, events_of, register
@@ -97,6 +103,8 @@ class Intake:
         spec = parse_body(body, ExperimentSpec)
         try:
             return register(self._inbox, spec, now=self._clock())
+        except NewNameError as error:
+            raise _name_problem(error) from None
         except ConflictError as error:
             raise ProblemError(Kind.CONFLICT, str(error)) from None
         except (InboxError, OSError) as error:
@@ -112,6 +120,8 @@ class Intake:
         try:
             with self._changing:
                 return change(self._inbox, experiment_id, spec, now=self._clock())
+        except NewNameError as error:
+            raise _name_problem(error) from None
         except NotRegisteredError:  # but it was published
             raise _inbox_problem(InboxError(NOT_THERE)) from None
         except ConflictError as error:
@@ -220,6 +230,10 @@ def _loads(payload: bytes | None) -> Body:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _name_problem(error: NewNameError) -> ProblemError:
+    return from_validation({"loc": place, "msg": fault} for place, fault in error.faults.items())
 
 
 def _inbox_problem(error: Exception) -> ProblemError:

@@ -6,16 +6,18 @@ something is logged or counted.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+from mab_store.plain_text import plain
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 FLUSH_SECONDS = 0.2
@@ -29,6 +31,7 @@ def make_log(stream: BinaryIO) -> Log:
         structlog.BytesLogger(stream),
         processors=[
             structlog.processors.add_log_level,
+            _plain_values,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=orjson.dumps),
         ],
@@ -36,6 +39,16 @@ def make_log(stream: BinaryIO) -> Log:
         cache_logger_on_first_use=True,
     )
     return log
+
+
+def _plain_values(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Show what came from outside as plain text: JSON alone keeps what turns a terminal around."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = plain(value)
+    return event
 
 
 class RequestLines:
@@ -57,7 +70,7 @@ class RequestLines:
             "event": "request",
             "request_id": request_id,
             "method": method,
-            "path": path,
+            "path": plain(path),
             "status": status,
             "ms": int(seconds * 1e5) / 100,
             "level": "info",

@@ -18,6 +18,7 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.assets.declare import days_of
+from mab_pipeline.failed_runs import FENCES
 from mab_pipeline.findings import (
     Find,
     Subject,
@@ -34,6 +35,7 @@ from mab_pipeline.findings import (
 from mab_pipeline.gate import Failure, missing_rows, unlikely_draws, wrong_totals
 from mab_pipeline.partitions import daily_partitions
 from mab_pipeline.platform import Platform
+from mab_store.plain_text import plain
 from mab_store.query_tag import query_tag
 from mab_store.settings import Settings
 
@@ -280,6 +282,6 @@ def _evidence(failures: list[Failure]) -> dict[str, Any]:
         evidence["experiments"] = experiments
     if failures:
         newest = sorted(failures, key=lambda failure: failure.day, reverse=True)[:FAILURES_SHOWN]
-        shown = [f"{failure.day}: {failure.detail}" for failure in newest]
-        evidence["found"] = dg.MetadataValue.md("\n".join(f"* {line}" for line in shown))
+        shown = [plain(f"{failure.day}: {failure.detail}") for failure in newest]
+        evidence["found"] = dg.MetadataValue.md("\n".join([FENCES[0], *shown, FENCES[1]]))
     return evidence

@@ -16,12 +16,14 @@ from typing import Annotated, Any
 import typer
 
 from mab_pipeline.printing import (
+    complain,
     data_console,
     notes_console,
     own_name,
     print_allocations,
     print_findings,
     print_prunable,
+    say,
 )
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError, UsageError
@@ -54,7 +56,7 @@ def main() -> None:
     try:
         app()
     except MabError as error:
-        notes_console().print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+        complain(error)
         sys.exit(error.exit_code)
 
 
@@ -81,17 +83,14 @@ def demo(
     platform = _prepared(settings)
     notes = notes_console()
     first, last = place_sample(platform, _day(until))
-    notes.print(f"The sample lies on {first} to {last} in {settings.inbox_root}.")
+    say(notes, f"The sample lies on {first} to {last} in {settings.inbox_root}.")
     run_days(platform, check_days(platform, first, last), console=notes)
     print_allocations(_bodies(settings, None), settings)
     mab = (f"MAB_HOME={settings.mab_home} " if fresh else "") + own_name()
-    notes.print(
-        f"\nNext: {mab} explain asos_591c2c      how each variant got its share"
-        f"\n      {mab} replay asos_329386 --date {last}   the same result, bit for bit"
-        f"\n      {mab} allocations --format json",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(notes)
+    say(notes, f"Next: {mab} explain asos_591c2c      how each variant got its share")
+    say(notes, f"      {mab} replay asos_329386 --date {last}   the same result, bit for bit")
+    say(notes, f"      {mab} allocations --format json")
 
 
 @app.command()
@@ -100,11 +99,11 @@ def init() -> None:
     settings = load_settings()
     notes = notes_console()
     for line in _prepared(settings).warehouse.create_schema():
-        notes.print(line, markup=False, highlight=False, soft_wrap=True)
-    notes.print(
+        say(notes, line)
+    say(
+        notes,
         f"MAB_HOME {settings.mab_home} is ready; files for day D go to "
         f"{settings.inbox_root}/metrics/D/.",
-        soft_wrap=True,
     )
 
 
@@ -126,13 +125,13 @@ def ingest(
         try:
             result = intake.add(path)
         except MabError as error:
-            notes.print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+            complain(error)
             failed += 1
             continue
         for name in result.added:
-            notes.print(f"added {name}", highlight=False, soft_wrap=True)
+            say(notes, f"added {name}")
         for name in result.unchanged:
-            notes.print(f"there already: {name}", highlight=False, soft_wrap=True)
+            say(notes, f"there already: {name}")
     if failed:
         raise typer.Exit(1)
 
@@ -176,7 +175,7 @@ def run(
     assets, notes = REFRESHED if windows else ["allocations"] if part else None, notes_console()
     run_days(platform, days, console=notes, assets=assets, republish=republish, shard=part)
     if assets:
-        notes.print("Nothing is published yet: run the same days without --windows and --shard.")
+        say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
 
 
 @app.command()
@@ -220,18 +219,14 @@ def replay(
     result = replay_record(build_platform(settings), record)
     notes = notes_console()
     for note in result.notes:
-        notes.print(f"[yellow]note:[/] {note}", highlight=False, soft_wrap=True)
+        say(notes, ("note:", "yellow"), f" {note}")
     for name, column, recorded, replayed in result.differences:
-        typer.echo(f"{name}.{column}: recorded {recorded!r}, replayed {replayed!r}")
+        say(data_console(), f"{name}.{column}: recorded {recorded!r}, replayed {replayed!r}")
     subject = f"{record.experiment_name} of {record.as_of_date} ({record.head['allocation_id']})"
     if not result.is_exact:
-        notes.print(f"[red]different:[/] {subject}", highlight=False, soft_wrap=True)
+        say(notes, ("different:", "red"), f" {subject}")
         raise typer.Exit(1)
-    notes.print(
-        f"[green]the same, bit for bit:[/] {subject}, from {result.files} files",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(notes, ("the same, bit for bit:", "green"), f" {subject}, from {result.files} files")
 
 
 @app.command()
@@ -253,11 +248,11 @@ def rebuild() -> None:
     notes = notes_console()
     result = rebuild_warehouse(_prepared(load_settings()), console=notes)
     if result.set_aside:
-        notes.print(f"The old warehouse is {result.set_aside}.", soft_wrap=True)
+        say(notes, f"The old warehouse is {result.set_aside}.")
     restored = ", ".join(f"{count} rows of {table}" for table, count in result.restored.items())
-    notes.print(
+    say(
+        notes,
         f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
-        soft_wrap=True,
     )
 
 

@@ -4,17 +4,19 @@ What belongs here: telling. What does not: deciding; every number is read from t
 or follows from it by the public functions of the numeric core.
 """
 
+import shlex
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from mab_pipeline import bandit
+from mab_pipeline.printing import Side, add_row, new_table, words
 from mab_pipeline.records import Record
+from mab_store.plain_text import plain
 from mab_store.reading import Reader
 
 
@@ -37,37 +39,37 @@ def explain(copy: Reader, record: Record) -> RenderableType:
         "effective_date": record.head["effective_date"],
     }
     changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
-    parts: list[RenderableType] = [_headline(record), _days_table(counts, record)]
-    parts += [Text(_verdict(row)) for row in verdicts]
+    parts: list[RenderableType] = [*_headline(record), "", *_days_table(counts, record)]
+    parts += [words(_verdict(row)) for row in verdicts]
     for name in record.rows:
-        parts.append(Text(_why_this_window(record, name, seen.get(name))))
-    parts += [Text(_change(row)) for row in changes]
-    parts += [_shares_table(record), Text(_how_it_was_drawn(record))]
+        parts.append(words(_why_this_window(record, name, seen.get(name))))
+    parts += [words(_change(row)) for row in changes]
+    parts += ["", _shares_table(record), *map(words, _how_it_was_drawn(record))]
     return Group(*parts)
 
 
-def _headline(record: Record) -> Text:
+def _headline(record: Record) -> Iterator[RenderableType]:
     head = record.head
+    name = f"{record.experiment_name} ({record.experiment_id})"
+    days = f"traffic of {head['effective_date']}, decided from data up to {record.as_of_date}"
+    yield words((f"{name}: {days}", "bold"))
     text = (
-        f"{record.experiment_name} ({record.experiment_id}): traffic of {head['effective_date']}, "
-        f"decided from data up to {record.as_of_date}\n"
         f"allocation {head['allocation_id']}, computed {head['computed_at']:%Y-%m-%d %H:%M:%S} UTC"
     )
     if record.versions > 1:
         text += f"; the day has {record.versions} versions, this is the one published last"
-    return Text(text + "\n", style="bold")
+    yield words((text, "bold"))
 
 
-def _days_table(counts: list[dict[str, Any]], record: Record) -> RenderableType:
+def _days_table(counts: list[dict[str, Any]], record: Record) -> list[RenderableType]:
     """Show every day of the longest window that has counts, and the file that they came from."""
     if not counts:
-        return Text(f"No accepted counts in the {record.rule.max_window_days} days up to then.\n")
-    table = Table(title="Accepted counts: clicks / impressions", title_justify="left")
-    table.add_column("day")
-    table.add_column("windows")
-    for name in record.rows:
-        table.add_column(name, justify="right")
-    table.add_column("files")
+        text = f"No accepted counts in the {record.rule.max_window_days} days up to then."
+        return [words(text), ""]
+    columns: list[tuple[str, Side]] = [("day", "left"), ("windows", "left")]
+    columns += [(name, "right") for name in record.rows]
+    columns.append(("files", "left"))
+    table = new_table("Accepted counts: clicks / impressions", columns)
     by_day: dict[date, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in counts:
         by_day[row["metric_date"]][row["variant_name"]] = row
@@ -82,8 +84,9 @@ def _days_table(counts: list[dict[str, Any]], record: Record) -> RenderableType:
             for name in record.rows
         ]
         files = sorted({row["source_file"].rsplit("/", 1)[-1] for row in rows.values()})
-        table.add_row(str(day), " ".join(f"{days} d" for days in windows), *cells, ", ".join(files))
-    return table
+        spans = " ".join(f"{days} d" for days in windows)
+        add_row(table, (str(day), spans, *cells, ", ".join(files)))
+    return [table]
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -129,11 +132,12 @@ def _shares_table(record: Record) -> RenderableType:
     beta = np.array([row["beta"] for row in rows])
     low, high = bandit.credible_interval(alpha, beta)
     loss = bandit.expected_loss(alpha, beta)
-    table = Table(title="\nPosterior and share", title_justify="left")
-    for column in ("variant", "counts", "posterior", "mean", "95 %", "P(best)", "loss", "share"):
-        table.add_column(column, justify="left" if column == "variant" else "right")
+    columns: list[tuple[str, Side]] = [("variant", "left")]
+    others = ("counts", "posterior", "mean", "95 %", "P(best)", "loss", "share")
+    columns += [(name, "right") for name in others]
+    table = new_table("Posterior and share", columns)
     for place, row in enumerate(rows):
-        table.add_row(
+        cells = (
             row["variant_name"],
             f"{row['clicks']} / {row['impressions']}",
             f"Beta({row['alpha']:.15g}, {row['beta']:.15g})",
@@ -143,17 +147,22 @@ def _shares_table(record: Record) -> RenderableType:
             f"{100 * loss[place]:.2g} %",
             f"{row['allocation_hundredths'] / 100:.2f} %",
         )
+        add_row(table, cells)
     return table
 
 
-def _how_it_was_drawn(record: Record) -> str:
+def _how_it_was_drawn(record: Record) -> Iterator[str]:
     head, rule = record.head, record.rule
     prior = f"The prior is Beta({rule.prior_alpha:g}, {rule.prior_beta:g})."
     if head["samples"] == 0:
-        return f"{prior} The share is the exact probability of being best."
-    return (
+        yield f"{prior} The share is the exact probability of being best."
+        return
+    yield (
         f"{prior} The share is the part of {head['samples']} draws (seed {head['seed']}) in which "
         f"the variant's click rate was the highest; P(best) is its exact value, loss is what "
-        f"choosing the variant alone is expected to cost.\n"
-        f"Again, bit for bit: mab replay {record.experiment_name} --date {record.as_of_date}"
+        f"choosing the variant alone is expected to cost."
     )
+    name = record.experiment_name
+    if shlex.quote(plain(name)) != name:  # a shell would read it in another way
+        name = record.experiment_id
+    yield f"Again, bit for bit: mab replay {name} --date {record.as_of_date}"

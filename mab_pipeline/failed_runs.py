@@ -15,8 +15,11 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mab_pipeline.run_records import ADVICE, again
+from mab_store.plain_text import plain
 
 RUNS_LOOKED_AT = 25
+# What a check found is shown as code, of which nothing is parsed.
+FENCES = ("```text", "```")
 CAUSES = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -74,7 +77,8 @@ def leave_advice(instance: dg.DagsterInstance) -> None:
         last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         if not last or ADVICE not in last[0].event_log_entry.message:
             cause = cause_of(instance, run)
-            instance.report_engine_event(f"{cause.reason} {ADVICE}{cause.remedy}", run)
+            advice = f"{cause.reason} {ADVICE}{cause.remedy}"
+            instance.report_engine_event(plain(advice), run)
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -98,10 +102,19 @@ def name_of(check: dg.AssetCheckEvaluation) -> str:
 
 def first_found(check: dg.AssetCheckEvaluation) -> str:
     """Return the newest thing that a failed check found, and how many there are."""
+    lines = found_lines(check)
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0] + more
+
+
+def found_lines(check: dg.AssetCheckEvaluation) -> list[str]:
+    """Return what a failed check found, newest first, a line each.
+
+    Evaluations that an earlier version stored are lists in Markdown.
+    """
     found = check.metadata.get("found")
     lines = str(found.value).splitlines() if found else [check.description or "see its page"]
-    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    return lines[0].removeprefix("* ") + more
+    return [plain(line.removeprefix("* ")) for line in lines if line not in FENCES]
 
 
 def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:

@@ -1,18 +1,26 @@
-"""Printing: tables for a terminal.
+"""Printing: lines and tables for a terminal.
 
 What belongs here: how what is known is laid out. What does not: knowing it. Data goes to stdout,
 text for a person to stderr.
+
+Names, file names and messages come from outside, so nothing that is printed is ever parsed as
+markup, and nothing is printed raw: text becomes a line or a cell by `words`, `say` and `add_row`
+alone (`tests/abuse/test_names.py` looks for ways around them).
 """
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from mab_store.plain_text import plain
 from mab_store.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,22 +28,69 @@ if TYPE_CHECKING:
     from mab_pipeline.prune import Prunable
 
 WIDTH_OF_A_PIPE = 200
+Side = Literal["left", "right"]
+Part = str | tuple[str, str]
+_RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+class PlainConsole(Console):
+    """A console that parses nothing and passes no control character on."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render; a control character that nobody made plain becomes U+FFFD."""
+        for segment in super().render(renderable, options):
+            is_raw = not segment.is_control and _RAW.search(segment.text)
+            yield segment._replace(text=_RAW.sub("\ufffd", segment.text)) if is_raw else segment
 
 
 def notes_console() -> Console:
     """Return where text for a person goes."""
-    return Console(stderr=True)
+    return PlainConsole(stderr=True)
 
 
 def data_console() -> Console:
     """Return where data goes; a pipe or a file gets lines that are not cut."""
     is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if is_cut else WIDTH_OF_A_PIPE)
+    return PlainConsole(width=None if is_cut else WIDTH_OF_A_PIPE)
 
 
 def own_name() -> str:
     """Return how this command is called here: by name where it is on the PATH, else by path."""
     return "mab" if shutil.which("mab") else os.path.relpath(sys.argv[0])
+
+
+def words(*parts: Part) -> Text:
+    """Return one line of text; each part is plain, or text with a style of ours."""
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    return Text.assemble(*((plain(text), style) for text, style in styled))
+
+
+def say(console: Console, *parts: Part) -> None:
+    """Print one line; it is not wrapped."""
+    console.print(words(*parts), soft_wrap=True)
+
+
+def complain(error: Exception) -> None:
+    """Print an error as a person should read it."""
+    say(notes_console(), ("mab:", "red"), f" {error}")
+
+
+def new_table(title: str | None, columns: Iterable[tuple[str, Side]]) -> Table:
+    """Return an empty table; each column has a header and a side."""
+    table = Table(title=words(title) if title else None, title_justify="left")
+    for header, side in columns:
+        table.add_column(words(header), justify=side)
+    return table
+
+
+def add_row(table: Table, cells: Sequence[str], *, end_section: bool = False) -> None:
+    """Add a row of plain text to a table."""
+    table.add_row(*map(words, cells), end_section=end_section)
 
 
 def print_allocations(bodies: Iterable[dict[str, Any]], settings: Settings) -> None:
@@ -45,56 +100,62 @@ def print_allocations(bodies: Iterable[dict[str, Any]], settings: Settings) -> N
         bodies: Bodies of `mab_store.allocation_body`.
         settings: For the title.
     """
-    table = Table(title=f"Published allocations ({settings.mab_home})", title_justify="left")
-    for column, side in (
-        ("experiment", "left"),
-        ("for", "left"),
-        ("variant", "left"),
-        ("share", "right"),
-        ("P(best)", "right"),
-        ("clicks / impressions", "right"),
-        ("window", "left"),
-        ("note", "left"),
-    ):
-        table.add_column(column, justify="right" if side == "right" else "left")
+    table = new_table(
+        f"Published allocations ({settings.mab_home})",
+        (
+            ("experiment", "left"),
+            ("for", "left"),
+            ("variant", "left"),
+            ("share", "right"),
+            ("P(best)", "right"),
+            ("clicks / impressions", "right"),
+            ("window", "left"),
+            ("note", "left"),
+        ),
+    )
     for body in bodies:
         for place, variant in enumerate(body["allocations"]):
-            table.add_row(
+            cells = (
                 body["experiment_name"] if place == 0 else "",
                 body["effective_date"] if place == 0 else "",
                 *_cells(variant),
                 ", ".join(_marks(body)) if place == 0 else "",
-                end_section=place == len(body["allocations"]) - 1,
             )
+            add_row(table, cells, end_section=place == len(body["allocations"]) - 1)
     data_console().print(table)
-    notes_console().print("* control", style="dim")
+    say(notes_console(), ("* control", "dim"))
 
 
 def print_findings(findings: Iterable["Finding"]) -> None:
     """Print what `mab doctor` found, a line each and what to do below it."""
     console = data_console()
     for finding in findings:
-        mark = "[green]ok  [/]" if finding.is_ok else "[red]fail[/]"
-        console.print(f"{mark} {finding.part}: ", end="")
-        console.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
+        mark = ("ok  ", "green") if finding.is_ok else ("fail", "red")
+        say(console, mark, f" {finding.part}: {finding.detail}")
         if finding.experiments:
-            names = f"     experiments: {', '.join(finding.experiments)}"
-            console.print(names, markup=False, highlight=False, soft_wrap=True)
+            say(console, f"     experiments: {', '.join(finding.experiments)}")
         if finding.remedy:
-            console.print(f"     {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"     {finding.remedy}")
 
 
 def print_prunable(found: Iterable["Prunable"], *, is_done: bool) -> None:
     """Print what `mab prune` found, a row per kind."""
-    table = Table()
-    for column in ("what", "how many", "bytes", "oldest", "newest"):
-        table.add_column(column, justify="right" if column in {"how many", "bytes"} else "left")
+    table = new_table(
+        None,
+        (
+            ("what", "left"),
+            ("how many", "right"),
+            ("bytes", "right"),
+            ("oldest", "left"),
+            ("newest", "left"),
+        ),
+    )
     for item in found:
         days = (str(day or "") for day in (item.oldest, item.newest))
-        table.add_row(item.kind, f"{item.amount:,}", f"{item.size_bytes:,}", *days)
+        add_row(table, (item.kind, f"{item.amount:,}", f"{item.size_bytes:,}", *days))
     data_console().print(table)
     note = "Dropped." if is_done else "Nothing was changed; give --apply to drop it."
-    notes_console().print(note, highlight=False)
+    say(notes_console(), note)
 
 
 def _cells(variant: dict[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mab_pipeline.gate import CurrentAllocations
+from mab_store.plain_text import plain
 
 COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
 EXPERIMENTS_SHOWN = 20
@@ -68,8 +69,15 @@ def shares_plot(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
         for index, (name, percent) in enumerate(pairs):
             axes.barh(place, percent, left=left, color=f"C{index % 10}", edgecolor="white")
             if percent >= 12:
-                label = f"{name} {percent:.0f} %"
-                axes.text(left + percent / 2, place, label, ha="center", va="center", fontsize=7)
+                axes.text(
+                    left + percent / 2,
+                    place,
+                    f"{plain(name)} {percent:.0f} %",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    parse_math=False,  # a name may hold dollar signs
+                )
             left += percent
     axes.set_yticks(range(len(shown)), [experiment_id for experiment_id, _ in shown], fontsize=7)
     axes.set(xlim=(0, 100), xlabel="share of traffic [%]")

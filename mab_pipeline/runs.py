@@ -20,9 +20,10 @@ from sqlalchemy.exc import DBAPIError
 
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.definitions import build_defs
-from mab_pipeline.failed_runs import cause_of, leave_advice
+from mab_pipeline.failed_runs import cause_of, found_lines, leave_advice, name_of
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
+from mab_pipeline.printing import say, words
 from mab_pipeline.run_records import (
     ADVICE,
     RANGE_START_TAG,
@@ -202,15 +203,12 @@ def _print_findings(result: dg.ExecuteInProcessResult, console: Console) -> None
         )
         if is_summary:
             is_warning = evaluation.severity == dg.AssetCheckSeverity.WARN
-            style = "yellow" if is_warning else "red"
-            found = str(evaluation.metadata["found"].value).splitlines()
-            console.print(
-                f"[{style}]{'warning' if is_warning else 'check failed'}[/] "
-                f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}: "
-                f"{evaluation.metadata['failures'].value} found, the newest: ",
-                end="",
+            say(
+                console,
+                ("warning", "yellow") if is_warning else ("check failed", "red"),
+                f" {name_of(evaluation)}: {evaluation.metadata['failures'].value} found, "
+                f"the newest: {found_lines(evaluation)[0]}",
             )
-            console.print(found[0].removeprefix("* "), markup=False, highlight=False)
 
 
 def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
@@ -222,13 +220,12 @@ def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
     metadata = published[-1].materialization.metadata
     held = metadata["held_back"].value
     assert isinstance(held, list)
-    console.print(
+    say(
+        console,
         f"Published {metadata['dagster/row_count'].value} allocations, "
         f"{metadata['unchanged'].value} were published before"
         + (f"; held back: {', '.join(map(str, held))}" if held else "")
         + ". `mab allocations` shows what is served.",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -252,12 +249,13 @@ class _ProgressHandler(logging.Handler):
             return
         kind = event.event_type_value
         if kind == "STEP_START":
-            self._status.update(f"{event.step_key} …")
+            self._status.update(words(f"{event.step_key} …"))
             self._status.start()
         elif kind == "STEP_SUCCESS":
             seconds = event.event_specific_data.duration_ms / 1000
             if not event.step_key.endswith("_checks"):
-                self._console.print(f"[green]✓[/] {event.step_key} [dim]{seconds:.1f} s[/]")
+                parts = ("✓", "green"), f" {event.step_key} ", (f"{seconds:.1f} s", "dim")
+                say(self._console, *parts)
         elif kind in {"RUN_SUCCESS", "RUN_FAILURE", "PIPELINE_SUCCESS", "PIPELINE_FAILURE"}:
             self._status.stop()
 

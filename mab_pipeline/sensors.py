@@ -29,6 +29,7 @@ from mab_pipeline.run_records import (
 )
 from mab_pipeline.webhook import WebhookError, payload, post
 from mab_store.errors import MabError
+from mab_store.plain_text import plain
 from mab_store.settings import Settings
 
 TRIGGER = {"mab/trigger": "inbox"}
@@ -151,7 +152,7 @@ def alert_sensor(
     try:
         memory.note_state(LATE, late_publication(platform, context.instance, now))
     except MabError as error:
-        context.log.warning(f"Whether the publication is late cannot be seen: {error}")
+        context.log.warning(plain(f"Whether the publication is late cannot be seen: {error}"))
     told = _tell(context, platform, memory, now)
     context.update_cursor(memory.model_dump_json())
     waiting = ", ".join(sorted(memory.waiting)) or "nothing"
@@ -170,10 +171,11 @@ def _tell(
             post(url, payload(platform.settings, waiting, now))
         except WebhookError as error:
             if not memory.is_webhook_down:
-                context.log.warning(
+                message = (
                     f"ALERT_WEBHOOK_URL does not take alerts: {error}. They are kept, and every "
                     "tick tries again; see whether the URL is still the right one."
                 )
+                context.log.warning(plain(message))
             memory.is_webhook_down = True
             if not error.is_reachable:
                 break  # the others would wait as long

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mab_pipeline.printing import notes_console
+from mab_pipeline.printing import complain, notes_console, say
 from mab_pipeline.runs import dagster_instance, prepare_home
 from mab_store.errors import MabError, UsageError
 from mab_store.settings import Settings, load_settings
@@ -69,7 +69,7 @@ def main() -> int:
         with dagster_instance():
             pass  # its tables are made before several services want them at once
     except MabError as error:
-        notes.print(f"[red]mab:[/] {error}", highlight=False, soft_wrap=True)
+        complain(error)
         return error.exit_code
     programs = Path(sys.executable).parent
     if is_read_only:
@@ -86,8 +86,9 @@ def main() -> int:
         command += ["-e", os.devnull, "start"]
     for service, (_, host, port) in addresses(settings).items():
         if service == "Dagster" or not is_read_only:
-            notes.print(f"{service:<8} http://{host}:{port}", highlight=False)
-    notes.print(f"MAB_HOME {settings.mab_home}; Ctrl-C stops everything.\n", highlight=False)
+            say(notes, f"{service:<8} http://{host}:{port}")
+    say(notes, f"MAB_HOME {settings.mab_home}; Ctrl-C stops everything.")
+    say(notes)
     os.execve(command[0], command, environment(settings))  # noqa: S606  # no shell is wanted
     return 1  # not reached: the process is another program now
 

@@ -17,11 +17,12 @@ from pydantic import SecretStr
 
 from mab_pipeline.alert_memory import Waiting
 from mab_store.errors import MabError
+from mab_store.plain_text import plain
 from mab_store.settings import Settings
 
 TIMEOUT_SECONDS = 3
 EXPERIMENTS_SHOWN = 50
-# Slack reads these as markup: a name of an experiment must not call a whole channel.
+# Slack reads these as markup even in plain text: a name must not call a whole channel.
 SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -58,21 +59,27 @@ def payload(settings: Settings, waiting: Waiting, now: datetime) -> dict[str, An
     links = links or [settings.dagster_url]
     experiments = sorted({name for notice in waiting.notices for name in notice.experiments})
     count = f"{waiting.count} times, the newest: " if waiting.count > 1 else ""
-    lines = [f"*mab*: {count}{newest.text}".translate(SLACK_ESCAPES)]
-    lines += [f"What to do: {newest.remedy}".translate(SLACK_ESCAPES), links[0]]
+    lines = [_escaped(f"mab: {count}{newest.text}")]
+    lines += [_escaped(f"What to do: {newest.remedy}"), links[0]]
     kind, _, subject = newest.cause.partition("/")
     return {
         "text": "\n".join(lines),
+        "mrkdwn": False,  # stars, tildes and backticks are part of a name
         "kind": kind,
         "subject": subject,
         "count": waiting.count,
-        "summary": newest.text,
-        "what_to_do": newest.remedy,
+        "summary": plain(newest.text),
+        "what_to_do": plain(newest.remedy),
         "days": list(dict.fromkeys(n.days for n in reversed(waiting.notices) if n.days)),
         "experiments": experiments[:EXPERIMENTS_SHOWN],
         "links": links,
         "sent_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
+
+
+def _escaped(text: str) -> str:
+    """Return one line in which Slack parses nothing."""
+    return plain(text).translate(SLACK_ESCAPES)
 
 
 def post(url: SecretStr, body: dict[str, Any]) -> None:

@@ -7,12 +7,16 @@ What does not: metrics rows, which are kept as received and judged in SQL
 
 import hashlib
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from mab_store.plain_text import fault_of_new_name
+
 MAX_VARIANTS = 100
+Place = tuple[str | int, ...]
 
 
 def _printable(text: str) -> str:
@@ -23,6 +27,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _new_name(text: str) -> str:
+    if fault := fault_of_new_name(text):
+        raise ValueError(fault)
+    return text
+
+
 def _on_the_calendar(stamp: datetime) -> datetime:
     """Refuse what UTC, or the day after, cannot hold."""
     if not 1900 < stamp.year < 9999:
@@ -30,13 +40,21 @@ def _on_the_calendar(stamp: datetime) -> datetime:
     return stamp
 
 
+# The shape of a name that is there. One that is new has more to satisfy: `new_name_faults`.
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+NewName = Annotated[Name, AfterValidator(_new_name)]
 ExperimentId = Annotated[str, Field(pattern=r"^exp_[0-9a-f]{12}$")]
 
 
 def experiment_id_of(name: str) -> str:
     """Return the experiment's id: the same name is the same experiment everywhere."""
     return "exp_" + hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def new_name_faults(names: Mapping[Place, str]) -> dict[Place, str]:
+    """Return what is wrong with new names, by their place in a body; empty if they can be taken."""
+    faults = ((place, fault_of_new_name(name)) for place, name in names.items())
+    return {place: fault for place, fault in faults if fault}
 
 
 class _Body(BaseModel):
@@ -127,7 +145,7 @@ class _Change(_Body):
 class ChangeSpec(_Change):
     """Body of `PATCH /experiments/{id}`: what an owner changes, from tomorrow on."""
 
-    changed_by: Name
+    changed_by: NewName
 
 
 class ExperimentChanged(_Change, _Event):

@@ -5,15 +5,24 @@ wrong, where, with which value, and what to do next. What does not: programming 
 ordinary Python exceptions with a traceback.
 """
 
+from collections.abc import Mapping
+
+from mab_store.plain_text import plain
+
 
 class MabError(Exception):
     """A failure that the user can act on; the command line prints it as one sentence.
+
+    Its message may quote what came from outside, so it is plain text.
 
     Attributes:
         exit_code: Exit code of a command that ends with this error.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class UsageError(MabError):
@@ -54,6 +63,19 @@ class UnreadableFileError(InboxError):
 
 class ConflictError(InboxError):
     """What is written contradicts what an experiment's events say already."""
+
+
+class NewNameError(ConflictError):
+    """A new name has characters that nobody can see, or is not in normal form C.
+
+    Attributes:
+        faults: What is wrong with each such name, by its place in the body.
+    """
+
+    def __init__(self, faults: Mapping[tuple[str | int, ...], str]) -> None:
+        self.faults = dict(faults)
+        named = (f"{'.'.join(map(str, place))}: {fault}" for place, fault in faults.items())
+        super().__init__("; ".join(named))
 
 
 class NotRegisteredError(ConflictError):

@@ -5,7 +5,7 @@ folding events into tables (`experiment_events.py`).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
@@ -14,11 +14,14 @@ from mab_store.contracts import (
     ExperimentChanged,
     ExperimentRegistered,
     ExperimentSpec,
+    Place,
     experiment_id_of,
+    new_name_faults,
 )
 from mab_store.errors import (
     ConflictError,
     FileInInboxError,
+    NewNameError,
     NotRegisteredError,
     UnreadableFileError,
 )
@@ -65,12 +68,17 @@ def register(inbox: Inbox, spec: ExperimentSpec, *, now: datetime) -> Registrati
         now: The time, as naive UTC.
 
     Raises:
+        NewNameError: A name in it is new and cannot be taken.
         ConflictError: The name is taken by an experiment with another body.
         InboxError: The inbox cannot be written.
     """
     experiment_id = experiment_id_of(spec.name)
     held = registered(inbox, experiment_id)
     if held is None:
+        _check_new_names(
+            {("name",): spec.name}
+            | {("variants", place, "name"): v.name for place, v in enumerate(spec.variants)}
+        )
         event = ExperimentRegistered(
             **spec.model_dump(), experiment_id=experiment_id, created_at=now.replace(tzinfo=UTC)
         )
@@ -116,6 +124,7 @@ def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime)
         now: The time, as naive UTC.
 
     Raises:
+        NewNameError: It adds a variant whose name is new and cannot be taken.
         NotRegisteredError: No such experiment is registered.
         ConflictError: The experiment, as its events say it will be, cannot be changed like this.
         InboxError: The inbox cannot be written.
@@ -128,6 +137,14 @@ def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime)
         for source_file, event in reversed(before.changes.items()):
             if event.asks_the_same_as(spec):
                 return Change(event, source_file, is_new=False, registry=before)
+    known = {row["variant_name"] for row in before.variants}
+    _check_new_names(
+        {
+            ("add_variants", place): name
+            for place, name in enumerate(spec.add_variants)
+            if name not in known
+        }
+    )
     event = ExperimentChanged(
         **spec.model_dump(), experiment_id=experiment_id, created_at=now.replace(tzinfo=UTC)
     )
@@ -151,6 +168,11 @@ def events_of(inbox: Inbox, experiment_id: str) -> Registry:
 
 def _contents(inbox: Inbox, experiment_id: str) -> dict[str, Content]:
     return {file.source_file: inbox.read(file) for file in inbox.event_files(experiment_id)}
+
+
+def _check_new_names(names: Mapping[Place, str]) -> None:
+    if faults := new_name_faults(names):
+        raise NewNameError(faults)
 
 
 def _next_number(source_files: Iterable[str]) -> int:

@@ -20,6 +20,7 @@ from mab_pipeline.report import first_shares, shares_plot, shares_table
 from mab_pipeline.rule import Decisions, RuleSettings, code_version, decide, identify
 from mab_pipeline.shards import Shard
 from mab_pipeline.stamps import next_stamp
+from mab_store.plain_text import plain
 from mab_store.warehouse import Transaction
 
 DAYS_AT_ONCE = 31
@@ -82,7 +83,8 @@ def allocations(
         done = allocate(platform, chunk, run_id=context.run.run_id, shard=shard)
         row_count, added = row_count + done.row_count, added + done.added
         last = chunk.end - timedelta(days=1)
-        context.log.info(f"{chunk.start} to {last}: {done.row_count} shares, {done.added} new")
+        message = f"{chunk.start} to {last}: {done.row_count} shares, {done.added} new"
+        context.log.info(plain(message))
     last_day = Days(days.end - timedelta(days=1), days.end)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)

@@ -15,6 +15,7 @@ from mab_pipeline.ledger import LedgerRow, ledger_row, ledger_rows
 from mab_pipeline.platform import Platform
 from mab_pipeline.stamps import next_stamp
 from mab_store.experiment_events import Registry, fold_events
+from mab_store.plain_text import plain
 from mab_store.schema import declared_tables
 
 PREFIX = {"prefix": "experiments/%"}
@@ -33,7 +34,7 @@ def experiments(
     ]
     notices += [f"{source_file} was loaded before and is gone" for source_file in registry.vanished]
     for notice in notices:
-        context.log.warning(notice)
+        context.log.warning(plain(notice))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(registry.experiments),

@@ -11,6 +11,7 @@ import dagster as dg
 from mab_pipeline.assets.declare import days_of, same_columns, table_asset
 from mab_pipeline.platform import Platform
 from mab_pipeline.publishing import publish
+from mab_store.plain_text import plain
 from mab_store.sql_files import sql_fingerprint
 
 
@@ -48,8 +49,10 @@ def publication(
     held = sorted({experiment_id for _, experiment_id in report.held_back})
     for row in report.held:
         context.log.warning(
-            f"{row['experiment_id']} keeps its last publication on {row['as_of_date']}: "
-            f"{row['detail']}"
+            plain(
+                f"{row['experiment_id']} keeps its last publication on {row['as_of_date']}: "
+                f"{row['detail']}"
+            )
         )
     return dg.MaterializeResult(
         metadata={

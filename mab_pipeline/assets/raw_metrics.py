@@ -24,6 +24,7 @@ from mab_pipeline.ledger import (
 )
 from mab_pipeline.platform import Platform
 from mab_pipeline.stamps import next_stamp
+from mab_store.plain_text import plain
 from mab_store.sql_files import sql_fingerprint
 from mab_store.warehouse import Transaction
 
@@ -56,7 +57,7 @@ def raw_metrics(
         **{name: f"{name} was loaded before and is gone" for name in report.vanished},
     }
     for notice in notices.values():
-        context.log.warning(notice)
+        context.log.warning(plain(notice))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.rows,

@@ -70,7 +70,7 @@ def test_a_failed_run_is_told_with_its_reason_what_to_do_and_a_link(daemon, hook
     assert alert["links"] == [f"https://dagster.test/runs/{run_id}"]
     assert alert["sent_at"] == "2025-03-20T03:00:00Z"
     headline, remedy, link = alert["text"].splitlines()
-    assert headline == f"*mab*: daily_allocation of {DAY} failed. It was ended."
+    assert headline == f"mab: daily_allocation of {DAY} failed. It was ended."
     assert remedy == f"What to do: {alert['what_to_do']}"
     assert link == alert["links"][0]
 
@@ -91,7 +91,7 @@ def test_a_storm_of_failing_runs_is_one_alert_an_hour_that_says_how_many(daemon,
     daemon.world.clock.set("2025-03-20T04:00:30")
     daemon.tick()
     assert [alert["count"] for alert in hook.got] == [1, 12]
-    assert hook.got[1]["text"].startswith("*mab*: 12 times, the newest: daily_allocation of ")
+    assert hook.got[1]["text"].startswith("mab: 12 times, the newest: daily_allocation of ")
     assert hook.got[1]["links"][0].endswith(last)
     assert len(hook.got[1]["links"]) == 10
 

@@ -4,10 +4,14 @@ Only values that are valid by themselves are changed, so that what it broke on p
 """
 
 import itertools
+import re
 from datetime import date
 from typing import Any
 
 import schemathesis
+
+from mab_api.documentation import NAME_PATTERN
+from mab_store.plain_text import fault_of_new_name
 
 VARIANTS = ("control", "variant_a")  # every experiment here has these
 
@@ -18,13 +22,32 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     if not isinstance(case.body, dict):
         return
     if case.operation.label == "POST /experiments":
+        _can_be_seen(case.body, "name")
+        for variant in _list(case.body.get("variants")):
+            if isinstance(variant, dict):
+                _can_be_seen(variant, "name")
         _one_control_and_distinct_names(case.body.get("variants"))
     elif case.operation.label == "PATCH /experiments/{experiment_id}":
+        _can_be_seen(case.body, "changed_by")
+        added = _list(case.body.get("add_variants"))
+        for place in range(len(added)):
+            _can_be_seen(added, place)
         _asks_for_something_and_names_a_variant_once(case.body)
     elif case.operation.label == "POST /experiments/{experiment_id}/metrics":
         _known_variants_once_and_clicks_that_fit(case.body.get("metrics"))
         if _is_day(case.body.get("date")):
             case.body["date"] = "2026-03-09"
+
+
+def _can_be_seen(holder: Any, key: Any) -> None:
+    """Replace a name that has the right form but characters that nobody can see or tell apart."""
+    name = holder[key] if isinstance(holder, list) else holder.get(key)
+    if _is_name(name) and re.fullmatch(NAME_PATTERN, name) and fault_of_new_name(name):
+        holder[key] = name.encode("ascii", "backslashreplace").decode()[:200]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _one_control_and_distinct_names(variants: Any) -> None:
