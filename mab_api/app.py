@@ -17,10 +17,11 @@ from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Match, Router
 
-from mab_api.auth import Keyring
+from mab_api.auth import Door, KeyDoor, Keyring, dev_door
 from mab_api.child import Read, read_in_child
 from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
 from mab_api.gateway import Gateway
@@ -29,7 +30,7 @@ from mab_api.intake import Intake
 from mab_api.observability import Metrics, RequestLines, make_log
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
 from mab_api.refresher import Refresher
-from mab_api.routes import ROUTERS
+from mab_api.routes import OPEN_ROUTES, ROUTERS
 from mab_api.routes.allocations import documented
 from mab_api.serving import Serving
 from mab_store.inbox import Inbox
@@ -97,7 +98,7 @@ def create_app(
     app.openapi = cache(lambda: openapi_document([*app.routes, *documented.routes]))  # type: ignore[method-assign]  # as FastAPI says
     hot = hot_routes(serving)
     answer_problem = _problem_handler([*hot, *app.routes])
-    for kind in (ProblemError, HTTPException, RequestValidationError, Exception):
+    for kind in (ProblemError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer_problem)
     app.middleware_stack = Gateway(
         Router(
@@ -106,17 +107,22 @@ def create_app(
             redirect_slashes=False,
             lifespan=lifespan,
         ),
-        readers=Keyring(
-            [*settings.api_read_keys, *settings.api_write_keys] if settings.api_read_keys else []
-        ),
-        writers=Keyring(settings.api_write_keys),
-        is_dev=is_dev,
+        door=dev_door if is_dev else _key_door(settings),
         metrics=metrics,
         log=log,
         lines=serving.lines,
         fast_lane=FastLane(serving),
     )
     return app
+
+
+def _key_door(settings: Settings) -> Door:
+    readers = [*settings.api_read_keys, *settings.api_write_keys] if settings.api_read_keys else []
+    return KeyDoor(
+        readers=Keyring(readers),
+        writers=Keyring(settings.api_write_keys),
+        open_routes=OPEN_ROUTES,
+    )
 
 
 def _add_gauges(serving: Serving) -> None:
@@ -147,16 +153,13 @@ def _problem_handler(
     routes: Sequence[BaseRoute],
 ) -> Callable[[Request, Exception], Response]:
     """Return what turns an exception below FastAPI into a problem."""
-    addresses = [
-        (context.path_regex, context.methods or set()) for context in iter_route_contexts(routes)
-    ]
+    contexts = list(iter_route_contexts(routes))
 
     def answer(request: Request, error: Exception) -> Response:
         problem = as_problem(error)
         if problem.kind is Kind.METHOD_NOT_ALLOWED:
-            path = request.scope["path"]
-            found = [methods for regex, methods in addresses if regex.match(path)]
-            methods: set[str] = set().union(*found) or {"GET"}
+            here = [c for c in contexts if c.matches(request.scope)[0] is not Match.NONE]
+            methods = set().union(*(context.methods or () for context in here)) or {"GET"}
             problem = method_problem(methods | {"HEAD"} if "GET" in methods else methods)
         return problem_response(problem, request_id=request.scope["request_id"])
 

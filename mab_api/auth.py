@@ -1,16 +1,35 @@
-"""Keys: who may read, who may write.
+"""The door: who may read, who may write.
 
-What belongs here: comparing a request's bearer key with the digests of the settings. What does
-not: which routes write (`gateway.py` knows them).
+What belongs here: judging a request by its method and headers, before anything looks at its
+address or body. What does not: the answer to one that is turned away (`gateway.py` sends it).
+
+Anything but GET, HEAD and OPTIONS is a write, whatever it is sent to. An address is never read to
+find out whether it is one: two readings of an address can differ, and then one of them is a way in.
 """
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from mab_api.problems import Kind, ProblemError
 
 CHALLENGE = {"www-authenticate": 'Bearer realm="mab"'}
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAY_WRITE = "mab.may_write"
+"""Key of the scope that a door sets, and that every route that writes asks for."""
+
+_THIS_MACHINE = re.compile(
+    rb"(?P<origin>https?://)?(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
+)
+
+Door = Callable[[Scope, Mapping[bytes, bytes]], bool]
+"""Lets a request pass and says whether it may write; raises ProblemError otherwise."""
 
 
 class Keyring:
@@ -42,3 +61,85 @@ class Keyring:
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if not any(matches):
             raise ProblemError(Kind.KEY_REFUSED, "The key that was sent is not among those.")
+
+
+class KeyDoor:
+    """Wants a write key for a write, and a key for everything else if there are read keys."""
+
+    def __init__(
+        self, *, readers: Keyring, writers: Keyring, open_routes: Iterable[BaseRoute]
+    ) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._open_routes = tuple(open_routes)
+
+    def __call__(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Let a request pass and say whether it may write.
+
+        Raises:
+            ProblemError: 401 or 403.
+        """
+        if scope["method"] not in READING_METHODS:
+            if not self._writers:
+                raise ProblemError(
+                    Kind.READ_ONLY,
+                    "Set API_WRITE_KEYS where it is started, or use `mab api --dev`.",
+                )
+            self._writers.check(headers.get(b"authorization"))
+            return True
+        if self._readers:
+            try:
+                self._readers.check(headers.get(b"authorization"))
+            except ProblemError:
+                if not self._is_open(scope):
+                    raise
+        return False
+
+    def _is_open(self, scope: Scope) -> bool:
+        """Say whether the router would hand this to an open route: the routes themselves say it."""
+        return any(route.matches(scope)[0] is Match.FULL for route in self._open_routes)
+
+
+def dev_door(scope: Scope, _headers: Mapping[bytes, bytes]) -> bool:
+    """Let everything pass that this machine asks of itself by one of its own names.
+
+    A web page can make a browser send requests to this machine, under a name of the page's own
+    that it lets point here (DNS rebinding). The browser then says that name in Host and Origin.
+
+    Raises:
+        ProblemError: 403 unless every Host and Origin names this machine.
+    """
+    hosts = 0
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+        elif name != b"origin":
+            continue
+        if not _names_this_machine(value, is_origin=name == b"origin"):
+            raise ProblemError(Kind.FOREIGN, _foreign(name))
+    if not hosts:
+        raise ProblemError(Kind.FOREIGN, _foreign(b"host"))
+    return True
+
+
+def check_may_write(request: Request) -> None:
+    """Stop a request at a route that writes unless a door let it in as a write.
+
+    Raises:
+        ProblemError: 403.
+    """
+    if not request.scope.get(MAY_WRITE):
+        raise ProblemError(Kind.READ_ONLY, "No write key was checked on the way to this address.")
+
+
+@lru_cache(maxsize=256)
+def _names_this_machine(value: bytes, *, is_origin: bool) -> bool:
+    found = _THIS_MACHINE.fullmatch(value.lower())
+    return found is not None and is_origin == bool(found["origin"])
+
+
+def _foreign(name: bytes) -> str:
+    return (
+        f"With --dev the {name.decode().title()} header must name localhost, 127.0.0.1 or [::1], "
+        "because whoever gets in may write. Set API_WRITE_KEYS and drop --dev to serve others."
+    )

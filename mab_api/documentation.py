@@ -137,7 +137,8 @@ def _names(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _complete(operation: dict[str, Any], *, is_open: bool, is_write: bool) -> None:
     """Add what every route has: keys, and the problems that can always happen."""
-    common = [Kind.INTERNAL] if is_open else [Kind.KEY_REQUIRED, Kind.KEY_REFUSED, Kind.INTERNAL]
+    keys = [] if is_open else [Kind.KEY_REQUIRED, Kind.KEY_REFUSED]
+    common = [*keys, Kind.FOREIGN, Kind.INTERNAL]
     responses = operation["responses"]
     for status, response in problems(*common).items():
         responses.setdefault(str(status), response)

@@ -1,7 +1,8 @@
 """The gateway: what happens to every request, whatever it asks for.
 
-What belongs here: request id, keys, HEAD, problems instead of exceptions, the log line, the
-metrics. What does not: answers. It wraps everything else, so nothing can leave without it.
+What belongs here: request id, the door, HEAD, problems instead of exceptions, the log line, the
+metrics. What does not: who may pass (`auth.py`), and answers. It wraps everything else, so nothing
+can come in or leave without it.
 """
 
 import itertools
@@ -13,24 +14,12 @@ from traceback import extract_tb
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mab_api.auth import Keyring
+from mab_api.auth import MAY_WRITE, Door
 from mab_api.encoding import Answer
 from mab_api.hot import FastLane
 from mab_api.observability import Log, Metrics, RequestLines
-from mab_api.problems import Kind, ProblemError, as_problem, problem_response
+from mab_api.problems import NOT_SERVED, Kind, ProblemError, as_problem, problem_response
 
-OPEN_PATHS = frozenset({"/healthz"})
-WRITE_ROUTES = {
-    "/experiments": "POST",
-    "/experiments/{experiment_id}": "PATCH",
-    "/experiments/{experiment_id}/metrics": "POST",
-}
-"""The only routes that take anything but GET and HEAD, and the one method that each takes."""
-
-_WRITE_PATHS = {
-    "POST": re.compile(r"/experiments(/[^/]+/metrics)?"),
-    "PATCH": re.compile(r"/experiments/[^/]+"),
-}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -49,18 +38,14 @@ class Gateway:
         self,
         app: ASGIApp,
         *,
-        readers: Keyring,
-        writers: Keyring,
-        is_dev: bool,
+        door: Door,
         metrics: Metrics,
         log: Log,
         lines: RequestLines,
         fast_lane: FastLane,
     ) -> None:
         self._app = app
-        self._readers = readers
-        self._writers = writers
-        self._is_dev = is_dev
+        self._door = door
         self._metrics = metrics
         self._log = log
         self._lines = lines
@@ -69,15 +54,16 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._handle_other(scope, receive, send)
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
         exchange = _Exchange(scope, headers, send)
         try:
-            self._check_key(scope, headers)
+            exchange.scope[MAY_WRITE] = self._door(exchange.scope, headers)
             answer = self._fast_lane(scope, headers)
             if answer is None:
+                _check_address(scope["path"])
                 await self._app(exchange.scope, receive, exchange.send)
             else:
                 await exchange.give(answer)
@@ -86,20 +72,11 @@ class Gateway:
         finally:
             self._note(exchange, time.perf_counter() - started)
 
-    def _check_key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        path = scope["path"]
-        if self._is_dev or path in OPEN_PATHS:
-            return
-        writes = _WRITE_PATHS.get(scope["method"])
-        if writes and writes.fullmatch(path):
-            if not self._writers:
-                raise ProblemError(
-                    Kind.READ_ONLY,
-                    "Set API_WRITE_KEYS where it is started, or use `mab api --dev`.",
-                )
-            self._writers.check(headers.get(b"authorization"))
-        elif self._readers:
-            self._readers.check(headers.get(b"authorization"))
+    async def _handle_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        else:  # nothing here speaks WebSocket, and no door looks at one
+            await send({"type": "websocket.close", "code": 1008})
 
     async def _answer_error(
         self, error: Exception, exchange: "_Exchange", receive: Receive
@@ -131,6 +108,15 @@ class Gateway:
             status=exchange.status,
             seconds=seconds,
         )
+
+
+def _check_address(path: str) -> None:
+    """Refuse an address that no route has, but that a route's pattern might take for its own.
+
+    A pattern's `$` also matches before a newline at the end.
+    """
+    if not path.isprintable():
+        raise ProblemError(Kind.ROUTE_NOT_FOUND, NOT_SERVED)
 
 
 class _Exchange:

@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mab:problem:"
+NOT_SERVED = "Nothing is served here; /docs lists what is."
 
 
 class Kind(Enum):
@@ -24,6 +26,7 @@ class Kind(Enum):
     KEY_REQUIRED = ("key-required", 401, "A key is required")
     KEY_REFUSED = ("key-refused", 403, "This key does not open this")
     READ_ONLY = ("read-only-deployment", 403, "This deployment takes no writes")
+    FOREIGN = ("foreign-request", 403, "This server answers its own machine only")
     ROUTE_NOT_FOUND = ("route-not-found", 404, "There is nothing at this address")
     EXPERIMENT_NOT_FOUND = ("experiment-not-found", 404, "There is no such experiment")
     NOT_MATERIALISED = (
@@ -36,6 +39,7 @@ class Kind(Enum):
     NOT_JSON = ("unsupported-media-type", 415, "The body must be application/json")
     INVALID = ("invalid-request", 422, "The request is well-formed but not valid")
     KEY_REUSED = ("idempotency-key-reused", 409, "The Idempotency-Key was used with another body")
+    CLIENT_GONE = ("client-gone", 499, "The client went away before its request had come in")
     INTERNAL = ("internal-error", 500, "Something went wrong here")
     NOT_PUBLISHED = ("not-published", 503, "Nothing is published yet")
     HISTORY_UNAVAILABLE = ("history-unavailable", 503, "The published copy cannot be queried")
@@ -95,6 +99,8 @@ def as_problem(error: Exception) -> ProblemError:
         return from_validation(error.errors())
     if isinstance(error, HTTPException):
         return _from_http_exception(error)
+    if isinstance(error, ClientDisconnect):
+        return ProblemError(Kind.CLIENT_GONE, "Nobody reads this answer; log and metrics count it.")
     return ProblemError(Kind.INTERNAL, "The request id finds it in the log.")
 
 
@@ -109,7 +115,7 @@ def method_problem(methods: Iterable[str]) -> ProblemError:
 def _from_http_exception(error: HTTPException) -> ProblemError:
     headers = dict(error.headers or {})
     if error.status_code == Kind.ROUTE_NOT_FOUND.status:
-        return ProblemError(Kind.ROUTE_NOT_FOUND, "Nothing is served here; /docs lists what is.")
+        return ProblemError(Kind.ROUTE_NOT_FOUND, NOT_SERVED)
     if error.status_code == Kind.METHOD_NOT_ALLOWED.status:
         return method_problem(headers.get("Allow", "GET, HEAD").split(", "))
     if error.status_code == Kind.TOO_LARGE.status:

@@ -2,4 +2,12 @@
 
 from mab_api.routes import experiments, history, intake, service
 
-ROUTERS = (experiments.router, history.router, intake.router, service.router)
+ROUTERS = (
+    experiments.router,
+    history.router,
+    intake.router,
+    service.open_router,
+    service.router,
+)
+OPEN_ROUTES = service.open_router.routes
+"""Routes that never want a key."""

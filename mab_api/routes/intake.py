@@ -1,15 +1,16 @@
 """Writing: the only routes that take a POST or a PATCH.
 
 What belongs here: routes. What does not: validation and files (`mab_api/intake.py`), and keys,
-which the gateway has checked before these run.
+which the door has checked before these run (`mab_api/auth.py`).
 """
 
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from mab_api.auth import check_may_write
 from mab_api.changes import record_on
 from mab_api.documentation import body_of, example, linked, problems
 from mab_api.intake import MAX_KEY_LENGTH, read_body
@@ -19,7 +20,7 @@ from mab_api.registry import registered_record
 from mab_api.routes.experiments import ExperimentId
 from mab_api.serving import ServingDep
 
-router = APIRouter(tags=["intake"])
+router = APIRouter(tags=["intake"], dependencies=[Depends(check_may_write)])
 
 IdempotencyKey = Annotated[
     str | None,
@@ -61,10 +62,11 @@ async def register_experiment(request: Request, serving: ServingDep) -> Response
     registration = await run_in_threadpool(serving.intake.register, body)
     record = registered_record(registration.event)
     serving.refresher.add(record)
+    root_path = request.scope.get("root_path", "").rstrip("/")
     return Response(
         orjson.dumps(record),
         201 if registration.is_new else 200,
-        {"location": f"/experiments/{record['experiment_id']}"},
+        {"location": f"{root_path}/experiments/{record['experiment_id']}"},
         "application/json",
     )
 

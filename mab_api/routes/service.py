@@ -12,9 +12,10 @@ from mab_api.serving import ServingDep
 from mab_store.allocation_body import timestamp
 
 router = APIRouter(tags=["service"])
+open_router = APIRouter(tags=["service"])
 
 
-@router.get(
+@open_router.get(
     "/healthz",
     summary="The process answers",
     response_model=Health,

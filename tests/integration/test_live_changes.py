@@ -18,7 +18,7 @@ PAST, NEXT, LAST = "2025-03-16", "2025-03-17", "2025-03-18"
 @contextmanager
 def api_of(world):
     app = create_app(world.settings, clock=world.clock, is_dev=True)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -33,7 +33,9 @@ class Api:
         self.app = create_app(
             home.settings, clock=home.clock, is_dev=is_dev, log_stream=self._log, read=read
         )
-        self.client = TestClient(self.app, raise_server_exceptions=False)
+        self.client = TestClient(
+            self.app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False
+        )
 
     @property
     def log(self) -> io.BytesIO:

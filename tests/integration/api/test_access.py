@@ -5,7 +5,6 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from mab_api.gateway import WRITE_ROUTES
 from mab_api.hot import hot_routes
 from mab_store.contracts import experiment_id_of
 from tests.integration.api.homes import Home
@@ -14,6 +13,11 @@ FIRST = experiment_id_of("experiment_000")
 READ, WRITE, OTHER = "read-key", "write-key", "wrong-key"
 SPEC = {"name": "new", "variants": [{"name": "a", "is_control": True}, {"name": "b"}]}
 CHANGE = {"status": "paused", "changed_by": "ana"}
+WRITE_ROUTES = {
+    "/experiments": "POST",
+    "/experiments/{experiment_id}": "PATCH",
+    "/experiments/{experiment_id}/metrics": "POST",
+}
 READS = [
     "/allocations",
     f"/experiments/{FIRST}/allocation",
