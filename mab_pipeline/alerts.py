@@ -41,6 +41,7 @@ KINDS = {
 }
 LONGEST = 600
 LATE = "publication_late"
+REFUSED = "publication_refused"
 HELD_BACK = (
     "see what the check found on its page in the Dagster UI; the experiments that it names keep "
     "their last publication until it passes."
@@ -80,7 +81,7 @@ def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     failure = cause_of(instance, run) if run.status == dg.DagsterRunStatus.FAILURE else None
     if failure and not failure.is_check:
         yield Notice(
-            cause=f"run_failure/{job}",
+            cause=REFUSED if failure.is_refusal else f"run_failure/{job}",
             text=f"{job}{_of(days)} failed. {_line(failure.reason)}",
             remedy=failure.remedy,
             days=days,

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mab_pipeline import cli_upkeep
+from mab_pipeline.cli_upkeep import AcceptLoss
 from mab_pipeline.printing import (
     complain,
     data_console,
@@ -22,7 +24,6 @@ from mab_pipeline.printing import (
     own_name,
     print_allocations,
     print_findings,
-    print_prunable,
     say,
 )
 from mab_store.allocation_body import allocation_bodies
@@ -37,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(cli_upkeep.app)
 
 Day = Annotated[
     datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Day of the data (UTC).")
@@ -148,6 +151,7 @@ def run(
     republish: Annotated[
         bool, typer.Option("--republish", help="Publish older days again where they changed.")
     ] = False,
+    accept_loss: AcceptLoss = False,
     windows: Annotated[
         bool, typer.Option("--windows", help="Load and make the windows; decide nothing.")
     ] = False,
@@ -163,6 +167,10 @@ def run(
 
     if republish + windows + (shard is not None) > 1:
         raise UsageError("Give one of --republish, --windows and --shard.")
+    if accept_loss and (windows or shard is not None):
+        raise UsageError(
+            "--accept-loss is about publishing; --windows and --shard publish nothing."
+        )
     part = Shard.parse(shard) if shard is not None else None
     if day and (first or last):
         raise UsageError("Give --date, or --from and --to, not both.")
@@ -173,7 +181,15 @@ def run(
     start = _day(first) or _day(day) or yesterday
     days = check_days(platform, start, _day(last) or _day(day) or yesterday)
     assets, notes = REFRESHED if windows else ["allocations"] if part else None, notes_console()
-    run_days(platform, days, console=notes, assets=assets, republish=republish, shard=part)
+    run_days(
+        platform,
+        days,
+        console=notes,
+        assets=assets,
+        republish=republish,
+        accept_loss=accept_loss,
+        shard=part,
+    )
     if assets:
         say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
 
@@ -241,43 +257,6 @@ def api(
 
 
 @app.command()
-def rebuild() -> None:
-    """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
-    from mab_pipeline.rebuild import rebuild as rebuild_warehouse
-
-    notes = notes_console()
-    result = rebuild_warehouse(_prepared(load_settings()), console=notes)
-    if result.set_aside:
-        say(notes, f"The old warehouse is {result.set_aside}.")
-    restored = ", ".join(f"{count} rows of {table}" for table, count in result.restored.items())
-    say(
-        notes,
-        f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
-    )
-
-
-@app.command()
-def prune(
-    older_than: Annotated[
-        str, typer.Option("--older-than", metavar="DAYS", help="Age in days, such as 180d.")
-    ],
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Do it; without this it is only shown.")
-    ] = False,
-) -> None:
-    """Show what is old and needed by nobody any more; with --apply, drop it."""
-    from mab_pipeline.prune import parse_age
-    from mab_pipeline.prune import prune as prune_home
-    from mab_pipeline.runs import dagster_instance
-
-    days = parse_age(older_than)
-    platform = _prepared(load_settings())
-    with dagster_instance() as instance:
-        found = prune_home(platform, instance, older_than_days=days, apply=apply)
-    print_prunable(found, is_done=apply)
-
-
-@app.command()
 def doctor(
     with_api: Annotated[
         bool, typer.Option("--api/--no-api", help="Whether an API should be running here.")
@@ -297,11 +276,9 @@ def doctor(
 
 def _prepared(settings: Settings) -> Any:
     """Make the folders and wire the platform (typed Any: its import takes a second)."""
-    from mab_pipeline.platform import build_platform
-    from mab_pipeline.runs import prepare_home
+    from mab_pipeline.runs import prepared_platform
 
-    prepare_home(settings)
-    return build_platform(settings)
+    return prepared_platform(settings)
 
 
 def _bodies(settings: Settings, as_of_date: date | None) -> list[dict[str, Any]]:

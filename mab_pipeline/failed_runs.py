@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mab_pipeline.run_records import ADVICE, again
+from mab_store.errors import PublicationRefusedError
 from mab_store.plain_text import plain
 
 RUNS_LOOKED_AT = 25
@@ -45,11 +46,13 @@ class Cause:
         reason: What happened, as a sentence.
         remedy: What to do.
         is_check: Whether a blocking check stopped it, and nothing else went wrong.
+        is_refusal: Whether it would have taken from readers what they are served.
     """
 
     reason: str
     remedy: str
     is_check: bool = False
+    is_refusal: bool = False
 
 
 def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
@@ -125,7 +128,9 @@ def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:
     message = error.message.strip() if error else "no reason was given"
     reason = f"{event.step_key} failed: {OURS.sub('', message)}"
     if OURS.match(message):
-        return Cause(reason, f"mend what that names, then {again(run)}.")
+        is_refusal = error is not None and error.cls_name == PublicationRefusedError.__name__
+        remedy = f"mend what that names, then {again(run)}."
+        return Cause(reason, remedy, is_refusal=is_refusal)
     if FULL_DISK.search(message):
         return Cause(reason, f"free space, then {again(run)}; what had been committed is whole.")
     return Cause(

@@ -65,7 +65,12 @@ class PublicationReport:
 
 
 def publish(
-    platform: Platform, days: Days, *, run_id: str, republish: bool = False
+    platform: Platform,
+    days: Days,
+    *,
+    run_id: str,
+    republish: bool = False,
+    accept_loss: bool = False,
 ) -> PublicationReport:
     """Publish the decisions of these days that pass the gate, and put the copy where readers look.
 
@@ -75,6 +80,10 @@ def publish(
         run_id: Dagster run that publishes.
         republish: Whether a day is published again when its decision changed although it is older
             than the newest published one, or its experiment is paused or finished by now.
+        accept_loss: Whether it is meant that readers lose what they are served now.
+
+    Raises:
+        PublicationRefusedError: Readers would lose some of it, and this is not meant.
     """
     with platform.warehouse.transaction() as transaction:
         now = next_stamp(platform, transaction)
@@ -85,15 +94,19 @@ def publish(
         ):
             schema = declared_tables()[table].arrow_schema
             transaction.load_arrow(table, pa.Table.from_pylist(rows, schema=schema))
-    serve(platform)
+    serve(platform, accept_loss=accept_loss)
     return report
 
 
-def serve(platform: Platform) -> str:
-    """Write the journal's missing entries, then copy the warehouse to where readers look."""
+def serve(platform: Platform, *, accept_loss: bool = False) -> str:
+    """Write the journal's missing entries, then copy the warehouse to where readers look.
+
+    Raises:
+        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
+    """
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
-    return platform.warehouse.publish_copy()
+    return platform.warehouse.publish_copy(accept_loss=accept_loss)
 
 
 def _decide(

@@ -34,12 +34,13 @@ class Rebuilt(NamedTuple):
     set_aside: Path | None
 
 
-def rebuild(platform: Platform, *, console: Console) -> Rebuilt:
+def rebuild(platform: Platform, *, console: Console, accept_loss: bool = False) -> Rebuilt:
     """Make the warehouse anew; what was in its place is set aside, never deleted.
 
     Args:
         platform: The outside world.
         console: Where progress goes.
+        accept_loss: Whether it is meant that readers lose what they are served now.
 
     Raises:
         RunFailedError: A step failed; running it again starts over.
@@ -61,7 +62,7 @@ def rebuild(platform: Platform, *, console: Console) -> Rebuilt:
         run_days(platform, days, console=console, assets=assets)
     for days in _unbroken(windowed):
         run_days(platform, days, console=console, assets=["windowed_aggregates"])
-    serve(platform)
+    serve(platform, accept_loss=accept_loss)
     restored = {table: len(rows) for table, rows in journal.items()}
     return Rebuilt(restored, len(loaded), len(windowed), set_aside)
 

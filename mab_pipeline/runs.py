@@ -22,7 +22,7 @@ from mab_pipeline.assets.declare import Days
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.failed_runs import cause_of, found_lines, leave_advice, name_of
 from mab_pipeline.jobs import DAILY_ALLOCATION
-from mab_pipeline.platform import Platform
+from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.printing import say, words
 from mab_pipeline.run_records import (
     ADVICE,
@@ -75,6 +75,16 @@ def prepare_home(settings: Settings) -> None:
             f"MAB_HOME {home} cannot be written: {error.strerror or error}. "
             "Set MAB_HOME to a folder that you own, or free space there."
         ) from None
+
+
+def prepared_platform(settings: Settings) -> Platform:
+    """Make the folders of MAB_HOME and wire the outside world.
+
+    Raises:
+        HomeError: MAB_HOME cannot be written.
+    """
+    prepare_home(settings)
+    return build_platform(settings)
 
 
 @contextmanager
@@ -146,6 +156,7 @@ def run_days(
     console: Console,
     assets: list[str] | None = None,
     republish: bool = False,
+    accept_loss: bool = False,
     shard: Shard | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise these days as one Dagster run.
@@ -156,6 +167,7 @@ def run_days(
         console: Where progress goes.
         assets: Assets to materialise with their checks; all where none are named.
         republish: Whether older days are published again where their decision changed.
+        accept_loss: Whether it is meant that readers lose what they are served now.
         shard: Which part of the experiments the asset allocations decides; all where None is given.
 
     Raises:
@@ -170,8 +182,9 @@ def run_days(
     if key is None:
         tags |= partition_tags(days.start, last)
     ops: dict[str, Any] = {}
-    if republish:
-        ops["publication"] = {"config": {"republish": True}}
+    asked = {"republish": republish, "accept_loss": accept_loss}
+    if any(asked.values()):
+        ops["publication"] = {"config": asked}
     if shard:
         ops["allocations"] = {"config": {"shard": shard.number, "shards": shard.count}}
     with dagster_instance() as instance:

@@ -17,9 +17,16 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from mab_store.errors import HomeError, WarehouseError, WarehouseLockedError
+from mab_store.errors import (
+    HomeError,
+    NotPublishedError,
+    PublicationRefusedError,
+    WarehouseError,
+    WarehouseLockedError,
+)
 from mab_store.files import write_atomically
-from mab_store.published import next_copy_name, point_to
+from mab_store.publication_loss import Published, publication_loss, published_days
+from mab_store.published import current_copy, next_copy_name, open_copy, point_to
 from mab_store.settings import Settings
 from mab_store.sql_files import load_sql
 
@@ -89,11 +96,14 @@ class DuckDBWarehouse:
         with self._connected():
             return []
 
-    def publish_copy(self) -> str:
+    def publish_copy(self, *, accept_loss: bool = False) -> str:
         """Checkpoint, copy the file under a new name and swap the pointer to it.
 
         Readers never see a half-written file: the copy is complete before it gets its name, and
         the pointer is replaced in one step.
+
+        Raises:
+            PublicationRefusedError: The copy lacks what the served one has.
         """
         with self._connected() as connection:
             connection.execute("checkpoint")
@@ -104,8 +114,13 @@ class DuckDBWarehouse:
                 shutil.copyfile(self._path, temporary)
                 with temporary.open("rb+") as copied:
                     os.fsync(copied.fileno())
+                if not accept_loss:
+                    self._refuse_loss(temporary)
                 temporary.replace(self._published_dir / name)
-                point_to(self._published_dir, name)
+                point_to(self._published_dir, name, accepts_loss=accept_loss)
+            except PublicationRefusedError:
+                temporary.unlink(missing_ok=True)
+                raise
             except OSError as error:
                 temporary.unlink(missing_ok=True)
                 raise HomeError(
@@ -113,6 +128,20 @@ class DuckDBWarehouse:
                     "What was published before is still served; free space and run the day again."
                 ) from None
         return name
+
+    def _refuse_loss(self, candidate: Path) -> None:
+        """Compare a new copy with the served one; one that cannot be read protects nothing."""
+        try:
+            served = current_copy(self._published_dir)
+            old = _days_in(served)
+        except (NotPublishedError, duckdb.Error):
+            return
+        if loss := publication_loss(old, _days_in(candidate)):
+            raise PublicationRefusedError(
+                f"The new copy is not published, as it lacks what {served.name} serves: {loss}. "
+                "Run `mab rebuild`: it restores what the journal holds. If the loss is meant, "
+                "`mab run --accept-loss` or `mab rebuild --accept-loss` publishes it."
+            )
 
     def start_anew(self, stamp: str) -> Path | None:
         """Begin with an empty file; return where the old one went, where there was one."""
@@ -212,6 +241,14 @@ class DuckDBWarehouse:
             f"The warehouse {self._path} is held by {holder}; waited {self._timeout_seconds:g} s. "
             "Wait for that run to end, or raise WAREHOUSE_LOCK_TIMEOUT_SECONDS."
         )
+
+
+def _days_in(path: Path) -> dict[str, Published]:
+    copy = open_copy(path)
+    try:
+        return published_days(copy)
+    finally:
+        copy.close()
 
 
 def _not_a_warehouse(path: Path, error: duckdb.Error) -> WarehouseError:

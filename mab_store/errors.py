@@ -94,5 +94,9 @@ class NotPublishedError(MabError):
     """There is no published copy to read, or not the record that was asked for."""
 
 
+class PublicationRefusedError(MabError):
+    """A new copy lacks what the served one has, and the person did not say that this is meant."""
+
+
 class ReplayError(MabError):
     """A past allocation cannot be computed again from what the inbox holds now."""

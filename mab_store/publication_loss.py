@@ -14,6 +14,7 @@ from datetime import date
 from typing import NamedTuple
 
 from mab_store.reading import Reader
+from mab_store.warehouse import Transaction
 
 NAMED = 5
 """Experiments that the sentence names."""
@@ -73,7 +74,7 @@ def publication_loss(old: Mapping[str, Published], new: Mapping[str, Published])
     )
 
 
-def published_days(reader: Reader) -> dict[str, Published]:
+def published_days(reader: Reader | Transaction) -> dict[str, Published]:
     """Read how far the published history of each experiment reaches, by experiment id."""
     rows = reader.fetch_arrow("serving/published_days").to_pydict()
     return {

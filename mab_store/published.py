@@ -20,6 +20,9 @@ from mab_store.sql_files import load_sql
 
 POINTER = "current.json"
 COPIES_KEPT = 3
+ACCEPTS_LOSS = "accepts_loss"
+# The copy with which the loss was accepted: a reader that missed that copy must be told too.
+ACCEPTED_WITH = "accepted_with"
 
 
 class PublishedCopy:
@@ -49,11 +52,21 @@ def next_copy_name(published_dir: Path) -> str:
     return f"serving-{max([0, *(number for number, _ in _copies(published_dir))]) + 1}.duckdb"
 
 
-def point_to(published_dir: Path, name: str) -> None:
-    """Make a complete copy the one that readers open, and drop all but the last few."""
+def point_to(published_dir: Path, name: str, *, accepts_loss: bool = False) -> None:
+    """Make a complete copy the one that readers open, and drop all but the last few.
+
+    Args:
+        published_dir: Folder of the copies.
+        name: Name of the copy.
+        accepts_loss: Whether a person accepts that it lacks what older copies have. Readers that
+            hold an older copy need to know; the next copies repeat it for those that missed it.
+    """
     sync_folder(published_dir)
-    pointer = json.dumps({"file": name}).encode()
-    write_atomically(published_dir / POINTER, pointer, root=published_dir.parent)
+    pointer: dict[str, object] = {"file": name}
+    if accepted := name if accepts_loss else _accepted_lately(published_dir, name):
+        pointer |= {ACCEPTS_LOSS: True, ACCEPTED_WITH: accepted}
+    payload = json.dumps(pointer).encode()
+    write_atomically(published_dir / POINTER, payload, root=published_dir.parent)
     for _, path in _copies(published_dir)[:-COPIES_KEPT]:
         path.unlink(missing_ok=True)
 
@@ -116,6 +129,20 @@ def open_copy(path: Path, *, config: Mapping[str, str] | None = None) -> Publish
             "`mab run` for the newest day again: it publishes a new one."
         ) from None
     return PublishedCopy(connection, path.name)
+
+
+def _accepted_lately(published_dir: Path, name: str) -> str | None:
+    """Return the copy with which a loss was accepted if it is one of the last few."""
+    try:
+        accepted = str(json.loads((published_dir / POINTER).read_bytes())[ACCEPTED_WITH])
+        age = _number(name) - _number(accepted)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return accepted if 0 < age < COPIES_KEPT else None
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("serving-").removesuffix(".duckdb"))
 
 
 def _copies(published_dir: Path) -> list[tuple[int, Path]]:

@@ -130,12 +130,14 @@ class SnowflakeWarehouse:
         with self.connected(doing="creating what is missing") as connection:
             return create_objects(connection.cursor(), self._settings)
 
-    def publish_copy(self) -> str:
+    def publish_copy(self, *, accept_loss: bool = False) -> str:
         """Point readers to what is committed; return the version's name.
 
         Nothing is copied: the tables of decisions are append-only, and readers query them where
-        they are (docs/adr/0010).
+        they are (docs/adr/0010). So there is no older copy to compare with; the API, which holds
+        what it served, refuses a loss by itself.
         """
+        del accept_loss
         with self.transaction() as transaction:
             transaction.execute("snowflake/publish", {"published_at": _now()})
             (row,) = transaction.fetch_arrow("snowflake/newest_version").to_pylist()

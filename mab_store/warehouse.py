@@ -36,8 +36,15 @@ class Warehouse(Protocol):
     def create_schema(self) -> list[str]:
         """Create what is missing; run again, it changes nothing. Return what there is to tell."""
 
-    def publish_copy(self) -> str:
-        """Put a read-only copy of what is committed where readers look; return its name."""
+    def publish_copy(self, *, accept_loss: bool = False) -> str:
+        """Put a read-only copy of what is committed where readers look; return its name.
+
+        Args:
+            accept_loss: Whether it is meant that the copy lacks what the served one has.
+
+        Raises:
+            PublicationRefusedError: It lacks some of that, and this is not meant.
+        """
 
     def start_anew(self, stamp: str) -> Path | None:
         """Begin with empty tables; return where the old ones went, where there were any."""

@@ -21,9 +21,12 @@ class PublicationConfig(dg.Config):
     Attributes:
         republish: Publish a day older than the newest published one again where its decision
             changed; `mab run --republish` sets it.
+        accept_loss: Publish although readers lose experiments or days that they are served now;
+            `mab run --accept-loss` sets it.
     """
 
     republish: bool = False
+    accept_loss: bool = False
 
 
 @table_asset(
@@ -44,7 +47,11 @@ def publication(
 ) -> dg.MaterializeResult[Any]:
     """What readers are served: decisions that passed the gate, with their buckets."""
     report = publish(
-        platform, days_of(context), run_id=context.run.run_id, republish=config.republish
+        platform,
+        days_of(context),
+        run_id=context.run.run_id,
+        republish=config.republish,
+        accept_loss=config.accept_loss,
     )
     held = sorted({experiment_id for _, experiment_id in report.held_back})
     for row in report.held:

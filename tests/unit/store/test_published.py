@@ -149,3 +149,27 @@ def test_a_copy_that_is_no_database_is_one_sentence_that_names_it(folder, conten
         pass
     assert str(folder / "serving-1.duckdb") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_accepted_loss_is_repeated_for_readers_that_missed_the_copy_and_then_forgotten(folder):
+    pointed = []
+    for number in range(1, 6):
+        point_to(folder, f"serving-{number}.duckdb", accepts_loss=number == 2)
+        pointed.append(json.loads((folder / POINTER).read_bytes()))
+    accepted = {"accepts_loss": True, "accepted_with": "serving-2.duckdb"}
+    assert pointed == [
+        {"file": "serving-1.duckdb"},
+        {"file": "serving-2.duckdb"} | accepted,
+        {"file": "serving-3.duckdb"} | accepted,
+        {"file": "serving-4.duckdb"} | accepted,
+        {"file": "serving-5.duckdb"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "pointer", ["", "[]", "{}", '{"accepted_with": null}', '{"accepted_with": "x"}']
+)
+def test_a_broken_pointer_accepts_nothing(pointer, folder):
+    (folder / POINTER).write_text(pointer)
+    point_to(folder, "serving-2.duckdb")
+    assert json.loads((folder / POINTER).read_bytes()) == {"file": "serving-2.duckdb"}

@@ -1,0 +1,59 @@
+"""`mab rebuild` and `mab prune`: what is done to a home as a whole.
+
+What belongs here: options and what is printed, as in `cli.py`. What does not: work.
+"""
+
+from typing import Annotated
+
+import typer
+
+from mab_pipeline.printing import notes_console, print_prunable, say
+from mab_store.settings import load_settings
+
+app = typer.Typer()
+
+AcceptLoss = Annotated[
+    bool,
+    typer.Option(
+        "--accept-loss", help="Publish although readers lose experiments or days served now."
+    ),
+]
+
+
+@app.command()
+def rebuild(*, accept_loss: AcceptLoss = False) -> None:
+    """Bring a lost warehouse back from inbox and journal; what is there is set aside."""
+    from mab_pipeline.rebuild import rebuild as rebuild_warehouse
+    from mab_pipeline.runs import prepared_platform
+
+    notes = notes_console()
+    platform = prepared_platform(load_settings())
+    result = rebuild_warehouse(platform, console=notes, accept_loss=accept_loss)
+    if result.set_aside:
+        say(notes, f"The old warehouse is {result.set_aside}.")
+    restored = ", ".join(f"{count} rows of {table}" for table, count in result.restored.items())
+    say(
+        notes,
+        f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
+    )
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="DAYS", help="Age in days, such as 180d.")
+    ],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it; without this it is only shown.")
+    ] = False,
+) -> None:
+    """Show what is old and needed by nobody any more; with --apply, drop it."""
+    from mab_pipeline.prune import parse_age
+    from mab_pipeline.prune import prune as prune_home
+    from mab_pipeline.runs import dagster_instance, prepared_platform
+
+    days = parse_age(older_than)
+    platform = prepared_platform(load_settings())
+    with dagster_instance() as instance:
+        found = prune_home(platform, instance, older_than_days=days, apply=apply)
+    print_prunable(found, is_done=apply)
