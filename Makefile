@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only e2e screenshots test test-postgres test-snowflake lint bench drill lock docs
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-postgres test-snowflake lint bench drill mutants lock docs
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ lint: $(STAMP)  ## Style, types, import contract, SQL
 
 bench: $(STAMP)  ## Measure ratios and write docs/BENCHMARKS.md
 	@$(BIN)/python -m tests.bench
+
+mutants: $(STAMP)  ## Break the code in small ways, one at a time: do the tests notice? (hours)
+	@nice -n 19 $(BIN)/python -m tests.mutants $(GROUPS)
 
 docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
 	@$(BIN)/python -m mab_store.schema_docs

@@ -198,7 +198,7 @@ def python(*arguments, home):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 

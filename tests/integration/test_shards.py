@@ -150,7 +150,7 @@ def test_two_runs_at_once_in_processes_of_their_own_add_every_decision_once(
     # The second decides all there is, so that it meets the first on half of it.
     processes = [mab(world.home).start("run", *days, "--shard", part) for part in ("1/2", "1/1")]
     for process in processes:
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
     assert world.table("allocations") == in_one_run["allocations"]
 

@@ -208,7 +208,7 @@ def windows_by_sql(metrics, first, last, **rule):
     return result
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     metrics=data,
     first=st.integers(0, 24),

@@ -29,7 +29,7 @@ from tests.snowflake.worlds import World
 
 IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
 NOT_EMULATED = [r"\s*create\s+(warehouse|role|schema)\b.*", r"\s*grant\b.*"]
-START_SECONDS = 60
+START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0  # of a busy machine; what is there is seen at once
 
 
 def free_port() -> int:

@@ -130,7 +130,7 @@ def test_the_javascript_snippet_gives_the_vectors():
         vectors.map(([experiment, session]) => bucket(experiment, session)),
         variant({expected["bucket"]}, {json.dumps(allocations)}),
     ]));"""
-    done = subprocess.run(["node", "-e", program], capture_output=True, check=True, timeout=60)
+    done = subprocess.run(["node", "-e", program], capture_output=True, check=True, timeout=300)
     buckets, name = json.loads(done.stdout)
     assert buckets == [bucket for _, _, bucket in vectors(page)]
     assert name == expected["variant_name"]

@@ -7,6 +7,7 @@ import pytest
 
 from mab_store.contracts import experiment_id_of
 from tests.integration.api.homes import NOW, TODAY
+from tests.integration.api.servers import DEADLINE_SECONDS
 
 FIRST = experiment_id_of("experiment_000")
 ALLOCATION = f"/experiments/{FIRST}/allocation"
@@ -200,7 +201,7 @@ def test_a_slow_history_query_delays_no_allocation(api, monkeypatch):
 
     def slow(*_arguments):
         entered.set()
-        assert released.wait(20)
+        assert released.wait(DEADLINE_SECONDS)
         raise AssertionError
 
     monkeypatch.setattr("mab_api.routes.history._query", slow)
@@ -210,7 +211,7 @@ def test_a_slow_history_query_delays_no_allocation(api, monkeypatch):
     ]
     for thread in threads:
         thread.start()
-    assert entered.wait(20)
+    assert entered.wait(DEADLINE_SECONDS)
     try:
         assert all(api.get(ALLOCATION).status_code == 200 for _ in range(20))
         body = {"name": "meanwhile", "variants": [{"name": "a", "is_control": True}, {"name": "b"}]}

@@ -14,7 +14,7 @@ import pytest
 from mab_store.contracts import experiment_id_of
 from mab_store.readers import read_metrics
 from tests.integration.api.homes import YESTERDAY
-from tests.integration.api.servers import ROOT, free_port, serving, wait_until_up
+from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, free_port, serving, wait_until_up
 
 FIRST = experiment_id_of("experiment_000")
 KILLS = 20
@@ -60,7 +60,7 @@ def forking(home):
         yield start
     finally:
         parent.stdin.close()
-        parent.wait(30)
+        parent.wait(DEADLINE_SECONDS)
 
 
 def outcome(tmp_path, *command: str, **environment: str) -> subprocess.CompletedProcess:
@@ -71,7 +71,7 @@ def outcome(tmp_path, *command: str, **environment: str) -> subprocess.Completed
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_SECONDS,
         check=False,
     )
 

@@ -33,7 +33,7 @@ def test_no_call_breaks_the_contract(templates, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=1200,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -127,7 +127,7 @@ def test_what_is_left_after_a_sure_winner_is_zero_and_never_negative():
     np.testing.assert_allclose(loss[1:], [0.5 - 1 / 1_000_001, 0.5 - 1 / 1001], atol=1e-15)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(arms=ARMS)
 def test_probabilities_are_probabilities(arms):
     best = probability_best(*columns(arms))
@@ -136,7 +136,7 @@ def test_probabilities_are_probabilities(arms):
     assert abs(best.sum() - 1.0) < 1e-12
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(arms=ARMS)
 def test_losses_are_finite_and_the_best_mean_loses_least(arms):
     alpha, beta = columns(arms)
@@ -147,7 +147,7 @@ def test_losses_are_finite_and_the_best_mean_loses_least(arms):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arms=ARMS.filter(lambda arms: len(set(arms)) == len(arms)), data=st.data())
 def test_the_order_of_the_variants_changes_no_bit(arms, data):
     order = data.draw(st.permutations(range(len(arms))))
@@ -157,7 +157,7 @@ def test_the_order_of_the_variants_changes_no_bit(arms, data):
         np.testing.assert_array_equal(function(alpha[order], beta[order]), there)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arms=ARMS, clicks=st.floats(0.01, 1e4))
 def test_a_click_more_never_lowers_a_variants_probability(arms, clicks):
     alpha, beta = columns([*arms, (1.0, 99.0)])
@@ -166,7 +166,7 @@ def test_a_click_more_never_lowers_a_variants_probability(arms, clicks):
     assert probability_best(alpha, beta)[0] >= before - 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arms=ARMS, rival=st.tuples(SHAPES, SHAPES))
 def test_another_variant_never_raises_a_probability(arms, rival):
     fewer = probability_best(*columns(arms))
@@ -174,7 +174,7 @@ def test_another_variant_never_raises_a_probability(arms, rival):
     assert (more[:-1] <= fewer + 1e-12).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(first=st.tuples(SHAPES, SHAPES), second=st.tuples(SHAPES, SHAPES))
 def test_in_the_mirror_the_other_one_is_best(first, second):
     alpha, beta = columns([first, second])

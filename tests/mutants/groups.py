@@ -1,0 +1,30 @@
+"""Which modules are mutated, and which tests must notice.
+
+What belongs here: the table, and why a survivor may live. What does not: running (`__main__.py`).
+
+The tests of a group are the few files that should catch a bug of its modules, not every file that
+happens to run them: a bug that only the suite of another module finds is found too late.
+"""
+
+from typing import NamedTuple
+
+
+class Group(NamedTuple):
+    """Modules that are mutated together.
+
+    Attributes:
+        modules: Their files.
+        tests: Files and folders of tests that must notice a bug in them.
+    """
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+GROUPS = {
+    "bandit": Group(("mab_pipeline/bandit/*.py",), ("tests/unit/bandit",)),
+    "rule": Group(("mab_pipeline/rule.py",), ("tests/unit/test_rule.py",)),
+    "auth": Group(("mab_api/auth.py",), ("tests/unit/api/test_auth.py",)),
+    "journal": Group(("mab_store/journal.py",), ("tests/unit/store/test_journal.py",)),
+    "inbox": Group(("mab_store/inbox.py",), ("tests/unit/store/test_inbox.py",)),
+}
