@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-import pyarrow as pa
-
 from mab_api.listing import EPOCH
-from mab_api.registry import Record, published_records
+from mab_api.registry import Record, records_of
 from mab_store.allocation_body import timestamp
 from mab_store.contracts import ExperimentChanged
 from mab_store.experiment_events import Registry, true_on
@@ -37,7 +35,7 @@ def record_on(registry: Registry, day: date) -> Record:
         }
         for variant in variants
     ]
-    (record,) = published_records(pa.Table.from_pylist(rows))
+    (record,) = records_of(rows)
     return record
 
 

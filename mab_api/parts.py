@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_api.listing import Listing, build_listing
-from mab_api.registry import Packed, pack, published_records
+from mab_api.registry import Packed, pack, records_of
 from mab_api.snapshot import Entry
 from mab_api.sources import open_source
 from mab_store.allocation_body import allocation_bodies
@@ -144,7 +144,8 @@ def _entries(reader: Reader, order: Order) -> dict[str, Entry]:
 def _records(reader: Reader, order: Order) -> dict[str, Packed]:
     records: dict[str, Packed] = {}
     for rows in slices(reader.fetch_arrow("serving/registry", {"today": order.now.date()})):
-        records |= {record["experiment_id"]: pack(record) for record in published_records(rows)}
+        found = records_of(rows.to_pylist())
+        records |= {record["experiment_id"]: pack(record) for record in found}
     return records
 
 

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 
 from mab_api.child import Read, read_in_child
 from mab_api.observability import Log, Metrics
 from mab_api.parts import FAILURES, Done, Failed, Order, reason_of
-from mab_api.registry import Packed, Record, Registry, registered_record
+from mab_api.registrations import Registrations
+from mab_api.registry import Packed, Registry
 from mab_api.snapshot import Entry, Snapshot
 from mab_api.sources import Version, open_source
-from mab_store.errors import InboxError, NotPublishedError
+from mab_store.errors import NotPublishedError
 from mab_store.inbox import Inbox
 from mab_store.reading import Reader
-from mab_store.registration import registered
 from mab_store.settings import Settings
 
 PAUSE_SECONDS = 0.004
@@ -41,6 +41,7 @@ class Refresher:
     Attributes:
         snapshot: The last good snapshot; None before the first.
         registry: Every known experiment.
+        registrations: What finds those that are not published yet.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Refresher:
         read: Read = read_in_child,
     ) -> None:
         self.snapshot: Snapshot | None = None
-        self.registry = Registry({})
+        self.registry = Registry()
+        self.registrations = Registrations(inbox, self.registry, clock)
         self._settings = settings
-        self._inbox = inbox
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -65,7 +66,6 @@ class Refresher:
         self._version: Version | None = None
         self._failures = 0
         self._stopping = Event()
-        self._writing = Lock()
         self._warned_at = -WARNING_SECONDS
         self._good_at = time.monotonic()
         self._thread = Thread(target=self._run, name="refresher", daemon=True)
@@ -94,7 +94,7 @@ class Refresher:
             version = self._source.look(now)
             if version != self._version:
                 self._load(version, now)
-            self._find_pending()
+            self.registrations.find(self._stopping)
         except FAILURES as error:
             self._failures += 1
             self._note_failure(error)
@@ -108,23 +108,6 @@ class Refresher:
         published_at = self.snapshot.published_at if self.snapshot else None
         return self._source.wait_seconds(self._clock(), published_at, self._failures)
 
-    def add(self, record: Record) -> None:
-        """Make an experiment known that was registered a moment ago."""
-        with self._writing:
-            self.registry = self.registry.adding(record)
-
-    def look_up(self, experiment_id: str) -> Record | None:
-        """Find an experiment that another process registered since the last look."""
-        try:
-            event = registered(self._inbox, experiment_id)
-        except (InboxError, OSError):
-            return None  # what is served does not depend on the inbox
-        if event is None:
-            return None
-        record = registered_record(event)
-        self.add(record)
-        return record
-
     def _run(self) -> None:
         while not self._stopping.wait(self.wait_seconds()):
             self.poll()
@@ -133,8 +116,8 @@ class Refresher:
         started = time.monotonic()
         snapshot = self._received(version, now)
         old, self.snapshot = self.snapshot, snapshot
-        with self._writing:
-            self.registry = Registry(snapshot.records, self.registry.pending)
+        self.registry.publish(snapshot.records)
+        self.registrations.forget()
         self._version = version
         seconds = time.monotonic() - started
         self._metrics.refresh_seconds.set(seconds)
@@ -178,16 +161,6 @@ class Refresher:
                 return self.snapshot.copy.branch()  # only the day is another one
             self.snapshot.copy.close()  # somebody made MAB_HOME anew
         return self._source.open(version.name)
-
-    def _find_pending(self) -> None:
-        """Read the registrations that are in the inbox but not in the published copy."""
-        try:
-            names = self._inbox.experiment_ids()
-        except OSError:
-            return  # what is served does not depend on the inbox
-        for name in names:
-            if self.registry.get(name) is None:
-                self.look_up(name)
 
     def _note_failure(self, error: Exception) -> None:
         self._metrics.refresh_failures.inc()

@@ -17,11 +17,23 @@ from mab_api.intake import Intake
 from mab_api.observability import Log, Metrics, RequestLines
 from mab_api.problems import Kind, ProblemError
 from mab_api.refresher import Refresher
+from mab_api.registrations import is_experiment_id
 from mab_api.registry import Record
 from mab_api.snapshot import Entry, Snapshot
 from mab_store.settings import Settings
 
-EXPERIMENT_ID_DIGITS = frozenset("0123456789abcdef")
+NEVER_PUBLISHED = {
+    "running": (
+        "The experiment is registered; its first allocation comes with the next run of the "
+        "pipeline."
+    ),
+    "paused": (
+        "The experiment is paused and was never published; its first allocation comes with the "
+        "run after it is resumed."
+    ),
+    "finished": "The experiment is finished; no allocation of it was ever published, or will be.",
+}
+"""Why an experiment has no allocation, by its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +81,16 @@ class Serving:
         Raises:
             ProblemError: 404 where it is unknown.
         """
-        record = self.refresher.registry.get(experiment_id)
-        if record is None and _is_id(experiment_id):
-            record = await run_in_threadpool(self.refresher.look_up, experiment_id)
+        record = await self.known(experiment_id)
         if record is None:
             raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
+        return record
+
+    async def known(self, experiment_id: str) -> Record | None:
+        """Return what is known of an experiment, or None."""
+        record = self.refresher.registry.get(experiment_id)
+        if record is None and is_experiment_id(experiment_id):
+            record = await run_in_threadpool(self.refresher.registrations.look_up, experiment_id)
         return record
 
     async def entry(self, experiment_id: str) -> Entry:
@@ -84,12 +101,8 @@ class Serving:
         """
         entry = self.snapshot().entries.get(experiment_id)
         if entry is None:
-            await self.record(experiment_id)
-            raise ProblemError(
-                Kind.NOT_MATERIALISED,
-                "The experiment is registered; its first allocation comes with the next run of "
-                "the pipeline.",
-            )
+            record = await self.record(experiment_id)
+            raise ProblemError(Kind.NOT_MATERIALISED, NEVER_PUBLISHED[record["status"]])
         return entry
 
 
@@ -98,8 +111,3 @@ def _serving(request: Request) -> Serving:
 
 
 ServingDep = Annotated[Serving, Depends(_serving)]
-
-
-def _is_id(text: str) -> bool:
-    digits = text.removeprefix("exp_")
-    return len(digits) == 12 and len(text) == 16 and EXPERIMENT_ID_DIGITS.issuperset(digits)

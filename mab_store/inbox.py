@@ -91,6 +91,17 @@ class Inbox:
             entry.name for entry in self._children("experiments") if _is_complete(entry.name)
         )
 
+    def experiments_changed_at(self) -> int | None:
+        """Return when a folder came into `experiments/` or left it [ns since 1970].
+
+        None where nobody can tell: on an object store, or where there is no such folder.
+        """
+        folder = local_path(self.root / "experiments")
+        try:
+            return None if folder is None else folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def metric_files_named(self, name: str) -> list[InboxFile]:
         """List the metrics files of this name, whichever day they lie on, by day."""
         folders = ((day, self.root / "metrics" / str(day) / name) for day in self.metric_days())

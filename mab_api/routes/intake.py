@@ -61,7 +61,10 @@ async def register_experiment(request: Request, serving: ServingDep) -> Response
     body = await read_body(request)
     registration = await run_in_threadpool(serving.intake.register, body)
     record = registered_record(registration.event)
-    serving.refresher.add(record)
+    if registration.is_new:
+        serving.refresher.registry.add(record)
+    else:  # it may have been changed since
+        record = await serving.known(record["experiment_id"]) or record
     root_path = request.scope.get("root_path", "").rstrip("/")
     return Response(
         orjson.dumps(record),

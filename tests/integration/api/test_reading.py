@@ -166,6 +166,25 @@ def test_an_experiment_that_is_registered_but_not_materialised_says_so(api):
     assert answer.json()["type"] == "urn:mab:problem:allocation-not-materialised"
 
 
+@pytest.mark.parametrize("status", ["paused", "finished"])
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_an_experiment_that_was_never_published_says_why(api, status, is_loaded):
+    body = {"name": "new", "variants": [{"name": "a", "is_control": True}, {"name": "b"}]}
+    location = api.post("/experiments", json=body).headers["location"]
+    api.client.patch(location, json={"status": status, "changed_by": "ana"})
+    api.home.clock.now += timedelta(days=1)
+    if is_loaded:
+        api.home.load_registry()
+        api.home.publish(TODAY, only=[])
+    assert api.refresh()
+    answer = api.get(f"{location}/allocation")
+    assert answer.json()["type"] == "urn:mab:problem:allocation-not-materialised"
+    assert f"The experiment is {status}" in answer.json()["detail"]
+    assert api.get(location).json()["status"] == status
+    again = api.post("/experiments", json=body)
+    assert (again.status_code, again.json()["status"]) == (200, status)
+
+
 def test_an_experiment_that_another_process_registered_is_found_in_the_inbox(api):
     api.home.register(4)
     new = experiment_id_of("experiment_003")

@@ -12,9 +12,7 @@ from mab_api.history import PageCache
 from mab_api.listing import EPOCH, NEVER, build_listing
 from mab_api.parts import slices
 from mab_api.problems import ProblemError, from_validation
-from mab_api.registry import Registry, pack
 from mab_store.assignment import bucket_of, variant_of
-from mab_store.contracts import experiment_id_of
 
 
 @given(st.lists(st.integers(1, 5), max_size=40), st.integers(1, 10))
@@ -57,29 +55,6 @@ def test_a_listing_is_right_until_its_next_entry_turns_stale():
     listing = build_listing(entries, now=then)
     assert listing.valid_until == late
     assert listing.last_modified == early
-
-
-@given(st.sets(st.text(min_size=1, max_size=5), max_size=20), st.integers(1, 7), st.data())
-def test_pages_of_the_registry_are_in_order_and_miss_nobody(names, limit, data):
-    records = {experiment_id_of(name): pack({"name": name}) for name in sorted(names)}
-    pending = data.draw(st.sets(st.sampled_from(sorted(records)))) if records else set()
-    published = {key: value for key, value in records.items() if key not in pending}
-    registry = Registry(published, {key: records[key] for key in pending})
-    seen, after = [], None
-    for _ in range(len(names) + 1):  # a page that repeats must not hang the suite
-        page = [record["name"] for record in registry.page(after, limit)]
-        seen += page[:limit]
-        if len(page) <= limit:
-            break
-        after = page[limit - 1].encode()
-    assert seen == sorted(names)
-
-
-def test_a_published_record_hides_the_pending_one_of_the_same_experiment():
-    new, old = pack({"name": "a", "status": "paused"}), pack({"name": "a", "status": "running"})
-    registry = Registry({"exp_1": new}, {"exp_1": old})
-    assert len(registry) == 1
-    assert registry.get("exp_1") == {"name": "a", "status": "paused"}
 
 
 def test_a_page_cache_drops_the_least_used_pages_when_it_is_full():
