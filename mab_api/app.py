@@ -34,6 +34,7 @@ from mab_api.routes import OPEN_ROUTES, ROUTERS
 from mab_api.routes.allocations import documented
 from mab_api.serving import Serving
 from mab_store.inbox import Inbox
+from mab_store.receipts import Receipts
 from mab_store.settings import Settings
 
 HISTORY_SLOTS = 2
@@ -63,7 +64,11 @@ def create_app(
     """
     stream = log_stream or sys.stderr.buffer
     log, metrics = make_log(stream), Metrics()
-    inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)
+    inbox = Inbox(
+        settings.inbox_root,
+        max_file_bytes=settings.inbox_max_file_mb << 20,
+        receipts=Receipts(settings.receipts_dir),
+    )
     refresher = Refresher(settings, inbox, clock=clock, metrics=metrics, log=log, read=read)
     serving = Serving(
         settings=settings,

@@ -28,7 +28,7 @@ from mab_store.errors import (
     NotRegisteredError,
 )
 from mab_store.experiment_events import Registry
-from mab_store.inbox import Inbox
+from mab_store.inbox import Inbox, Receiver
 from mab_store.registration import Change, Registration, change, events_of, register
 
 MAX_BODY_BYTES = 1 << 20
@@ -160,10 +160,10 @@ class Intake:
                 **submission.model_dump(mode="json"),
             }
             if idempotency_key is None:
-                return self._write(document, document["submission_id"])
+                return self._write(document, document["submission_id"], now=now)
             digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
             with self._keyed:
-                return self._write_once(document, digest)
+                return self._write_once(document, digest, now=now)
         except (InboxError, OSError) as error:
             raise _inbox_problem(error) from None
 
@@ -193,7 +193,7 @@ class Intake:
             if row["valid_from_date"] <= day < row["valid_to_date"]
         }
 
-    def _write_once(self, document: Body, digest: str) -> Body:
+    def _write_once(self, document: Body, digest: str, *, now: datetime) -> Body:
         """Write a submission under its key, or give the receipt of the first one again."""
         for file in self._inbox.metric_files_named(f"post-{digest}.json"):
             first = _loads(self._inbox.read(file).payload)
@@ -204,14 +204,17 @@ class Intake:
                     "Use a new key for a correction.",
                 )
             return _receipt(first)
-        return self._write(document, digest)
+        return self._write(document, digest, now=now)
 
-    def _write(self, document: Body, name: str) -> Body:
+    def _write(self, document: Body, name: str, *, now: datetime) -> Body:
         payload = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+        receiver = Receiver("POST", now)
         try:
-            self._inbox.write(f"metrics/{document['date']}/post-{name}.json", payload)
+            self._inbox.write(
+                f"metrics/{document['date']}/post-{name}.json", payload, receiver=receiver
+            )
         except FileInInboxError:  # another process took the same key in this very moment
-            return self._write_once(document, name)
+            return self._write_once(document, name, now=now)
         return _receipt(document)
 
 

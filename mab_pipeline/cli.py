@@ -29,6 +29,7 @@ from mab_pipeline.printing import (
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError, UsageError
 from mab_store.reading import open_reader
+from mab_store.receipts import Receipts
 from mab_store.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -216,7 +217,9 @@ def explain(experiment: Experiment, day: Day = None) -> None:
 
     settings = load_settings()
     with open_reader(settings) as copy:
-        data_console().print(explanation(copy, find_record(copy, experiment, _day(day))))
+        record = find_record(copy, experiment, _day(day))
+        receipts = Receipts(settings.receipts_dir)
+        data_console().print(explanation(copy, record, receipts=receipts))
 
 
 @app.command()

@@ -14,14 +14,22 @@ import numpy as np
 from rich.console import Group, RenderableType
 
 from mab_pipeline import bandit
+from mab_pipeline.explain_order import corrections
 from mab_pipeline.printing import Side, add_row, new_table, words
 from mab_pipeline.records import Record
 from mab_store.plain_text import plain
 from mab_store.reading import Reader
+from mab_store.receipts import Receipts
 
 
-def explain(copy: Reader, record: Record) -> RenderableType:
-    """Return the explanation of a decision, for a terminal."""
+def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -> RenderableType:
+    """Return the explanation of a decision, for a terminal.
+
+    Args:
+        copy: What is published.
+        record: The decision.
+        receipts: Who received which file when.
+    """
     rule = record.rule
     start = record.as_of_date - timedelta(days=rule.max_window_days - 1)
     window = {
@@ -40,6 +48,7 @@ def explain(copy: Reader, record: Record) -> RenderableType:
     }
     changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
     parts: list[RenderableType] = [*_headline(record), "", *_days_table(counts, record)]
+    parts += [words(line) for line in corrections(copy, window, receipts)]
     parts += [words(_verdict(row)) for row in verdicts]
     for name in record.rows:
         parts.append(words(_why_this_window(record, name, seen.get(name))))

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from mab_store.contracts import ChangeSpec, ExperimentId, ExperimentSpec, experiment_id_of
 from mab_store.errors import FileInInboxError, InboxError, UnreadableFileError
 from mab_store.experiment_events import explain, is_registration
-from mab_store.inbox import Inbox, parse_day
+from mab_store.inbox import Inbox, Receiver, parse_day
 from mab_store.readers import read_metrics
 from mab_store.registration import change, register
 
@@ -94,7 +94,7 @@ class Intake:
         digest = hashlib.sha256(payload).hexdigest()[:12]
         name = f"metrics/{day}/{stem}-{digest}{extension}"
         try:
-            self.inbox.write(name, payload)
+            self.inbox.write(name, payload, receiver=Receiver("mab ingest", self.now))
         except FileInInboxError:
             return Ingested(unchanged=[name])
         return Ingested(added=[name])

@@ -4,8 +4,7 @@ What belongs here: comparing the inbox with the ledger, and loading a day's file
 What does not: parsing (`mab_store.readers`) and judging rows (SQL).
 
 "New" always means: in the inbox and not, or not with this hash, in the ledger. A content's
-`received_at` is when the pipeline first saw it (or the intake's own stamp, when that is earlier);
-no time that a client or a copy can set ever decides which row wins.
+`received_at` is the moment of its receipt, or when the pipeline first saw it (`sightings.py`).
 """
 
 from collections.abc import Iterable
@@ -15,8 +14,9 @@ from datetime import date, datetime
 import pandas as pd
 import pyarrow as pa
 
+from mab_pipeline.sightings import Held, order_of_receipt
 from mab_store.errors import UnreadableFileError
-from mab_store.inbox import INTAKE_PREFIX, Content, Inbox, InboxFile
+from mab_store.inbox import Content, Inbox, InboxFile
 from mab_store.readers import MetricsFile, read_metrics
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
@@ -107,9 +107,16 @@ def load_day(
     ledger: dict[str, LedgerRow] = dict(known_today)
     frames = []
     present = set()
-    for file in inbox.metric_files(day, _next(day)):
+    files = inbox.metric_files(day, _next(day))
+    held = {
+        name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known_today.items()
+    }
+    order = order_of_receipt(inbox, files, known=held, now=now)
+    for file in files:
         content = inbox.read(file)
-        row, frame = _load_file(file, content, known_today.get(file.source_file), now)
+        received_at = order.received_at(file.source_file, content.sha256)
+        known_row = known_today.get(file.source_file)
+        row, frame = _load_file(file, content, known_row, now=now, received_at=received_at)
         if file.source_file in known_today and known_today[file.source_file].sha256 != row.sha256:
             report.changed[file.source_file] = day
         if row.error:
@@ -147,7 +154,7 @@ def ledger_row(
     now: datetime,
     row_count: int,
     error: str | None,
-    stamp: datetime | None = None,
+    received_at: datetime | None = None,
 ) -> LedgerRow:
     """Return the ledger's row of a file: the one it has where the content is the same."""
     if known is not None and known.sha256 == content.sha256:
@@ -157,7 +164,7 @@ def ledger_row(
         metric_date=file.metric_date,
         size_bytes=content.size_bytes,
         sha256=content.sha256,
-        received_at=min(now, stamp) if stamp else now,
+        received_at=received_at or now,
         row_count=row_count,
         error=error,
         loaded_at=now,
@@ -165,7 +172,12 @@ def ledger_row(
 
 
 def _load_file(
-    file: InboxFile, content: Content, known: LedgerRow | None, now: datetime
+    file: InboxFile,
+    content: Content,
+    known: LedgerRow | None,
+    *,
+    now: datetime,
+    received_at: datetime,
 ) -> tuple[LedgerRow, pd.DataFrame]:
     """Return the file's ledger row and its rows of raw_metrics."""
     assert file.metric_date is not None
@@ -184,7 +196,7 @@ def _load_file(
         now=now,
         row_count=0 if error else len(parsed.rows),
         error=error,
-        stamp=parsed.received_at if file.path.name.startswith(INTAKE_PREFIX) else None,
+        received_at=received_at,
     )
     rows = parsed.rows.reindex(columns=declared_tables()["raw_metrics"].arrow_schema.names)
     rows["metric_date"] = file.metric_date

@@ -12,21 +12,22 @@ are files that somebody is still writing.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from upath import UPath
 
 from mab_store.errors import FileInInboxError, InboxError
 from mab_store.files import write_atomically
+from mab_store.receipts import Receipt, Receipts
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CHUNK_BYTES = 1 << 20
 OVERSIZE = "oversize"
-# Names of the files that the API's intake writes; only of these is the stamp inside believed.
-INTAKE_PREFIX = "post-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,27 @@ class Content:
     error: str | None = None
 
 
-class Inbox:
-    """Files under one root."""
+class Receiver(NamedTuple):
+    """Who receives a file, and when.
 
-    def __init__(self, root: UPath, *, max_file_bytes: int) -> None:
+    Attributes:
+        by: Who, such as `mab ingest`.
+        now: The time, as naive UTC.
+    """
+
+    by: str
+    now: datetime
+
+
+class Inbox:
+    """Files under one root, and the receipts of those that our own writers received."""
+
+    def __init__(
+        self, root: UPath, *, max_file_bytes: int, receipts: Receipts | None = None
+    ) -> None:
         self.root = root
         self._max_file_bytes = max_file_bytes
+        self._receipts = receipts
 
     def metric_files(self, start: date, end: date) -> list[InboxFile]:
         """List the metrics files of the days from start to before end, by day and name.
@@ -165,7 +181,8 @@ class Inbox:
         """Return when a file got its name, by the file system's clock [seconds since 1970].
 
         A rename sets the time of the last change of a local file's entry, which nobody can set.
-        It excuses a file that comes in during a run; it never decides which row wins.
+        It excuses a file that comes in during a run, and tells that one was there already when
+        another was received.
         """
         try:
             status = file.path.stat()
@@ -173,8 +190,29 @@ class Inbox:
             return 0.0
         return float(status.st_ctime or status.st_mtime)  # a copy can set the latter
 
-    def write(self, source_file: str, payload: bytes) -> None:
+    def modified(self, file: InboxFile) -> int:
+        """Return when a file says that it was last written [nanoseconds since 1970].
+
+        A copy can set it: it only orders files that were first seen together.
+        """
+        try:
+            status = file.path.stat()
+        except OSError:
+            return 0
+        return int(getattr(status, "st_mtime_ns", 0) or status.st_mtime * 1e9)
+
+    def receipts_of(self, day: date) -> dict[tuple[str, str], Receipt]:
+        """Return the receipts of a day's files, by name and hash."""
+        return self._receipts.of_day(day) if self._receipts else {}
+
+    def write(self, source_file: str, payload: bytes, *, receiver: Receiver | None = None) -> None:
         """Add a file; once this returns it is on the disk, with its folders up to the root.
+
+        Args:
+            source_file: Its name below the root.
+            payload: Its content.
+            receiver: Who receives it and when, for metrics that somebody handed over; the file has
+                a receipt before it has its name.
 
         Raises:
             FileInInboxError: A file of that name is there already.
@@ -182,6 +220,8 @@ class Inbox:
         """
         path = self.root / source_file
         try:
+            if receiver is not None and not path.exists():
+                self._note({source_file: payload}, receiver)
             if (local := local_path(path)) is not None:
                 write_atomically(local, payload, overwrite=False, root=local_path(self.root))
             elif path.exists():
@@ -198,6 +238,16 @@ class Inbox:
                 f"The inbox {self.root} cannot be written: {error.strerror or error}. "
                 "Free space there, or set MAB_INBOX or MAB_HOME to a folder that you own."
             ) from None
+
+    def _note(self, files: Mapping[str, bytes], receiver: Receiver) -> None:
+        by_day: dict[date, dict[str, str]] = defaultdict(dict)
+        for source_file, payload in files.items():
+            day = parse_day(source_file.split("/")[1])
+            if day is not None:
+                by_day[day][source_file] = hashlib.sha256(payload).hexdigest()
+        for day, hashes in by_day.items():
+            if self._receipts:
+                self._receipts.note(hashes, day=day, now=receiver.now, by=receiver.by)
 
     def _entries(self, folder: str, day: date | None) -> list[InboxFile]:
         return sorted(

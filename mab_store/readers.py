@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -31,11 +31,9 @@ class MetricsFile(NamedTuple):
         rows: One row per row received; columns `experiment`, `variant_name`, `impressions`,
             `clicks` and `submission_id`, all text or null; a text of more than 10,000 characters
             is cut and says so, which neither a name nor a count survives.
-        received_at: The intake's own stamp (naive UTC), where the file is one of its submissions.
     """
 
     rows: pd.DataFrame
-    received_at: datetime | None = None
 
 
 def read_metrics(source_file: str, payload: bytes, *, metric_date: date) -> MetricsFile:
@@ -116,9 +114,8 @@ def _read_json(payload: bytes, metric_date: date) -> MetricsFile:
     rows: list[dict[str, Any]] = []
     for number, submission in enumerate(submissions, start=1):
         rows += _submission_rows(submission, number=number, metric_date=metric_date)
-    stamps = [_stamp(submission.get("received_at")) for submission in submissions]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "submission_id"], dtype=object)
-    return MetricsFile(_text_frame(frame), stamps[0] if len(stamps) == 1 else None)
+    return MetricsFile(_text_frame(frame))
 
 
 _READERS: dict[str, Callable[[bytes, date], MetricsFile]] = {
@@ -159,14 +156,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
         raise UnreadableFileError(f"names the key {twice!r} twice in one object")
     return result
-
-
-def _stamp(value: object) -> datetime | None:
-    try:
-        stamp = datetime.fromisoformat(str(value))
-        return None if stamp.tzinfo is None else stamp.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):  # not a time, or one that UTC cannot hold
-        return None
 
 
 def _decode(payload: bytes) -> str:

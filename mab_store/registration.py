@@ -145,8 +145,9 @@ def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime)
             if name not in known
         }
     )
+    moment = _after_the_last(before, now)
     event = ExperimentChanged(
-        **spec.model_dump(), experiment_id=experiment_id, created_at=now.replace(tzinfo=UTC)
+        **spec.model_dump(), experiment_id=experiment_id, created_at=moment.replace(tzinfo=UTC)
     )
     payload = event.model_dump_json(indent=2, exclude_defaults=True).encode()
     source_file = f"experiments/{experiment_id}/changed-{_next_number(contents):04}.json"
@@ -159,6 +160,17 @@ def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime)
     except FileInInboxError:  # somebody else changed it in this very moment
         return change(inbox, experiment_id, spec, now=now)
     return Change(event, source_file, is_new=True, registry=after)
+
+
+def _after_the_last(registry: Registry, now: datetime) -> datetime:
+    """Return the time, or just after the last change of the day if the clock is behind it."""
+    today = [
+        event.created_at_utc
+        for event in registry.changes.values()
+        if event.created_at_utc.date() == now.date()
+    ]
+    after = max(today, default=datetime.min) + timedelta(microseconds=1)  # noqa: DTZ901
+    return max(now, after) if after.date() == now.date() else now
 
 
 def events_of(inbox: Inbox, experiment_id: str) -> Registry:

@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         """Folder of the journal."""
         return self.mab_home / "journal"
 
+    @property
+    def receipts_dir(self) -> Path:
+        """Folder of the receipts of what was handed in."""
+        return self.mab_home / "receipts"
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the settings from the environment and `.env`.

@@ -4,6 +4,9 @@ with stamps as (
     select max(loaded_at) as stamp
     from inbox_files
     union all
+    select max(received_at) as stamp
+    from inbox_files
+    union all
     select max(computed_at) as stamp
     from allocations
     union all

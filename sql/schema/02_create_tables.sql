@@ -13,7 +13,7 @@ create table if not exists inbox_files (
     metric_date date,                        -- Day that the folder names; null for experiment files and misplaced ones [UTC date]
     size_bytes bigint not null,              -- Size of the file [bytes]
     sha256 varchar not null,                 -- Hash of the content, hexadecimal; "oversize" where the file was too large to read [hash]
-    received_at timestamp not null,          -- The intake's stamp of a POST, else when the pipeline first saw this content [UTC time]
+    received_at timestamp not null,          -- When this content was received (docs/adr/0016); of the files of a day no two are the same [UTC time]
     row_count bigint not null,               -- Rows that the file holds; 0 where it could not be parsed [rows]
     error varchar,                           -- Why the file could not be used; null where it could [text]
     loaded_at timestamp not null             -- When this content was loaded [UTC time]

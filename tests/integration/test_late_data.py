@@ -7,6 +7,7 @@ import pytest
 
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.findings import Subject, unloaded_days
+from mab_store.inbox import Receiver
 
 LOADING = ("experiments", "raw_metrics", "daily_metrics")
 LATE, DAY, NEXT = "2025-03-13", "2025-03-18", "2025-03-19"
@@ -98,18 +99,20 @@ def test_a_row_that_was_received_earlier_never_wins_even_when_its_day_is_loaded_
     ]
 
 
-def test_the_stamp_of_an_intake_counts_but_never_from_the_future_or_in_another_file(loaded):
-    post = '{"experiment": "checkout", "received_at": "%s", "metrics": [{"variant_name": "%s",'
-    post += ' "impressions": 9, "clicks": 1}]}'
-    loaded.drop(f"metrics/{NEXT}/post-early.json", post % ("2025-03-19T23:00:00Z", "control"))
-    loaded.drop(f"metrics/{NEXT}/post-future.json", post % ("2099-01-01T00:00:00Z", "variant_a"))
-    loaded.drop(f"metrics/{NEXT}/by-hand.json", post % ("2025-03-19T23:00:00Z", "variant_a"))
+def test_a_receipt_counts_but_never_from_the_future_and_no_stamp_inside_a_file_does(loaded):
+    post = '{"experiment": "checkout", "received_at": "2025-03-19T23:00:00Z", "metrics": []}'
+    for name, now in (("early", "2025-03-19T23:00:00"), ("future", "2099-01-01T00:00:00")):
+        receiver = Receiver("POST", dt.datetime.fromisoformat(now))
+        loaded.platform.inbox.write(
+            f"metrics/{NEXT}/post-{name}.json", post.encode(), receiver=receiver
+        )
+    loaded.drop(f"metrics/{NEXT}/post-by-hand.json", post)
     loaded.run(NEXT, assets=LOADING)
     stamps = dict(
         loaded.query("select source_file, received_at from inbox_files where metric_date = ?", NEXT)
     )
-    names = ("post-early", "post-future", "by-hand")
-    early, future, by_hand = (stamps[f"metrics/{NEXT}/{name}.json"] for name in names)
+    names = ("early", "future", "by-hand")
+    early, future, by_hand = (stamps[f"metrics/{NEXT}/post-{name}.json"] for name in names)
     assert str(early) == "2025-03-19 23:00:00"
     assert future.date() == by_hand.date() == dt.date(2025, 3, 20)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,8 +52,10 @@ BAD_FILES = {
 def world(make_world):
     world = make_world(inbox_max_file_mb=1)
     world.register("checkout")
-    for name in ('it\'s "quoted".csv', "with spaces; drop table.csv", "naïve ٣.csv", "b'.csv"):
+    names = ('it\'s "quoted".csv', "with spaces; drop table.csv", "naïve ٣.csv", "b'.csv")
+    for second, name in enumerate(names):
         world.drop(f"metrics/{DAY}/{name}", HEADER + "checkout,control,500,5\n")
+        os.utime(world.inbox / f"metrics/{DAY}/{name}", (second, second))
     for name, (content, _) in BAD_FILES.items():
         world.drop(f"metrics/{DAY}/{name}", content)
     rows = [("checkout", "control", f'"{text}"', 0) for text in (*NOT_COUNTS, *TOO_LARGE, "-3")]
@@ -86,9 +89,9 @@ def test_raw_metrics_says_what_was_wrong_with_each_file(world):
 
 def test_the_good_rows_beside_them_are_accepted(world):
     rows = world.query("select variant_name, impressions, clicks, source_file from daily_metrics")
-    # All files were first seen in one moment: the greatest name wins.
+    # All files were first seen together: the one that was written last wins.
     assert sorted(rows) == [
-        ("control", 500, 5, f"metrics/{DAY}/with spaces; drop table.csv"),
+        ("control", 500, 5, f"metrics/{DAY}/b'.csv"),
         ("variant_a", 400, 8, f"metrics/{DAY}/counts.csv"),
     ]
     assert world.bodies()["checkout"]["as_of_date"] == DAY

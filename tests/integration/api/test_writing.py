@@ -1,3 +1,4 @@
+import hashlib
 import json
 from datetime import date, timedelta
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from mab_api.intake import MAX_BODY_BYTES
 from mab_store.contracts import experiment_id_of
 from mab_store.readers import read_metrics
+from mab_store.receipts import Receipt, Receipts
 from tests.integration.api.homes import NOW, TODAY
 
 FIRST = experiment_id_of("experiment_000")
@@ -102,7 +104,9 @@ def test_counts_are_a_file_that_the_pipeline_reads_as_they_were_sent(api):
     name = f"metrics/{TODAY}/post-{receipt['submission_id']}.json"
     payload = (api.home.settings.mab_home / "inbox" / name).read_bytes()
     parsed = read_metrics(name, payload, metric_date=TODAY)
-    assert parsed.received_at == NOW
+    receipts = Receipts(api.home.settings.receipts_dir).of_day(TODAY)
+    key = (name, hashlib.sha256(payload).hexdigest())
+    assert receipts == {key: Receipt(*key, received_at=NOW, by="POST")}
     assert parsed.rows.to_dict("records") == [
         {
             "experiment": FIRST,

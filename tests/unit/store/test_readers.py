@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import date, datetime
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -194,7 +194,6 @@ def test_a_list_of_submissions_is_read_in_order_with_each_ones_experiment():
     parsed = read_metrics("f.json", json.dumps(both).encode(), metric_date=DAY)
     assert list(parsed.rows["experiment"]) == ["e", "own", "exp_1"]
     assert list(parsed.rows["submission_id"]) == ["s1", None, None]
-    assert parsed.received_at is None
     assert read("f.json", "[]") == []
 
 
@@ -203,25 +202,6 @@ def test_a_lone_surrogate_is_kept_as_an_escape_that_can_be_stored():
     assert experiment == "a\\ud800b"
     ((experiment, *_),) = read("f.json", '{"experiment": "\\ud83d\\ude42", "metrics": [{}]}')
     assert experiment == "🙂"
-
-
-@pytest.mark.parametrize(
-    ("stamp", "expected"),
-    [
-        ("2025-01-03T04:05:06Z", datetime(2025, 1, 3, 4, 5, 6)),  # noqa: DTZ001  # naive UTC
-        ("2025-01-03T04:05:06+02:00", datetime(2025, 1, 3, 2, 5, 6)),  # noqa: DTZ001  # naive UTC
-        ("2025-01-03T04:05:06", None),
-        ("soon", None),
-        (5, None),
-        (None, None),
-        (["2025-01-03T04:05:06Z"], None),
-        ("0001-01-01T00:00:00+14:00", None),
-        ("9999-12-31T23:59:59-14:00", None),
-    ],
-)
-def test_the_stamp_of_a_submission_is_naive_utc_or_nothing(stamp, expected):
-    payload = json.dumps(submission(received_at=stamp)).encode()
-    assert read_metrics("f.json", payload, metric_date=DAY).received_at == expected
 
 
 @example(payload=b'"a\rb,c\n')

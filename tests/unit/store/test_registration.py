@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from upath import UPath
@@ -59,6 +59,24 @@ def test_the_second_is_judged_by_what_the_first_made_of_the_experiment(inbox, ex
     inbox.rival = retiring("b", "bob")
     assert not change(inbox, experiment_id, retiring("b", "bob"), now=NOW).is_new
     assert len(events_of(inbox, experiment_id).changes) == 2
+
+
+def test_a_change_made_after_the_clock_was_set_back_is_still_the_later_one(inbox, experiment_id):
+    late, early = NOW.replace(hour=23), NOW.replace(hour=1)
+    change(inbox, experiment_id, ChangeSpec(changed_by="ana", status="paused"), now=late)
+    change(inbox, experiment_id, ChangeSpec(changed_by="bob", status="running"), now=early)
+    registry = events_of(inbox, experiment_id)
+    first, second = (event.created_at_utc for event in registry.changes.values())
+    assert (first, second) == (late, late + timedelta(microseconds=1))
+    assert [row["status"] for row in registry.experiments] == ["running"]
+
+
+def test_a_change_that_says_it_is_made_another_day_moves_no_other(inbox, experiment_id):
+    ahead = NOW + timedelta(days=9)
+    for now, variant in ((ahead, "a"), (NOW, "b")):
+        change(inbox, experiment_id, retiring(variant, "ana"), now=now)
+    made = [event.created_at_utc for event in events_of(inbox, experiment_id).changes.values()]
+    assert made == [NOW, ahead]
 
 
 def test_an_experiment_that_nobody_registered_cannot_be_changed(inbox):
