@@ -90,7 +90,7 @@ class Intake:
 
     def write_metrics(self, day: date, stem: str, extension: str, payload: bytes) -> Ingested:
         """Add a day's metrics, named by content: the same file twice is one file."""
-        read_metrics(f"x{extension}", payload, metric_date=day)
+        read_metrics(f"x{extension}", payload, metric_date=day, limits=self.inbox.limits)
         digest = hashlib.sha256(payload).hexdigest()[:12]
         name = f"metrics/{day}/{stem}-{digest}{extension}"
         try:

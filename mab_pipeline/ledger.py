@@ -8,18 +8,21 @@ What does not: parsing (`mab_store.readers`) and judging rows (SQL).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 from mab_pipeline.sightings import Held, order_of_receipt
 from mab_store.errors import UnreadableFileError
 from mab_store.inbox import Content, Inbox, InboxFile
+from mab_store.limits import Limits, RowCollector
 from mab_store.readers import MetricsFile, read_metrics
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
+
+ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,9 @@ def load_day(
     """Make raw_metrics and the ledger mirror the files of one day."""
     known_today = {name: row for name, row in known.items() if row.metric_date == day}
     ledger: dict[str, LedgerRow] = dict(known_today)
-    frames = []
+    load = _RawRows(transaction)
     present = set()
+    transaction.execute("ledger/delete_day", {"metric_date": day})
     files = inbox.metric_files(day, _next(day))
     held = {
         name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known_today.items()
@@ -116,25 +120,23 @@ def load_day(
         content = inbox.read(file)
         received_at = order.received_at(file.source_file, content.sha256)
         known_row = known_today.get(file.source_file)
-        row, frame = _load_file(file, content, known_row, now=now, received_at=received_at)
+        row, parsed = _load_file(
+            file, content, known_row, now=now, received_at=received_at, limits=inbox.limits
+        )
         if file.source_file in known_today and known_today[file.source_file].sha256 != row.sha256:
             report.changed[file.source_file] = day
         if row.error:
             report.unreadable[file.source_file] = row.error
         ledger[file.source_file] = row
         present.add(file.source_file)
-        frames.append(frame)
+        load.add(row, parsed)
         report.files += 1
-        report.rows += len(frame)
+        report.rows += 1 if row.error else len(parsed)
     report.vanished |= {
         name: day for name, row in known_today.items() if row.has_rows and name not in present
     }
-    transaction.execute("ledger/delete_day", {"metric_date": day})
+    load.finish()
     transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
-    if frames:
-        rows = pd.concat(frames, ignore_index=True)
-        schema = declared_tables()["raw_metrics"].arrow_schema
-        transaction.load_arrow("raw_metrics", pa.Table.from_pandas(rows, schema=schema))
     report.days.append(day)
 
 
@@ -158,7 +160,10 @@ def ledger_row(
 ) -> LedgerRow:
     """Return the ledger's row of a file: the one it has where the content is the same."""
     if known is not None and known.sha256 == content.sha256:
-        return known
+        if known.error == error and known.row_count == row_count:
+            return known
+        # The same content, but a limit is another one now: it counts from when it was received.
+        return replace(known, row_count=row_count, error=error, loaded_at=now)
     return LedgerRow(
         source_file=file.source_file,
         metric_date=file.metric_date,
@@ -171,6 +176,52 @@ def ledger_row(
     )
 
 
+class _RawRows:
+    """Rows on their way into raw_metrics, a bounded number at a time.
+
+    They go in as they are read: the files of a day together may be larger than memory.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._schema = declared_tables()["raw_metrics"].arrow_schema
+        self._waiting: list[pa.Table] = []
+
+    def add(self, row: LedgerRow, parsed: pa.Table) -> None:
+        """Load the rows of a file, or one that says why there are none."""
+        if row.error:
+            self._take(row, pa.nulls(1, pa.string()), first=0, parsed=None)
+        for start in range(0, 0 if row.error else len(parsed), ROWS_AT_ONCE):
+            part = parsed.slice(start, ROWS_AT_ONCE)
+            self._take(row, pa.nulls(len(part), pa.string()), first=start + 1, parsed=part)
+
+    def finish(self) -> None:
+        """Load what waits."""
+        if self._waiting:
+            self._transaction.load_arrow("raw_metrics", pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def _take(self, row: LedgerRow, nothing: pa.Array, *, first: int, parsed: Any) -> None:
+        constants = {
+            "metric_date": row.metric_date,
+            "source_file": row.source_file,
+            "received_at": row.received_at,
+            "error": row.error,
+        }
+        numbers = pa.array(range(first, first + len(nothing)), pa.int64())
+        columns = dict.fromkeys(self._schema.names, nothing) | {"row_number": numbers}
+        columns |= (
+            {name: parsed[name] for name in parsed.column_names} if parsed is not None else {}
+        )
+        for name, value in constants.items():
+            kind = self._schema.field(name).type
+            columns[name] = pa.repeat(pa.scalar(value, kind), len(nothing))
+        arrays = [columns[name] for name in self._schema.names]
+        self._waiting.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        if sum(map(len, self._waiting)) >= ROWS_AT_ONCE:
+            self.finish()
+
+
 def _load_file(
     file: InboxFile,
     content: Content,
@@ -178,33 +229,30 @@ def _load_file(
     *,
     now: datetime,
     received_at: datetime,
-) -> tuple[LedgerRow, pd.DataFrame]:
-    """Return the file's ledger row and its rows of raw_metrics."""
+    limits: Limits,
+) -> tuple[LedgerRow, pa.Table]:
+    """Return the file's ledger row and the rows that it holds."""
     assert file.metric_date is not None
     try:
         if content.payload is None:
             raise UnreadableFileError(content.error or "cannot be read")
-        parsed = read_metrics(file.source_file, content.payload, metric_date=file.metric_date)
+        parsed = read_metrics(
+            file.source_file, content.payload, metric_date=file.metric_date, limits=limits
+        )
         error = None
     except UnreadableFileError as failure:
-        parsed = MetricsFile(pd.DataFrame([{}]))
+        parsed = MetricsFile(RowCollector(limits).table())
         error = str(failure)
     row = ledger_row(
         file,
         content,
         known,
         now=now,
-        row_count=0 if error else len(parsed.rows),
+        row_count=len(parsed.rows),
         error=error,
         received_at=received_at,
     )
-    rows = parsed.rows.reindex(columns=declared_tables()["raw_metrics"].arrow_schema.names)
-    rows["metric_date"] = file.metric_date
-    rows["source_file"] = file.source_file
-    rows["row_number"] = 0 if error else range(1, len(rows) + 1)
-    rows["received_at"] = row.received_at
-    rows["error"] = error
-    return row, rows
+    return row, parsed.rows
 
 
 def _next(day: date) -> date:

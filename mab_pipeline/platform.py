@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from mab_store.inbox import Inbox
 from mab_store.journal import Journal
+from mab_store.limits import Limits
 from mab_store.receipts import Receipts
 from mab_store.settings import Settings
 from mab_store.warehouse import Warehouse, open_warehouse
@@ -54,6 +55,7 @@ def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
             settings.inbox_root,
             max_file_bytes=settings.inbox_max_file_mb << 20,
             receipts=Receipts(settings.receipts_dir),
+            limits=Limits.of(settings),
         ),
         warehouse=_warehouse(settings),
         journal=Journal(settings.journal_dir),

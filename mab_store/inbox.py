@@ -23,6 +23,7 @@ from upath import UPath
 
 from mab_store.errors import FileInInboxError, InboxError
 from mab_store.files import write_atomically
+from mab_store.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
 from mab_store.receipts import Receipt, Receipts
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -43,6 +44,11 @@ class InboxFile:
     path: UPath
     source_file: str
     metric_date: date | None = None
+
+    @property
+    def is_metrics(self) -> bool:
+        """Whether it lies where metrics lie, and no experiment's event."""
+        return self.source_file.startswith("metrics/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,15 @@ class Inbox:
     """Files under one root, and the receipts of those that our own writers received."""
 
     def __init__(
-        self, root: UPath, *, max_file_bytes: int, receipts: Receipts | None = None
+        self,
+        root: UPath,
+        *,
+        max_file_bytes: int,
+        limits: Limits = DEFAULT_LIMITS,
+        receipts: Receipts | None = None,
     ) -> None:
         self.root = root
+        self.limits = limits
         self._max_file_bytes = max_file_bytes
         self._receipts = receipts
 
@@ -153,9 +165,10 @@ class Inbox:
                 kind = "a folder" if file.path.is_dir() else "not a regular file"
                 return Content(0, "", None, f"is {kind}; only files are read here")
             size = file.path.stat().st_size
-            if size > self._max_file_bytes:
-                limit = self._max_file_bytes >> 20
-                error = f"has {size} bytes; INBOX_MAX_FILE_MB allows {limit} MB"
+            most = self._most_bytes(file)
+            if size > most:
+                setting = "INBOX_MAX_FILE_MB allows" if file.is_metrics else "an event has at most"
+                error = f"has {size} bytes; {setting} {most >> 20} MB"
                 return Content(size, OVERSIZE, None, error)
             payload = file.path.read_bytes()
         except OSError as error:
@@ -167,7 +180,7 @@ class Inbox:
         try:
             if not file.path.is_file():
                 return ""
-            if file.path.stat().st_size > self._max_file_bytes:
+            if file.path.stat().st_size > self._most_bytes(file):
                 return OVERSIZE
             digest = hashlib.sha256()
             with file.path.open("rb") as stream:
@@ -176,6 +189,10 @@ class Inbox:
         except OSError:
             return ""
         return digest.hexdigest()
+
+    def _most_bytes(self, file: InboxFile) -> int:
+        """Return how large a file may be: events are small, and all of them are held at once."""
+        return self._max_file_bytes if file.is_metrics else MAX_EVENT_BYTES
 
     def arrival(self, file: InboxFile) -> float:
         """Return when a file got its name, by the file system's clock [seconds since 1970].

@@ -1,27 +1,33 @@
 """Readers: turn a metrics file of any accepted form into rows of text.
 
-What belongs here: parsing JSON, CSV and Parquet. What does not: judging values. A count stays the
-text that was received until SQL proves it to be an integer; a file that cannot be parsed raises
-`UnreadableFileError`, whose message goes into the quarantine.
+What belongs here: parsing Parquet, and the one function for every form. What does not: the other
+forms (`csv_rows.py`, `json_rows.py`), and judging values. A count stays the text that was received
+until SQL proves it to be an integer; a file that cannot be parsed raises `UnreadableFileError`,
+whose message goes into the quarantine.
+
+Files are read bit by bit into compact arrays, and never beyond `Limits`: what a file costs follows
+from the limits, not from the file.
 """
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable
+import codecs
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mab_store.csv_rows import MOST_COLUMNS, read_rows
 from mab_store.errors import UnreadableFileError
+from mab_store.json_rows import MOST_CHARACTERS, cell, read_submissions
+from mab_store.limits import COLUMNS as KEPT
+from mab_store.limits import DEFAULT_LIMITS, Limits, RowCollector
 
 COLUMNS = ("experiment", "variant_name", "impressions", "clicks")
-# A VARCHAR of Snowflake ends at 16 MB; no name and no count of ours comes near this.
-MOST_CHARACTERS = 10_000
+_CHUNK_BYTES = 1 << 20
+_CHUNK_ROWS = 1 << 13
 
 
 class MetricsFile(NamedTuple):
@@ -33,19 +39,22 @@ class MetricsFile(NamedTuple):
             is cut and says so, which neither a name nor a count survives.
     """
 
-    rows: pd.DataFrame
+    rows: pa.Table
 
 
-def read_metrics(source_file: str, payload: bytes, *, metric_date: date) -> MetricsFile:
+def read_metrics(
+    source_file: str, payload: bytes, *, metric_date: date, limits: Limits = DEFAULT_LIMITS
+) -> MetricsFile:
     """Parse a metrics file by its extension.
 
     Args:
         source_file: Its name; the extension says how to parse it.
         payload: Its bytes.
         metric_date: Day that its folder names.
+        limits: How much it may hold.
 
     Raises:
-        UnreadableFileError: The file cannot be parsed; says where and why.
+        UnreadableFileError: The file cannot be parsed or holds too much; says where and why.
     """
     extension = PurePosixPath(source_file).suffix.lower()
     if extension not in _READERS:
@@ -54,120 +63,115 @@ def read_metrics(source_file: str, payload: bytes, *, metric_date: date) -> Metr
         )
     if not payload:
         raise UnreadableFileError("is empty")
+    rows = RowCollector(limits)
     try:
-        return _READERS[extension](payload, metric_date)
+        _READERS[extension](payload, metric_date, rows)
     except RecursionError:
         raise UnreadableFileError("is not JSON of ours: it is nested too deeply") from None
+    except MemoryError:
+        raise UnreadableFileError(
+            "needs more memory to be read than there is; hand it in as several files"
+        ) from None
+    return MetricsFile(rows.table())
 
 
-def _read_csv(payload: bytes, _metric_date: date) -> MetricsFile:
-    text = _decode(payload)
+def _read_csv(payload: bytes, _metric_date: date, rows: RowCollector) -> None:
+    _require_utf8(payload)
+    read_rows(payload, rows, check_header=_require_columns)
+
+
+def _read_parquet(payload: bytes, _metric_date: date, rows: RowCollector) -> None:
     try:
-        first_row: list[str] = next(csv.reader(io.StringIO(text, newline="")), [])
-    except csv.Error as error:
-        raise UnreadableFileError(f"is not a CSV: {error}") from None
-    header = [name.strip().lower() for name in first_row]
-    _require_columns(header)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text, newline=""), dtype=str, keep_default_na=False, names=header, header=0
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise UnreadableFileError(f"is not a CSV: {str(error).strip()}") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus fields for an index
-        raise UnreadableFileError("has rows with more fields than the header")
-    return MetricsFile(_text_frame(frame))
-
-
-def _read_parquet(payload: bytes, _metric_date: date) -> MetricsFile:
-    try:
-        table = pq.read_table(pa.BufferReader(payload))
-        table = table.rename_columns([name.strip().lower() for name in table.column_names])
+        for batch in _batches(payload, rows):
+            columns = {name: _texts(batch.column(name)) for name in batch.schema.names}
+            sizes = (_expanded_size(column) for column in columns.values())
+            rows.reserve(rows=len(batch), text_bytes=sum(sizes))
+            nothing = pa.nulls(len(batch), pa.string())
+            kept = [columns.get(name, nothing) for name in KEPT]
+            rows.add([column.cast(pa.string()) for column in kept])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UnreadableFileError(f"is not a Parquet file: {error}") from None
-    _require_columns(table.column_names)
-    for name in COLUMNS:
-        kind = table.schema.field(name).type
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not (pa.types.is_integer(kind) or _is_text(kind) or pa.types.is_null(kind)):
-            raise UnreadableFileError(f"has the column {name} as {kind}; text or integer is read")
-    wanted = [name for name in (*COLUMNS, "submission_id") if name in table.column_names]
+
+
+def _batches(payload: bytes, rows: RowCollector) -> Iterator[pa.RecordBatch]:
+    """Read the wanted columns a few rows at a time; a text that recurs is held once."""
+    file = pq.ParquetFile(pa.BufferReader(payload))
+    names = {name: name.strip().lower() for name in file.schema_arrow.names}
+    if len(file.schema_arrow.names) > MOST_COLUMNS:
+        raise UnreadableFileError(f"has more than {MOST_COLUMNS} columns")
+    _require_columns([name.strip().lower() for name in file.schema_arrow.names])
+    wanted = [name for name, ours in names.items() if ours in KEPT]
+    for name in wanted:
+        _require_text_or_integer(names[name], file.schema_arrow.field(name).type)
+    rows.check_stated(file.metadata, wanted)
+    texts = [name for name in wanted if _is_text(file.schema_arrow.field(name).type)]
+    file = pq.ParquetFile(pa.BufferReader(payload), read_dictionary=texts)
+    for batch in file.iter_batches(_CHUNK_ROWS, columns=wanted, use_threads=False):
+        yield batch.rename_columns([names[name] for name in batch.schema.names])
+
+
+def _require_text_or_integer(name: str, kind: pa.DataType) -> None:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if name in COLUMNS and not (
+        pa.types.is_integer(kind) or _is_text(kind) or pa.types.is_null(kind)
+    ):
+        raise UnreadableFileError(f"has the column {name} as {kind}; text or integer is read")
+
+
+def _texts(column: pa.Array) -> pa.Array:
+    """Return a column as text, cut; where it says a text many times, as a dictionary still."""
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, _texts(column.dictionary))
+    column = column.cast(pa.string())
     try:
-        columns = {name: table.column(name).cast(pa.string()).to_pylist() for name in wanted}
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
         raise UnreadableFileError(f"holds text that is not UTF-8: {error}") from None
-    return MetricsFile(_text_frame(pd.DataFrame(columns, dtype=object)))
+    return _cut(column)
 
 
-def _read_json(payload: bytes, metric_date: date) -> MetricsFile:
-    try:
-        document = json.loads(
-            _decode(payload),
-            parse_int=str,
-            parse_float=str,
-            parse_constant=str,
-            object_pairs_hook=_object,
-        )
-    except json.JSONDecodeError as error:
-        raise UnreadableFileError(f"is not JSON: {error}") from None
-    submissions = document if isinstance(document, list) else [document]
-    rows: list[dict[str, Any]] = []
-    for number, submission in enumerate(submissions, start=1):
-        rows += _submission_rows(submission, number=number, metric_date=metric_date)
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "submission_id"], dtype=object)
-    return MetricsFile(_text_frame(frame))
+def _expanded_size(column: pa.Array) -> int:
+    """Return the bytes of a column's text with every text said as often as it stands there."""
+    if pa.types.is_dictionary(column.type):
+        sizes = pc.binary_length(column.dictionary).take(column.indices)
+    else:
+        sizes = pc.binary_length(column)
+    return int(pc.sum(pc.cast(sizes, pa.int64())).as_py() or 0)
 
 
-_READERS: dict[str, Callable[[bytes, date], MetricsFile]] = {
+def _cut(column: pa.Array) -> pa.Array:
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    if longest <= MOST_CHARACTERS:
+        return column
+    return pa.array([cell(value) for value in column.to_pylist()], pa.string())
+
+
+def _read_json(payload: bytes, metric_date: date, rows: RowCollector) -> None:
+    _require_utf8(payload)
+    read_submissions(payload, rows, metric_date=metric_date)
+
+
+_READERS: dict[str, Callable[[bytes, date, RowCollector], None]] = {
     ".csv": _read_csv,
     ".json": _read_json,
     ".parquet": _read_parquet,
 }
 
 
-def _submission_rows(
-    submission: object, *, number: int, metric_date: date
-) -> Iterable[dict[str, Any]]:
-    """Return the rows of one submission: `{experiment, date?, metrics: [...]}`."""
-    if not isinstance(submission, dict) or not isinstance(submission.get("metrics"), list):
-        raise UnreadableFileError(f"submission {number} is not an object with a list `metrics`")
-    stated = submission.get("date", str(metric_date))
-    if stated != str(metric_date):
-        raise UnreadableFileError(
-            f"submission {number} is for {stated!r} but lies in the folder of {metric_date}"
-        )
-    experiment = submission.get("experiment_id", submission.get("experiment"))
-    for row in submission["metrics"]:
-        if not isinstance(row, dict):
-            raise UnreadableFileError(f"submission {number} has a metric that is not an object")
-        yield {
-            "experiment": row.get("experiment_id", row.get("experiment", experiment)),
-            "variant_name": row.get("variant_name"),
-            "impressions": row.get("impressions"),
-            "clicks": row.get("clicks"),
-            "submission_id": submission.get("submission_id"),
-        }
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a key twice: no reading of it is the right one."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-        raise UnreadableFileError(f"names the key {twice!r} twice in one object")
-    return result
-
-
-def _decode(payload: bytes) -> str:
-    try:
-        text = payload.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableFileError(
-            f"is not UTF-8: byte 0x{payload[error.start]:02X} at offset {error.start}"
-        ) from None
-    if "\0" in text:
+def _require_utf8(payload: bytes) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(payload), _CHUNK_BYTES):
+        held = len(decoder.getstate()[0])
+        is_last = start + _CHUNK_BYTES >= len(payload)
+        try:
+            decoder.decode(payload[start : start + _CHUNK_BYTES], final=is_last)
+        except UnicodeDecodeError as error:
+            place = start - held + error.start
+            raise UnreadableFileError(
+                f"is not UTF-8: byte 0x{payload[place]:02X} at offset {place}"
+            ) from None
+    if b"\0" in payload:
         raise UnreadableFileError(f"holds a NUL byte at offset {payload.index(0)}")
-    return text
 
 
 def _require_columns(header: Iterable[str]) -> None:
@@ -186,23 +190,3 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
-
-
-def _text_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the five columns as text or None, whatever the parser made of them."""
-    columns = {}
-    for name in (*COLUMNS, "submission_id"):
-        values = frame[name] if name in frame.columns else [None] * len(frame)
-        columns[name] = [_text(value) for value in values]
-    return pd.DataFrame(columns, dtype=object)
-
-
-def _text(value: object) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  # NaN
-        return None
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > MOST_CHARACTERS:
-        text = f"{text[:MOST_CHARACTERS]} [cut: {len(text)} characters were received]"
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate has no UTF-8

@@ -30,7 +30,10 @@ BAD_FILES = {
     "twice.json": (b'{"metrics": [], "metrics": []}', "names the key 'metrics' twice"),
     "deep.json": (b"[" * 100_000, "nested too deeply"),
     "missing_column.csv": (b"experiment,variant_name,impressions\nx,y,1\n", "lacks the column"),
-    "surplus_fields.csv": ((HEADER + "checkout,control,1,1,9\n").encode(), "more fields"),
+    "surplus_fields.csv": (
+        (HEADER + "checkout,control,1,1,9\n").encode(),
+        "has more fields in line 2",
+    ),
     "empty.csv": (b"", "is empty"),
     "ff.csv": (HEADER.encode() + b"checkout,control,\xff,1\n", "byte 0xFF at offset 60"),
     "nul.csv": (HEADER.encode() + b"checkout,control,\0,1\n", "holds a NUL byte at offset 60"),

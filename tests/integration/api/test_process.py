@@ -194,5 +194,5 @@ def test_a_kill_right_after_a_202_loses_nothing(published):
     for submission_id, row in receipts:
         path = folder / f"post-{submission_id}.json"
         parsed = read_metrics(path.name, path.read_bytes(), metric_date=YESTERDAY)
-        assert parsed.rows["clicks"].tolist() == [str(row["clicks"])]
+        assert parsed.rows["clicks"].to_pylist() == [str(row["clicks"])]
         assert json.loads(path.read_bytes())["metrics"] == [row]

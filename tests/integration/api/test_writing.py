@@ -107,7 +107,7 @@ def test_counts_are_a_file_that_the_pipeline_reads_as_they_were_sent(api):
     receipts = Receipts(api.home.settings.receipts_dir).of_day(TODAY)
     key = (name, hashlib.sha256(payload).hexdigest())
     assert receipts == {key: Receipt(*key, received_at=NOW, by="POST")}
-    assert parsed.rows.to_dict("records") == [
+    assert parsed.rows.to_pylist() == [
         {
             "experiment": FIRST,
             "variant_name": "control",

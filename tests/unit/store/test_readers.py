@@ -26,9 +26,8 @@ NUMBER_TEXTS = [
 def read(name: str, payload: bytes | str) -> list[tuple[str | None, ...]]:
     payload = payload.encode() if isinstance(payload, str) else payload
     rows = read_metrics(name, payload, metric_date=DAY).rows
-    assert list(rows.columns) == [*COLUMNS, "submission_id"]
-    assert all(value is None or type(value) is str for value in rows.to_numpy().ravel())
-    return [tuple(row[:4]) for row in rows.itertuples(index=False)]
+    assert rows.schema == pa.schema([(name, pa.string()) for name in (*COLUMNS, "submission_id")])
+    return [tuple(row[name] for name in COLUMNS) for row in rows.to_pylist()]
 
 
 def parquet(row: dict[str, str]) -> bytes:
@@ -110,15 +109,15 @@ def test_a_row_with_too_few_fields_is_a_row_without_these_counts():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (HEADER + "e,a,1,2,3\n", "more fields than the header"),
-        (HEADER + "e,a,1,2\ne,a,1,2,3\n", "Expected 4 fields in line 3, saw 5"),
+        (HEADER + "e,a,1,2,3\n", "has more fields in line 2 than the header: 5, not 4"),
+        (HEADER + "e,a,1,2\ne,a,1,2,3\n", "in line 3 than the header: 5, not 4"),
         (HEADER + '"e,a,1,2\n', "is not a CSV"),
         ("experiment,variant_name,clicks\ne,a,1\n", "lacks the column impressions; it has exper"),
         ("experiment;variant_name;impressions;clicks\n", "lacks the column experiment"),
         ("e,a,1,2\n", "lacks the column"),
         ("\n" + HEADER, "it has none"),
         (HEADER.strip() + ",clicks\ne,a,1,2,3\n", "has the column clicks more than once"),
-        ('"' + "x" * 200_000 + '"\n', "field larger than"),
+        ('"' + "x" * 2_000_000 + '"\n', "has a line of more than 1048576 bytes"),
     ],
 )
 def test_a_csv_of_another_shape_is_unreadable(text, reason):
@@ -192,8 +191,8 @@ def test_a_list_of_submissions_is_read_in_order_with_each_ones_experiment():
         submission(experiment_id="exp_0", metrics=[metric, {**metric, "experiment_id": "exp_1"}]),
     ]
     parsed = read_metrics("f.json", json.dumps(both).encode(), metric_date=DAY)
-    assert list(parsed.rows["experiment"]) == ["e", "own", "exp_1"]
-    assert list(parsed.rows["submission_id"]) == ["s1", None, None]
+    assert parsed.rows["experiment"].to_pylist() == ["e", "own", "exp_1"]
+    assert parsed.rows["submission_id"].to_pylist() == ["s1", None, None]
     assert read("f.json", "[]") == []
 
 
@@ -242,8 +241,8 @@ def parses_or_is_unreadable(name: str, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("field", [*COLUMNS, "submission_id"])
-def test_a_text_that_no_varchar_holds_is_cut_and_says_so(field):
-    long = "7" * (1 << 24)
+def test_a_text_that_is_no_name_and_no_count_is_cut_and_says_so(field):
+    long = "7" * (1 << 19)
     row = dict.fromkeys((*COLUMNS, "submission_id"), "1") | {field: long}
     metric = {name: row[name] for name in COLUMNS}
     files = {
@@ -254,8 +253,8 @@ def test_a_text_that_no_varchar_holds_is_cut_and_says_so(field):
         files["f.csv"] = (HEADER + ",".join(metric.values())).encode()
     for name, payload in files.items():
         rows = read_metrics(name, payload, metric_date=DAY).rows
-        text = rows[field][0]
-        assert text == "7" * 10_000 + " [cut: 16777216 characters were received]", name
+        (text,) = rows[field].to_pylist()
+        assert text == "7" * 10_000 + " [cut: 524288 characters were received]", name
 
 
 def test_a_text_of_ten_thousand_characters_is_kept():

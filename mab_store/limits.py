@@ -1,0 +1,108 @@
+"""Limits: how much one file may hold, decided before and while it is read.
+
+What belongs here: the limits, and the collector that every reader of rows fills, which refuses what
+is beyond them. What does not: parsing.
+
+A file of some kilobytes can hold a thousand times as much: a Parquet column is compressed and says
+a text once for millions of rows. So the size of the file bounds nothing, and what its metadata
+state is checked but not believed: rows and text are counted while they are read.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mab_store.errors import UnreadableFileError
+from mab_store.settings import Settings
+
+# What a file's text may be, decoded, as a multiple of INBOX_MAX_FILE_MB.
+TEXT_PER_FILE_BYTE = 4
+# An event has at most 100 variants and 2,000 characters of description.
+MAX_EVENT_BYTES = 1 << 20
+COLUMNS = ("experiment", "variant_name", "impressions", "clicks", "submission_id")
+
+
+class Limits(NamedTuple):
+    """How much one metrics file may hold.
+
+    Attributes:
+        max_rows: Rows.
+        max_text_bytes: Bytes of text in the columns that are read, decoded [UTF-8 bytes].
+    """
+
+    max_rows: int
+    max_text_bytes: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits that the settings name."""
+        most = (settings.inbox_max_file_mb << 20) * TEXT_PER_FILE_BYTE
+        return cls(settings.inbox_max_file_rows, most)
+
+    def check(self, *, rows: int, text_bytes: int) -> None:
+        """Refuse a file with more than this.
+
+        Raises:
+            UnreadableFileError: It has; says which setting allows how much.
+        """
+        if rows > self.max_rows:
+            raise UnreadableFileError(
+                f"has more rows than the {self.max_rows} that INBOX_MAX_FILE_ROWS allows; hand it "
+                "in as several files"
+            )
+        if text_bytes > self.max_text_bytes:
+            raise UnreadableFileError(
+                f"holds more text than the {self.max_text_bytes >> 20} MB that a file may hold "
+                f"once it is decoded ({TEXT_PER_FILE_BYTE} times INBOX_MAX_FILE_MB); hand it in as "
+                "several files"
+            )
+
+
+DEFAULT_LIMITS = Limits(5_000_000, (64 << 20) * TEXT_PER_FILE_BYTE)
+
+
+class RowCollector:
+    """Rows of a file as they are read, in compact chunks; never more than the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._chunks: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._text_bytes = 0
+
+    def reserve(self, *, rows: int, text_bytes: int) -> None:
+        """Count what comes next, before it takes memory.
+
+        Raises:
+            UnreadableFileError: With it the file is over a limit.
+        """
+        self._rows += rows
+        self._text_bytes += text_bytes
+        self._limits.check(rows=self._rows, text_bytes=self._text_bytes)
+
+    def check_stated(self, metadata: pq.FileMetaData, columns: Collection[str]) -> None:
+        """Refuse a Parquet file for what its footer states, before a page of it is read.
+
+        Raises:
+            UnreadableFileError: It states more than the limits.
+        """
+        groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
+        parts = (group.column(place) for group in groups for place in range(group.num_columns))
+        size = sum(
+            max(0, part.total_uncompressed_size)
+            for part in parts
+            if part.path_in_schema.split(".")[0] in columns
+        )
+        self._limits.check(rows=metadata.num_rows, text_bytes=size)
+
+    def add(self, columns: Sequence[pa.Array]) -> None:
+        """Keep rows that were reserved: five arrays of text, in the order of COLUMNS."""
+        if len(columns[0]):
+            self._chunks.append(pa.RecordBatch.from_arrays(list(columns), names=list(COLUMNS)))
+
+    def table(self) -> pa.Table:
+        """Return the rows."""
+        schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+        return pa.Table.from_batches(self._chunks, schema=schema)
