@@ -39,11 +39,11 @@ ENCODED_HEADERS = {
     name: {"description": description, "schema": {"type": "string"}}
     for name, description in {
         "ETag": "Names this very body; send it back as If-None-Match.",
-        "Last-Modified": "When the body became what it is.",
+        "Last-Modified": "Since when this very body is served; If-Modified-Since takes it.",
         "Cache-Control": "max-age=60, stale-if-error=86400",
     }.items()
 }
-NOT_MODIFIED: Responses = {304: {"description": "The body that If-None-Match names is current."}}
+NOT_MODIFIED: Responses = {304: {"description": "The body that the client holds is current."}}
 TEXT_METRICS: Responses = {
     200: {
         "description": "Prometheus text format.",

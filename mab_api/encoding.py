@@ -6,8 +6,8 @@ not: when it is made, and sending it.
 
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -62,14 +62,43 @@ def http_date(moment: datetime) -> bytes:
     return format_datetime(moment.replace(tzinfo=UTC), usegmt=True).encode()
 
 
-def holds(headers: Iterable[Header], etag: bytes) -> bool:
-    """Say whether the client holds this version already (If-None-Match)."""
+def later_second(moment: datetime, other: datetime) -> datetime:
+    """Return a moment, but never in the same second as another one or before: HTTP's dates have
+    no smaller unit, and two bodies must not share one.
+    """  # noqa: D205  # the first sentence takes two lines
+    return max(moment, other.replace(microsecond=0) + timedelta(seconds=1))
+
+
+def holds(headers: Iterable[Header], etag: bytes, last_modified: bytes = b"") -> bool:
+    """Say whether the client holds this version already (RFC 9110, section 13.2.2).
+
+    Args:
+        headers: The request's headers.
+        etag: The body's ETag, which If-None-Match is compared with.
+        last_modified: Its Last-Modified, which If-Modified-Since is compared with where there is
+            no If-None-Match; empty where it has none.
+    """
+    since, is_named = b"", False
     for name, value in headers:
         if name == b"if-none-match":
+            is_named = True
             tags = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
             if etag in tags or b"*" in tags:
                 return True
-    return False
+        elif name == b"if-modified-since":
+            since = value
+    return not is_named and bool(since and last_modified) and _is_since(last_modified, since)
+
+
+def _is_since(last_modified: bytes, since: bytes) -> bool:
+    """Say whether nothing changed after a date that a client sent; a bad date says nothing."""
+    try:
+        sent = parsedate_to_datetime(since.decode("ascii"))
+        if sent.tzinfo is None:
+            return False
+        return parsedate_to_datetime(last_modified.decode()) <= sent
+    except (ValueError, OverflowError):
+        return False
 
 
 def not_modified(headers: Iterable[Header]) -> tuple[Header, ...]:

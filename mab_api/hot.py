@@ -41,7 +41,7 @@ class FastLane:
         entry = snapshot.entries.get(path[len(_BEFORE) : -len(_AFTER)])
         if entry is None or not path.startswith(_BEFORE):
             return None
-        if b"if-none-match" in headers:
+        if b"if-none-match" in headers or b"if-modified-since" in headers:
             return None
         return entry.at(self._clock())
 
@@ -56,7 +56,7 @@ class AllocationEndpoint:
         """Answer one request."""
         entry = await self._serving.entry(scope["path_params"]["experiment_id"])
         answer = entry.at(self._serving.clock())
-        if holds(scope["headers"], answer.etag):
+        if holds(scope["headers"], answer.etag, answer.last_modified):
             await _send_not_modified(send, answer.headers)
             return
         await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
@@ -77,7 +77,8 @@ class AllocationsEndpoint:
             listing = await run_in_threadpool(snapshot.relist, now)
         is_gzipped = _accepts_gzip(scope)
         headers = _list_headers(listing, is_gzipped=is_gzipped)
-        if holds(scope["headers"], _list_etag(listing, is_gzipped=is_gzipped)):
+        etag, last_modified = _list_etag(listing, is_gzipped=is_gzipped), listing.last_modified
+        if holds(scope["headers"], etag, http_date(last_modified)):
             await _send_not_modified(send, headers)
             return
         await send({"type": "http.response.start", "status": 200, "headers": headers})

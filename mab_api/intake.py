@@ -8,6 +8,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from threading import Lock
 from typing import Any, TypeVar
@@ -16,7 +17,8 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from mab_api.models import MetricsSubmission
+from mab_api.idempotency import Body, Keys
+from mab_api.models import MetricsSubmission, NewExperiment
 from mab_api.problems import Kind, ProblemError, from_validation
 from mab_store.allocation_body import timestamp
 from mab_store.contracts import ChangeSpec, ExperimentSpec
@@ -33,9 +35,9 @@ from mab_store.registration import Change, Registration, change, events_of, regi
 
 MAX_BODY_BYTES = 1 << 20
 MAX_KEY_LENGTH = 255
+NAMES_SHOWN = 5
 NOT_THERE = "The inbox holds no registration of this experiment any more."
 
-Body = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -43,11 +45,18 @@ async def read_body(request: Request) -> bytes:
     """Read a JSON body, but never more than 1 MiB of it.
 
     Raises:
-        ProblemError: 415 where it is not declared as JSON, 413 where it is too large.
+        ProblemError: 415 where it is not declared as plain JSON, 413 where it is too large.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ProblemError(Kind.NOT_JSON, "Send the header `Content-Type: application/json`.")
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise ProblemError(
+            Kind.NOT_JSON,
+            "Send the body as it is, without Content-Encoding: nothing is decompressed here.",
+            headers={"accept-encoding": "identity"},
+        )
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -91,6 +100,7 @@ class Intake:
         self._inbox = inbox
         self._start_date = start_date
         self._clock = clock
+        self._keys = Keys(inbox)
         self._keyed = Lock()
         self._changing = Lock()
 
@@ -100,7 +110,7 @@ class Intake:
         Raises:
             ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
         """
-        spec = parse_body(body, ExperimentSpec)
+        spec = ExperimentSpec(**parse_body(body, NewExperiment).model_dump())
         try:
             return register(self._inbox, spec, now=self._clock())
         except NewNameError as error:
@@ -175,8 +185,10 @@ class Intake:
             errors.append(("/date", f"is in the future; today is {today} (UTC)"))
         if submission.date < self._start_date:
             errors.append(("/date", f"is before MAB_START_DATE={self._start_date}"))
+        known = ", ".join(sorted(variants)[:NAMES_SHOWN])
+        more = f" and {len(variants) - NAMES_SHOWN} more" if len(variants) > NAMES_SHOWN else ""
         errors += [
-            (f"/metrics/{place}/variant_name", f"is none of {', '.join(sorted(variants))}")
+            (f"/metrics/{place}/variant_name", f"is none of {known}{more}")
             for place, counts in enumerate(submission.metrics)
             if counts.variant_name not in variants
         ]
@@ -195,26 +207,21 @@ class Intake:
 
     def _write_once(self, document: Body, digest: str, *, now: datetime) -> Body:
         """Write a submission under its key, or give the receipt of the first one again."""
-        for file in self._inbox.metric_files_named(f"post-{digest}.json"):
-            first = _loads(self._inbox.read(file).payload)
-            if any(first.get(field) != document[field] for field in _SAME):
-                raise ProblemError(
-                    Kind.KEY_REUSED,
-                    f"It came with another submission, received at {first.get('received_at')}. "
-                    "Use a new key for a correction.",
-                )
-            return _receipt(first)
-        return self._write(document, digest, now=now)
+        first = self._keys.first(document, digest)
+        if any(first.get(field) != document[field] for field in _SAME):
+            raise ProblemError(
+                Kind.KEY_REUSED,
+                f"It came with another submission, received at {first.get('received_at')}. "
+                "Use a new key for a correction.",
+            )
+        return self._write(first, digest, now=now)
 
     def _write(self, document: Body, name: str, *, now: datetime) -> Body:
-        payload = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-        receiver = Receiver("POST", now)
-        try:
-            self._inbox.write(
-                f"metrics/{document['date']}/post-{name}.json", payload, receiver=receiver
-            )
-        except FileInInboxError:  # another process took the same key in this very moment
-            return self._write_once(document, name, now=now)
+        source_file = f"metrics/{document['date']}/post-{name}.json"
+        if self._inbox.payload(source_file) is None:
+            payload = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+            with suppress(FileInInboxError):  # the same, by another process in this very moment
+                self._inbox.write(source_file, payload, receiver=Receiver("POST", now))
         return _receipt(document)
 
 
@@ -225,14 +232,6 @@ def _receipt(document: Body) -> Body:
     return {
         name: document[name] for name in ("submission_id", "received_at", "experiment_id", "date")
     }
-
-
-def _loads(payload: bytes | None) -> Body:
-    try:
-        document = orjson.loads(payload or b"")
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _name_problem(error: NewNameError) -> ProblemError:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from mab_api.encoding import later_second
+
 HEAD, SEPARATOR, TAIL = b'{"experiments":[', b",", b'],"next_cursor":null}'
 EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 NEVER = EPOCH.replace(year=9999)
@@ -38,7 +40,7 @@ class Listing:
         digest: Hash of the plain body; the ETags are made of it.
         gzipped: The body, compressed.
         valid_until: Last moment at which it is right; the next one some entry is stale.
-        last_modified: When it became what it is.
+        last_modified: Since when it is what it is.
     """
 
     bodies: tuple[bytes, ...]
@@ -56,17 +58,24 @@ class Listing:
         """Return it as it travels: the bodies go with their entries."""
         return replace(self, bodies=())
 
+    def keep_moment(self, old: "Listing") -> "Listing":
+        """Return it saying since when it is served; never the second in which another one was."""
+        if old.digest == self.digest:
+            return replace(self, last_modified=old.last_modified)
+        return replace(self, last_modified=later_second(self.last_modified, old.last_modified))
+
     def with_bodies(self, bodies: Iterable[bytes]) -> "Listing":
         """Return it with the bodies that it was made of."""
         return replace(self, bodies=tuple(bodies))
 
 
-def build_listing(entries: Iterable[Timed], *, now: datetime) -> Listing:
+def build_listing(entries: Iterable[Timed], *, now: datetime, since: datetime = EPOCH) -> Listing:
     """Put the listed entries together as they are now.
 
     Args:
         entries: Every entry.
         now: The time, as naive UTC.
+        since: When it was last another one, but for what the entries themselves tell.
     """
     listed = [entry for entry in entries if entry.is_listed]
     bodies = tuple(entry.body_at(now) for entry in listed)
@@ -88,7 +97,7 @@ def build_listing(entries: Iterable[Timed], *, now: datetime) -> Listing:
             (entry.stale_after for entry in listed if entry.stale_after >= now),
             default=NEVER,
         ),
-        last_modified=max([*turned, *published], default=EPOCH),
+        last_modified=max([since, *turned, *published]),
     )
 
 

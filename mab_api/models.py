@@ -9,7 +9,16 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from mab_store.contracts import ExperimentSpec
 
 
 def _iso_day(value: object) -> object:
@@ -225,6 +234,19 @@ class PublicationHistory(_Shape):
     experiment_name: str
     publications: list[Publication]
     next_cursor: str | None
+
+
+def _in_this_century(day: date) -> date:
+    """Refuse a day on which no experiment can have begun, or will in any reader's time."""
+    if not 2000 <= day.year < 2100:
+        raise ValueError("must lie in the years 2000 to 2099")
+    return day
+
+
+class NewExperiment(ExperimentSpec):
+    """Body of `POST /experiments`; files that were dropped before may say more (`contracts`)."""
+
+    start_date: Annotated[Day, AfterValidator(_in_this_century)] | None = None
 
 
 class VariantCounts(_Shape):

@@ -92,7 +92,7 @@ def published_parts(order: Order) -> Generator[Part]:
     """Read a version and yield all of it; the last part is `Done` or `Failed`."""
     try:
         entries, records = _read(order)
-        listing = build_listing(entries.values(), now=order.now)
+        listing = build_listing(entries.values(), now=order.now, since=order.now)
     except FAILURES as error:
         yield Failed(reason_of(error))
         return
@@ -137,7 +137,7 @@ def _entries(reader: Reader, order: Order) -> dict[str, Entry]:
     for rows in slices(reader.fetch_arrow("serving/published_allocations", parameters)):
         for body in allocation_bodies(rows, settings=order.settings, now=order.now):
             _check(body, order.name)
-            entries[body["experiment_id"]] = Entry(body, settings=order.settings)
+            entries[body["experiment_id"]] = Entry(body, settings=order.settings, now=order.now)
     return entries
 
 

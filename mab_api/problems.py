@@ -16,6 +16,9 @@ from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mab:problem:"
+MAX_ERRORS = 20
+MAX_PART = 100
+"""Characters of a key that a pointer repeats."""
 NOT_SERVED = "Nothing is served here; /docs lists what is."
 
 
@@ -36,7 +39,7 @@ class Kind(Enum):
     CONFLICT = ("experiment-exists", 409, "The name is taken by another experiment")
     CHANGE_REFUSED = ("change-refused", 409, "The experiment cannot be changed like this")
     TOO_LARGE = ("body-too-large", 413, "The body is too large")
-    NOT_JSON = ("unsupported-media-type", 415, "The body must be application/json")
+    NOT_JSON = ("unsupported-media-type", 415, "The body must be plain application/json")
     INVALID = ("invalid-request", 422, "The request is well-formed but not valid")
     KEY_REUSED = ("idempotency-key-reused", 409, "The Idempotency-Key was used with another body")
     CLIENT_GONE = ("client-gone", 499, "The client went away before its request had come in")
@@ -124,16 +127,17 @@ def _from_http_exception(error: HTTPException) -> ProblemError:
 
 
 def from_validation(faults: Iterable[Mapping[str, Any]]) -> ProblemError:
-    """Translate what pydantic found; says where and why, never what was sent."""
+    """Translate what pydantic found, the first 20; says where and why, never what was sent."""
+    found = list(faults)
     errors = [
         {"pointer": "/" + "/".join(_escaped(part) for part in fault["loc"]), "detail": fault["msg"]}
-        for fault in faults
+        for fault in found[:MAX_ERRORS]
     ]
     detail = "; ".join(f"{error['pointer']}: {error['detail']}" for error in errors[:3])
-    more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     return ProblemError(Kind.INVALID, detail + more, errors=errors)
 
 
 def _escaped(part: object) -> str:
     """Write a key as a JSON pointer does (RFC 6901)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
+    return str(part)[:MAX_PART].replace("~", "~0").replace("/", "~1")

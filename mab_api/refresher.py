@@ -19,7 +19,7 @@ from mab_api.observability import Log, Metrics
 from mab_api.parts import FAILURES, Done, Failed, Order, reason_of
 from mab_api.registrations import Registrations
 from mab_api.registry import Packed, Registry
-from mab_api.snapshot import Entry, Snapshot
+from mab_api.snapshot import Entry, Snapshot, keep_moments
 from mab_api.sources import Version, open_source
 from mab_store.errors import NotPublishedError
 from mab_store.inbox import Inbox
@@ -145,9 +145,13 @@ class Refresher:
                     raise NotPublishedError(part.reason)
                 if isinstance(part, Done):
                     listing = part.listing.with_bodies(bodies)
+                    if self.snapshot:
+                        listing = listing.keep_moment(self.snapshot.listing)
                     return Snapshot(
                         self._open(version), entries, records, listing, part.published_at
                     )
+                if self.snapshot:
+                    keep_moments(part.entries, self.snapshot.entries)
                 entries |= part.entries
                 records |= part.records
                 bodies += [entry.body_at(now) for entry in part.entries.values() if entry.is_listed]

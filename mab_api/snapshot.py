@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from mab_api.encoding import Answer, encode
+from mab_api.encoding import Answer, encode, http_date, later_second
 from mab_api.history import PageCache
 from mab_api.listing import NEVER, Listing, build_listing
 from mab_api.registry import Packed
@@ -31,30 +31,57 @@ class Entry:
         published_at: When it was published.
         stale_after: Last moment at which it is not stale; a frozen one never is.
         is_listed: Whether it is part of `GET /allocations`.
+        since: Since when its fresh body is served.
+        fresh: The answer until it is stale.
+        stale: The answer from then on; None until it is asked for.
     """
 
-    __slots__ = ("_fresh", "_stale", "is_listed", "published_at", "stale_after")
+    __slots__ = ("fresh", "is_listed", "published_at", "since", "stale", "stale_after")
 
-    def __init__(self, body: dict[str, Any], *, settings: Settings) -> None:
+    def __init__(self, body: dict[str, Any], *, settings: Settings, now: datetime) -> None:
         effective = date.fromisoformat(body["effective_date"])
         self.published_at = datetime.fromisoformat(body["published_at"]).replace(tzinfo=None)
         self.stale_after = NEVER if body["is_frozen"] else stale_after(effective, settings=settings)
         self.is_listed = body["status"] in {"running", "paused"}
-        self._fresh = encode(body | {"is_stale": False}, last_modified=self.published_at)
-        self._stale: Answer | None = None
+        self.since = max(self.published_at, now)  # its status can be newer than its publication
+        self.fresh = encode(body | {"is_stale": False}, last_modified=self.since)
+        self.stale: Answer | None = None
 
     def at(self, now: datetime) -> Answer:
         """Return the answer for this moment (naive UTC)."""
         if now <= self.stale_after:
-            return self._fresh
-        if self._stale is None:
-            body = orjson.loads(self._fresh.body) | {"is_stale": True}
-            self._stale = encode(body, last_modified=self.stale_after)
-        return self._stale
+            return self.fresh
+        if self.stale is None:
+            body = orjson.loads(self.fresh.body) | {"is_stale": True}
+            self.stale = encode(body, last_modified=max(self.stale_after, self.since))
+        return self.stale
+
+    def keep_moment(self, old: "Entry | None") -> None:
+        """Go on saying since when its body is served, or say a later second than of another body.
+
+        Args:
+            old: What was served of this experiment until now, where anything was.
+        """
+        if old is None:
+            return
+        if old.fresh.etag == self.fresh.etag:
+            self.since, self.fresh, self.stale = old.since, old.fresh, old.stale
+            return
+        shown = old.since if old.stale is None else max(old.stale_after, old.since)
+        since = later_second(self.since, shown)
+        if since != self.since:
+            self.since = since
+            self.fresh = self.fresh._replace(last_modified=http_date(since))
 
     def body_at(self, now: datetime) -> bytes:
         """Return the encoded body of this moment."""
         return self.at(now).body
+
+
+def keep_moments(entries: Mapping[str, Entry], old: Mapping[str, Entry]) -> None:
+    """Let each entry say since when its body is served, given what was served until now."""
+    for experiment_id, entry in entries.items():
+        entry.keep_moment(old.get(experiment_id))
 
 
 @dataclass(slots=True, eq=False)
@@ -82,5 +109,6 @@ class Snapshot:
         """Return the list of this moment, made anew where an entry has turned stale since."""
         with self._lock:
             if now > self.listing.valid_until:
-                self.listing = build_listing(self.entries.values(), now=now)
+                since = self.listing.last_modified
+                self.listing = build_listing(self.entries.values(), now=now, since=since)
             return self.listing

@@ -130,12 +130,16 @@ class Inbox:
         except FileNotFoundError:
             return None
 
-    def metric_files_named(self, name: str) -> list[InboxFile]:
-        """List the metrics files of this name, whichever day they lie on, by day."""
-        folders = ((day, self.root / "metrics" / str(day) / name) for day in self.metric_days())
-        return [
-            InboxFile(path, f"metrics/{day}/{name}", day) for day, path in folders if path.exists()
-        ]
+    def payload(self, source_file: str) -> bytes | None:
+        """Return what a file of ours holds; None where there is no such file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            return (self.root / source_file).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def experiment_files(self) -> list[InboxFile]:
         """List every file below `experiments/`, wherever it lies, by name."""

@@ -37,7 +37,10 @@ def _digests(value: object) -> object:
     if not isinstance(value, str):
         return value
     digests = tuple(part.strip().lower() for part in value.split(",") if part.strip())
-    if not all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
+    # Separators alone are no list of nobody: of the keys that may read, none means everybody.
+    if (value and not digests) or not all(
+        re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests
+    ):
         raise ValueError(
             "must be the SHA-256 of each key in 64 hexadecimal digits, separated by commas "
             "(printf %s KEY | sha256sum)"

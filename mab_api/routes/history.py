@@ -12,7 +12,7 @@ import anyio
 import duckdb
 from fastapi import APIRouter, Query, Request, Response
 
-from mab_api.documentation import example, problems
+from mab_api.documentation import ENCODED_HEADERS, NOT_MODIFIED, example, problems
 from mab_api.encoding import Answer, holds, not_modified
 from mab_api.history import (
     HISTORY_CURSOR,
@@ -35,16 +35,17 @@ router = APIRouter(tags=["history"])
 From = Annotated[Day | None, Query(alias="from", description="First day; else the first ever.")]
 To = Annotated[Day | None, Query(description="Last day; else the last.")]
 Build = Callable[[Fetch, Record, Window], Answer]
-RESPONSES = problems(
+RESPONSES = NOT_MODIFIED | problems(
     Kind.EXPERIMENT_NOT_FOUND, Kind.INVALID, Kind.NOT_PUBLISHED, Kind.HISTORY_UNAVAILABLE
 )
+HEADERS = {name: header for name, header in ENCODED_HEADERS.items() if name != "Last-Modified"}
 
 
 @router.get(
     "/experiments/{experiment_id}/history",
     summary="Accepted counts per day and variant, oldest first",
     response_model=History,
-    responses=example("history") | RESPONSES,
+    responses=example("history", headers=HEADERS) | RESPONSES,
 )
 async def get_history(  # one per query parameter
     request: Request,
@@ -65,7 +66,7 @@ async def get_history(  # one per query parameter
     "/experiments/{experiment_id}/allocations",
     summary="What was published, day by day, oldest first",
     response_model=PublicationHistory,
-    responses=example("publications") | RESPONSES,
+    responses=example("publications", headers=HEADERS) | RESPONSES,
 )
 async def get_publications(  # one per query parameter
     request: Request,

@@ -27,6 +27,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
             if isinstance(variant, dict):
                 _can_be_seen(variant, "name")
         _one_control_and_distinct_names(case.body.get("variants"))
+        if _is_day(case.body.get("start_date")):
+            case.body["start_date"] = "2026-03-09"
     elif case.operation.label == "PATCH /experiments/{experiment_id}":
         _can_be_seen(case.body, "changed_by")
         added = _list(case.body.get("add_variants"))

@@ -41,6 +41,20 @@ def test_every_route_has_a_summary_an_example_and_its_problems(api):
             assert body["example"]
 
 
+def test_every_route_that_gives_an_etag_documents_it_and_its_304(api):
+    paths = api.get("/openapi.json").json()["paths"]
+    found = 0
+    for path in paths:
+        answer = api.get(path.format(experiment_id=FIRST), params={"session_id": "s"})
+        responses = paths[path].get("get", {"responses": {}})["responses"]
+        assert ("304" in responses) == ("etag" in answer.headers), path
+        documented = responses.get("200", {}).get("headers", {})
+        for name in ("ETag", "Last-Modified"):
+            assert (name in documented) == (name in answer.headers), (path, name)
+        found += "304" in responses
+    assert found == 4
+
+
 def test_every_kind_of_problem_is_documented_somewhere(api):
     text = api.get("/openapi.json").text
     for kind in set(Kind) - {Kind.ROUTE_NOT_FOUND, Kind.METHOD_NOT_ALLOWED, Kind.CLIENT_GONE}:

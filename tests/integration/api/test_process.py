@@ -104,6 +104,8 @@ def test_dev_mode_refuses_to_listen_on_another_address_than_this_machine(tmp_pat
         ("API_REFRESH_SECONDS", "0"),
         ("API_PORT", "http"),
         ("API_READ_KEYS", "plain-key"),
+        ("API_READ_KEYS", ","),
+        ("API_WRITE_KEYS", " , ,"),
         ("API_WRITE_KEYS", "ab" * 32 + ",short"),
     ],
 )

@@ -1,11 +1,13 @@
 import hashlib
 import json
+import shutil
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mab_api.idempotency import Keys
 from mab_api.intake import MAX_BODY_BYTES
 from mab_store.contracts import experiment_id_of
 from mab_store.readers import read_metrics
@@ -198,6 +200,29 @@ def test_a_key_that_came_with_another_submission_is_refused(api, path, body):
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:mab:problem:idempotency-key-reused"
     assert written(api) == before
+
+
+def test_a_key_whose_submission_did_not_get_onto_the_disk_writes_it_the_next_time(api):
+    key = {"idempotency-key": "k"}
+    first = api.post(METRICS, json=counts(), headers=key)
+    (lost,) = (api.home.settings.mab_home / "inbox" / "metrics" / str(TODAY)).iterdir()
+    content = lost.read_bytes()
+    lost.unlink()
+    again = api.post(METRICS, json=counts(), headers=key)
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert lost.read_bytes() == content
+
+
+def test_a_key_of_before_keys_had_files_of_their_own_is_known(api):
+    key = {"idempotency-key": "k"}
+    first = api.post(METRICS, json=counts(), headers=key)
+    shutil.rmtree(api.home.settings.mab_home / "inbox" / "idempotency")
+    api.app.state.serving.intake._keys = Keys(api.home.platform.inbox)
+    assert api.post(METRICS, json=counts(), headers=key).json() == first.json()
+    shutil.rmtree(api.home.settings.mab_home / "inbox" / "idempotency")
+    api.app.state.serving.intake._keys = Keys(api.home.platform.inbox)
+    other = counts(date=str(TODAY - timedelta(days=1)))
+    assert api.post(METRICS, json=other, headers=key).status_code == 409
 
 
 def test_without_a_key_each_submission_is_a_file_of_its_own(api):
