@@ -30,6 +30,16 @@ KINDS = {
             "missing; until then each keeps its last publication. Finish one that is over."
         ),
     ),
+    "publication.variants_are_complete": (
+        "variant_gap",
+        "A part of the data is missing",
+        (
+            "see whether the export renamed a variant or spoils its rows (rejection_reason in "
+            "validated_metrics). Hand in a corrected file, or retire the variant and add its new "
+            "name; until then each of these experiments keeps its last publication. If the data "
+            "are as they should be, run `mab run --accept-variant-gap`."
+        ),
+    ),
     "daily_metrics.few_rows_are_rejected": (
         "rejected_rows",
         "Rows were rejected",

@@ -35,6 +35,8 @@ from mab_pipeline.findings import (
 from mab_pipeline.gate import Failure, missing_rows, unlikely_draws, wrong_totals
 from mab_pipeline.partitions import daily_partitions
 from mab_pipeline.platform import Platform
+from mab_pipeline.publishing import DATA_GAP
+from mab_pipeline.variant_gaps import VARIANT_GAP
 from mab_store.plain_text import plain
 from mab_store.query_tag import query_tag
 from mab_store.settings import Settings
@@ -192,7 +194,12 @@ CHECKS: dict[str, Sequence[Check]] = {
         Check(
             "feeds_are_alive",
             "No experiment keeps an old publication because its data stopped.",
-            sql_check("publication_dead_feeds"),
+            sql_check("publication_open_holds", reason=DATA_GAP),
+        ),
+        Check(
+            "variants_are_complete",
+            "No experiment keeps an old publication as some of its rows are rejected or missing.",
+            sql_check("publication_open_holds", reason=VARIANT_GAP),
         ),
         Check(
             "newest_day_is_decided",

@@ -153,6 +153,13 @@ def run(
         bool, typer.Option("--republish", help="Publish older days again where they changed.")
     ] = False,
     accept_loss: AcceptLoss = False,
+    accept_variant_gap: Annotated[
+        bool,
+        typer.Option(
+            "--accept-variant-gap",
+            help="Publish experiments whose data lack a variant or a share of their rows.",
+        ),
+    ] = False,
     windows: Annotated[
         bool, typer.Option("--windows", help="Load and make the windows; decide nothing.")
     ] = False,
@@ -168,9 +175,10 @@ def run(
 
     if republish + windows + (shard is not None) > 1:
         raise UsageError("Give one of --republish, --windows and --shard.")
-    if accept_loss and (windows or shard is not None):
+    if (accept_loss or accept_variant_gap) and (windows or shard is not None):
         raise UsageError(
-            "--accept-loss is about publishing; --windows and --shard publish nothing."
+            "--accept-loss and --accept-variant-gap are about publishing; --windows and --shard "
+            "publish nothing."
         )
     part = Shard.parse(shard) if shard is not None else None
     if day and (first or last):
@@ -189,6 +197,7 @@ def run(
         assets=assets,
         republish=republish,
         accept_loss=accept_loss,
+        accept_variant_gap=accept_variant_gap,
         shard=part,
     )
     if assets:

@@ -17,6 +17,7 @@ from mab_pipeline import bandit
 from mab_pipeline.explain_order import corrections
 from mab_pipeline.printing import Side, add_row, new_table, words
 from mab_pipeline.records import Record
+from mab_pipeline.variant_gaps import ACCEPTED, accepted_detail
 from mab_store.plain_text import plain
 from mab_store.reading import Reader
 from mab_store.receipts import Receipts
@@ -42,6 +43,7 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
     parameters = {"experiment_id": record.experiment_id, "as_of_date": record.as_of_date}
     rows = copy.fetch_arrow("serving/windowed_aggregates", parameters).to_pylist()
     seen = {row["variant_name"]: row for row in rows}
+    gate = copy.fetch_arrow("serving/gate_verdicts", parameters).to_pylist()
     parameters = {
         "experiment_id": record.experiment_id,
         "effective_date": record.head["effective_date"],
@@ -54,6 +56,7 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
         parts.append(words(_why_this_window(record, name, seen.get(name))))
     parts += [words(_change(row)) for row in changes]
     parts += ["", _shares_table(record), *map(words, _how_it_was_drawn(record))]
+    parts += [words(_gate_verdict(row)) for row in gate]
     return Group(*parts)
 
 
@@ -105,6 +108,17 @@ def _verdict(row: dict[str, Any]) -> str:
     return (
         f"not counted: {row['row_count']} rows of {row['variant_name']} ({row['verdict']}), {days}"
     )
+
+
+def _gate_verdict(row: dict[str, Any]) -> str:
+    """Say what the gate found of the day, and whether a person let it through."""
+    when = f"{row['held_at']:%Y-%m-%d %H:%M:%S} UTC"
+    if row["reason"] == ACCEPTED:
+        return (
+            f"Published {when} with a variant gap, which was accepted for run {row['run_id']} or "
+            f"before it: {accepted_detail(row['detail'])}"
+        )
+    return f"Held back {when} ({row['reason']}): {row['detail']}"
 
 
 def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> str:

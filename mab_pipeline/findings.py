@@ -51,18 +51,20 @@ class Subject:
 Find = Callable[[Subject], list[Failure]]
 
 
-def sql_check(name: str, *settings: str) -> Find:
+def sql_check(name: str, *settings: str, **values: object) -> Find:
     """Return a finder that runs `sql/checks/<name>.sql`; each row is a failure.
 
     Args:
         name: The statement; it returns a day, a detail, and an experiment_id where it knows one.
         settings: Settings that are parameters of it beside the days.
+        values: Other parameters of it.
     """
 
     def find(subject: Subject) -> list[Failure]:
         chosen = {setting: getattr(subject.platform.settings, setting) for setting in settings}
+        parameters = subject.days.parameters | chosen | values
         with subject.platform.warehouse.transaction() as transaction:
-            rows = transaction.fetch_arrow(f"checks/{name}", subject.days.parameters | chosen)
+            rows = transaction.fetch_arrow(f"checks/{name}", parameters)
         last_day = subject.days.end - timedelta(days=1)
         return [
             Failure(row["day"] or last_day, row["detail"], row.get("experiment_id"))

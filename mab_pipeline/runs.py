@@ -157,6 +157,7 @@ def run_days(
     assets: list[str] | None = None,
     republish: bool = False,
     accept_loss: bool = False,
+    accept_variant_gap: bool = False,
     shard: Shard | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise these days as one Dagster run.
@@ -168,6 +169,7 @@ def run_days(
         assets: Assets to materialise with their checks; all where none are named.
         republish: Whether older days are published again where their decision changed.
         accept_loss: Whether it is meant that readers lose what they are served now.
+        accept_variant_gap: Whether experiments with a variant gap are published too.
         shard: Which part of the experiments the asset allocations decides; all where None is given.
 
     Raises:
@@ -182,7 +184,11 @@ def run_days(
     if key is None:
         tags |= partition_tags(days.start, last)
     ops: dict[str, Any] = {}
-    asked = {"republish": republish, "accept_loss": accept_loss}
+    asked = {
+        "republish": republish,
+        "accept_loss": accept_loss,
+        "accept_variant_gap": accept_variant_gap,
+    }
     if any(asked.values()):
         ops["publication"] = {"config": asked}
     if shard:
@@ -231,13 +237,15 @@ def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
     if not published:
         return
     metadata = published[-1].materialization.metadata
-    held = metadata["held_back"].value
+    held, accepted = metadata["held_back"].value, metadata["accepted_gaps"].value
     assert isinstance(held, list)
+    assert isinstance(accepted, list)
     say(
         console,
         f"Published {metadata['dagster/row_count'].value} allocations, "
         f"{metadata['unchanged'].value} were published before"
         + (f"; held back: {', '.join(map(str, held))}" if held else "")
+        + (f"; with a gap that was accepted: {', '.join(map(str, accepted))}" if accepted else "")
         + ". `mab allocations` shows what is served.",
     )
 

@@ -129,13 +129,13 @@ create table if not exists publications (
     run_id varchar not null                  -- Dagster run that published it [id]
 );
 
--- Journal of what the gate held back, append-only: the experiment keeps its last publication.
+-- Journal of what the gate held back, append-only: the experiment keeps its last publication. A variant gap that a person accepted is noted too, when its day is published.
 -- Grain: as_of_date, experiment_id, held_at, reason
 create table if not exists publication_holds (
     as_of_date date not null,                -- Day whose allocation was not published [UTC date]
     experiment_id varchar not null,          -- Experiment [id]
-    held_at timestamp not null,              -- When the gate decided [UTC time]
-    reason varchar not null,                 -- Check that failed, or data_gap [name]
-    detail varchar not null,                 -- What was found, in words [text]
+    held_at timestamp not null,              -- When the gate decided; of an accepted gap when its day was published [UTC time]
+    reason varchar not null,                 -- Check that failed, data_gap, variant_gap, or variant_gap_accepted [name]
+    detail varchar not null,                 -- What was found, in words; of an accepted gap JSON with what was accepted [text]
     run_id varchar not null                  -- Dagster run that decided [id]
 );

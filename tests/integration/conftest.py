@@ -129,12 +129,14 @@ class World:
         *,
         assets: tuple[str, ...] = (),
         republish: bool = False,
+        accept_variant_gap: bool = False,
         fails: bool = False,
     ) -> dg.ExecuteInProcessResult:
         """Run the daily job for a day or a range, as Dagster runs it."""
         config: Row = {"loggers": {"progress": {}}}
-        if republish:
-            config["ops"] = {"publication": {"config": {"republish": True}}}
+        if republish or accept_variant_gap:
+            asked = {"republish": republish, "accept_variant_gap": accept_variant_gap}
+            config["ops"] = {"publication": {"config": asked}}
         result = self.job.execute_in_process(
             instance=self.instance,
             partition_key=None if last else first,

@@ -13,7 +13,10 @@ ON_DAY = f"where metric_date = '{DAY}'"
 AS_OF = f"where as_of_date = '{DAY}'"
 OF_CONTROL = "and variant_name = 'control'"
 ALL_TO_CONTROL = "case variant_name when 'control' then 10000 else 0 end"
-GAP = "select as_of_date, experiment_id, now(), 'data_gap', 'no accepted counts', 'run'"
+HOLD = (
+    "insert into publication_holds select as_of_date, experiment_id, now(), '{}', '{}', 'run' "
+    f"from publications {AS_OF}"
+)
 
 # For each check: what is done to the tables behind the pipeline's back, the day on which the
 # check fails, and a part of what it says.
@@ -195,9 +198,15 @@ BAD = [
     ),
     (
         "publication.feeds_are_alive",
-        f"insert into publication_holds {GAP} from publications {AS_OF}",
+        HOLD.format("data_gap", "none since"),
         DAY,
-        "no accepted counts",
+        "none since",
+    ),
+    (
+        "publication.variants_are_complete",
+        HOLD.format("variant_gap", "b is missing"),
+        DAY,
+        "b is missing",
     ),
     (
         "publication.newest_day_is_decided",

@@ -151,7 +151,8 @@ def test_an_experiment_whose_data_stopped_keeps_its_publication_until_they_retur
 
 
 def test_late_data_for_the_gap_close_it_and_the_day_is_published_after_all(dying):
-    dying.metrics("2025-03-14", ("dying", "control", 400, 4), name="late.csv")
+    rows = [("dying", variant, 400, 4) for variant in ("control", "variant_a")]
+    dying.metrics("2025-03-14", *rows, name="late.csv")
     dying.run("2025-03-15")
     body = dying.bodies()["dying"]
     assert (body["as_of_date"], body["held_back"]) == ("2025-03-15", None)

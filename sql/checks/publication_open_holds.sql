@@ -1,5 +1,5 @@
--- Purpose: experiments that keep their last publication because their data stopped.
--- Parameters: :start_date first as-of day, :end_date day after the last
+-- Purpose: experiments that keep their last publication for a reason.
+-- Parameters: :start_date first as-of day, :end_date day after the last, :reason such as data_gap
 select
     holds.as_of_date as day,
     holds.experiment_id,
@@ -13,6 +13,6 @@ left join publications
 where
     holds.as_of_date >= cast(:start_date as date)
     and holds.as_of_date < cast(:end_date as date)
-    and holds.reason = 'data_gap'
+    and holds.reason = :reason
     and publications.experiment_id is null
 group by holds.as_of_date, holds.experiment_id;

@@ -1,0 +1,36 @@
+-- Purpose: what a person accepted when the newest publication of an experiment was made.
+-- Grain:   experiment_id
+-- Inputs:  publication_holds, publications
+-- Parameters: :reason what the acceptance is recorded as
+with acceptances as (
+    select
+        experiment_id,
+        as_of_date,
+        held_at,
+        detail
+    from publication_holds
+    where reason = :reason
+),
+
+newest as (
+    select
+        experiment_id,
+        as_of_date,
+        published_at
+    from publications
+    where experiment_id in (select experiment_id from acceptances)
+    qualify row_number() over (
+        partition by experiment_id
+        order by as_of_date desc nulls last, published_at desc nulls last
+    ) = 1
+)
+
+select
+    newest.experiment_id,
+    acceptances.detail
+from newest
+inner join acceptances
+    on
+        newest.experiment_id = acceptances.experiment_id
+        and newest.as_of_date = acceptances.as_of_date
+        and newest.published_at = acceptances.held_at;
