@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from mab_pipeline.arrivals import newest_published_day
+from mab_pipeline.arrivals import newest_due_day, newest_published_day
 from mab_pipeline.failed_runs import cause_of, failed_checks, first_found, name_of
 from mab_pipeline.platform import Platform
 from mab_pipeline.run_records import days_name
@@ -122,13 +122,15 @@ def late_publication(
 ) -> Notice | None:
     """Find that the day which should be published by now is not.
 
-    A day counts as published when its publication ran, also where it had nothing to publish. As
-    long as nothing was ever published nothing is late.
+    A day counts as published when its publication ran, also if it had nothing to publish. As long
+    as nothing was ever published, or no experiment runs, nothing is late.
     """
     hours = platform.settings.mab_schedule_hour + platform.settings.publication_deadline_hours
-    due = (now - timedelta(days=1, hours=hours)).date()
     newest = newest_published_day(platform)
-    if newest is None or newest >= due:
+    if newest is None:
+        return None
+    due = newest_due_day(platform, (now - timedelta(days=1, hours=hours)).date())
+    if due is None or newest >= due:
         return None
     ran = dg.AssetRecordsFilter(dg.AssetKey("publication"), asset_partitions=[str(due)])
     if instance.fetch_materializations(ran, limit=1).records:

@@ -117,6 +117,19 @@ def newest_published_day(platform: Platform) -> date | None:
     return day
 
 
+def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
+    """Return the newest as-of day up to one that has something to decide, as readers know it.
+
+    None while no experiment runs: then nothing is late. What was registered or changed since the
+    last publication is not known yet.
+    """
+    with open_reader(platform.settings) as copy:
+        parameters = {"due_date": due_by_now}
+        (row,) = copy.fetch_arrow("serving/newest_due_day", parameters).to_pylist()
+    day: date | None = row["due_day"]
+    return day
+
+
 def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
     """Return a file's fingerprint where the ledger does not hold it."""
     if known is not None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from mab_pipeline.arrivals import find_arrivals, newest_published_day
+from mab_pipeline.arrivals import find_arrivals, newest_due_day, newest_published_day
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
 from mab_store.allocation_body import GRACE_HOURS
@@ -145,19 +145,23 @@ def _checks(instance: dg.DagsterInstance) -> Finding:
 
 
 def _publication(platform: Platform) -> Finding:
+    """Look at what readers have; a day that the gate held back is decided, and its check tells."""
     with open_reader(platform.settings) as copy:
         name = copy.name
-    newest = newest_published_day(platform)
+        (row,) = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
     late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + GRACE_HOURS)
-    due = (platform.clock() - late).date()
-    detail = f"{name} serves decisions up to {newest}"
-    if newest is None or newest < due:
+    due_by_now = (platform.clock() - late).date()
+    due, decided = newest_due_day(platform, due_by_now), row["newest_day"]
+    detail = f"{name} serves decisions up to {newest_published_day(platform)}"
+    if due and (decided is None or decided < due):
         return Finding(
             "publication",
             is_ok=False,
             detail=f"{detail}, {due} is due",
             remedy=f"Run `mab run --date {due}`.",
         )
+    if due != due_by_now:
+        detail += "; no experiment runs, so nothing newer is due"
     return Finding("publication", is_ok=True, detail=detail)
 
 

@@ -192,16 +192,21 @@ def stale_windows(subject: Subject) -> list[Failure]:
 
 
 def late_publication(subject: Subject) -> list[Failure]:
-    """Find that the newest day that should be decided by now is not."""
+    """Find that the newest day that should be decided by now is not.
+
+    A day on whose next day no experiment runs has nothing to decide.
+    """
     platform = subject.platform
-    due = platform.clock() - timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
+    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
+    due_by_now = {"due_date": (platform.clock() - late).date()}
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
-    newest = row["newest_day"]
-    if newest is not None and newest >= due.date():
+        (due,) = transaction.fetch_arrow("serving/newest_due_day", due_by_now).to_pylist()
+    newest, due_day = row["newest_day"], due["due_day"]
+    if due_day is None or (newest is not None and newest >= due_day):
         return []
     known = f"the newest decided day is {newest}" if newest else "no day is decided yet"
-    detail = f"{known}; {due.date()} is due, run it"
+    detail = f"{known}; {due_day} is due, run it"
     return [Failure(subject.days.end - timedelta(days=1), detail)]
 
 

@@ -1,13 +1,17 @@
 """Every check with good and with bad input."""
 
 import shutil
+from datetime import date
 
 import dagster as dg
 import pytest
 
+from mab_pipeline.assets.declare import Days
 from mab_pipeline.checks import CHECKS
+from mab_pipeline.findings import Subject, unloaded_days
 
 FIRST, DAY, LAST = "2025-03-17", "2025-03-18", "2025-03-19"
+DATES = date(2025, 3, 18), date(2025, 3, 19)  # DAY alone
 ALL = [(asset, check.name) for asset, checks in CHECKS.items() for check in checks]
 ON_DAY = f"where metric_date = '{DAY}'"
 AS_OF = f"where as_of_date = '{DAY}'"
@@ -255,6 +259,53 @@ def test_a_check_finds_what_is_wrong_and_on_which_day(world, name, corruption, d
     failures = world.find(*name.split("."), FIRST, LAST)
     assert {str(failure.day) for failure in failures} == {day}
     assert any(detail in failure.detail for failure in failures), failures
+
+
+# The window of as-of day D is D-29 to D: those of FIRST to LAST begin on 2025-02-16 to 2025-02-18.
+SEEN_BY = {
+    "2025-02-15": (),
+    "2025-02-16": (FIRST,),
+    "2025-02-17": (FIRST, DAY),
+    "2025-02-18": (FIRST, DAY, LAST),
+    DAY: (DAY, LAST),
+    LAST: (LAST,),
+    "2025-03-20": (),
+}
+
+
+@pytest.mark.parametrize("day", SEEN_BY)
+def test_a_day_that_is_not_loaded_concerns_the_windows_that_see_it(sound, day):
+    name = sound.metrics(day, ("checkout", "control", 1, 0), name="waiting.csv")
+    failures = sound.find("windowed_aggregates", "window_days_are_loaded", FIRST, LAST)
+    (sound.inbox / name).unlink()
+    assert tuple(str(failure.day) for failure in failures) == SEEN_BY[day]
+    assert all(f"{name} is not loaded" in failure.detail for failure in failures)
+
+
+@pytest.mark.parametrize("day", SEEN_BY)
+def test_a_day_that_is_older_than_its_rows_concerns_the_windows_that_see_it(world, day):
+    world.query(
+        "insert into raw_metrics select ?, 'metrics/x.csv', 1, null, now(), 'checkout', 'control', "
+        "'1', '0', null",
+        day,
+    )
+    failures = world.find("windowed_aggregates", "window_days_are_loaded", FIRST, LAST)
+    assert tuple(str(failure.day) for failure in failures) == SEEN_BY[day]
+
+
+@pytest.mark.parametrize(("began_after", "is_found"), [(-1, False), (0, False), (1, True)])
+def test_a_file_that_came_in_since_the_run_began_is_left_to_the_next(sound, began_after, is_found):
+    name = sound.metrics(DAY, ("checkout", "control", 1, 0), name="arriving.csv")
+    (file,) = [
+        file
+        for file in sound.platform.inbox.metric_files(DATES[0], DATES[1])
+        if file.source_file == name
+    ]
+    began = sound.platform.inbox.arrival(file) + began_after
+    subject = Subject(sound.platform, Days(*DATES), sound.instance, "windowed_aggregates", began)
+    found = bool(unloaded_days(subject))
+    (sound.inbox / name).unlink()
+    assert found is is_found
 
 
 def test_every_check_is_seen_to_fail():
