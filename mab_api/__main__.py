@@ -10,6 +10,10 @@ import sys
 import uvicorn
 
 from mab_api.app import create_app
+from mab_api.limits import BACKLOG
+from mab_api.observability import make_log
+from mab_api.protocol import LimitedProtocol
+from mab_api.stopping import Watchdog
 from mab_store.errors import SettingsError
 from mab_store.settings import Settings, load_settings
 
@@ -26,17 +30,26 @@ def main() -> int:
     try:
         settings = load_settings()
         _check_address(settings, is_dev=is_dev)
-        app = create_app(settings, is_dev=is_dev)
+        watchdog = Watchdog(settings.api_shutdown_seconds, make_log(sys.stderr.buffer))
+        app = create_app(settings, is_dev=is_dev, on_start=watchdog.listen)
     except SettingsError as error:
         _say(f"mab: {error}")
         return error.exit_code
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     address, mode = f"http://{host}:{settings.api_port}", _mode(settings, is_dev=is_dev)
     _say(f"mab api: {address} serves {_place(settings)} {mode}")
+    most = app.state.serving.turnstile.fit_descriptors()
+    if most < settings.api_max_connections:
+        _say(f"mab api: takes {most} connections at most; `ulimit -n` allows no more")
     config = uvicorn.Config(
         app,
         host=settings.api_host,
         port=settings.api_port,
+        http=LimitedProtocol,
+        ws="none",
+        backlog=BACKLOG,
+        proxy_headers=False,  # nothing looks at the client's address
+        timeout_graceful_shutdown=max(1, int(settings.api_shutdown_seconds * 0.8)),
         access_log=False,
         log_level="warning",
         server_header=False,

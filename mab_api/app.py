@@ -15,7 +15,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -27,6 +26,7 @@ from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document,
 from mab_api.gateway import Gateway
 from mab_api.hot import FastLane, hot_routes
 from mab_api.intake import Intake
+from mab_api.limits import Turnstile, limits_of
 from mab_api.observability import Metrics, RequestLines, make_log
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
 from mab_api.refresher import Refresher
@@ -52,6 +52,7 @@ def create_app(
     is_dev: bool = False,
     log_stream: BinaryIO | None = None,
     read: Read = read_in_child,
+    on_start: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the API.
 
@@ -61,6 +62,7 @@ def create_app(
         is_dev: Whether POSTs are taken without a key, and reads too (`mab api --dev`).
         log_stream: Where log lines go; stderr where none is given.
         read: Reads what is published.
+        on_start: Called in the thread of the server when it starts.
     """
     stream = log_stream or sys.stderr.buffer
     log, metrics = make_log(stream), Metrics()
@@ -70,6 +72,7 @@ def create_app(
         receipts=Receipts(settings.receipts_dir),
     )
     refresher = Refresher(settings, inbox, clock=clock, metrics=metrics, log=log, read=read)
+    lines = RequestLines(stream)
     serving = Serving(
         settings=settings,
         clock=clock,
@@ -77,16 +80,18 @@ def create_app(
         intake=Intake(inbox, start_date=settings.mab_start_date, clock=clock),
         metrics=metrics,
         log=log,
-        lines=RequestLines(stream),
+        lines=lines,
         history_slots=anyio.CapacityLimiter(HISTORY_SLOTS),
+        turnstile=Turnstile(limits_of(settings), metrics, lines),
     )
     _add_gauges(serving)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(refresher.start)
+        on_start()
+        refresher.start()
         yield
-        await run_in_threadpool(refresher.stop)
+        await anyio.to_thread.run_sync(refresher.stop, limiter=anyio.CapacityLimiter(1))
         serving.lines.flush()
 
     app: FastAPI = FastAPIOffline(
@@ -150,6 +155,11 @@ def _add_gauges(serving: Serving) -> None:
     )
     metrics.gauge(
         "mab_publication_age_seconds", "Since the newest publication was made.", publication_age
+    )
+    metrics.gauge(
+        "mab_publication_refused",
+        "1 while a newer publication is not served, as it lost what is served.",
+        lambda: float(refresher.refused is not None),
     )
     metrics.gauge("mab_experiments", "Experiments with a published allocation.", experiments)
 

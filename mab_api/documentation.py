@@ -31,6 +31,8 @@ real answer. Every error is `application/problem+json`.
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
 """What the contract checks in code: no control characters, no white space at either end."""
 WRITING = frozenset({"post", "patch"})
+OF_THE_SERVER = (Kind.TOO_SLOW, Kind.HEAD_TOO_LARGE, Kind.TOO_MANY_CONNECTIONS)
+"""Problems that a request may end in before it has an address."""
 REF = "#/components/schemas/{model}"
 
 Responses = dict[int | str, dict[str, Any]]
@@ -140,7 +142,7 @@ def _complete(operation: dict[str, Any], *, is_open: bool, is_write: bool) -> No
     keys = [] if is_open else [Kind.KEY_REQUIRED, Kind.KEY_REFUSED]
     common = [*keys, Kind.FOREIGN, Kind.INTERNAL]
     responses = operation["responses"]
-    for status, response in problems(*common).items():
+    for status, response in problems(*common, *OF_THE_SERVER).items():
         responses.setdefault(str(status), response)
     if "application/json" in responses.get("422", {}).get("content", {}):
         responses.pop("422")

@@ -9,14 +9,25 @@ import logging
 import sys
 
 from mab_api.app import create_app
+from mab_api.observability import make_log
+from mab_api.stopping import Watchdog
 from mab_store.errors import SettingsError
 from mab_store.settings import load_settings
 
 try:
-    app = create_app(load_settings())
+    settings = load_settings()
+    watchdog = Watchdog(settings.api_shutdown_seconds, make_log(sys.stderr.buffer))
+    app = create_app(settings, on_start=watchdog.listen)
 except SettingsError as error:
     print(f"mab: {error}", file=sys.stderr)
     raise SystemExit(error.exit_code) from None
+
+if "mab_api.protocol" not in sys.modules:  # uvicorn loads its protocol first
+    print(
+        "mab: uvicorn alone has no limits for slow or greedy clients; `mab api` has. See "
+        "docs/API.md, Limits.",
+        file=sys.stderr,
+    )
 
 # Our own line says the same and has the request id.
 logging.getLogger("uvicorn.access").disabled = True

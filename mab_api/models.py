@@ -292,6 +292,13 @@ class Health(_Shape):
     status: Literal["ok"]
 
 
+class RefusedCopy(_Shape):
+    """A copy that lost what is served."""
+
+    version: str
+    reason: Annotated[str, Field(description="What it lost.")]
+
+
 class Readiness(_Shape):
     """Allocations are served."""
 
@@ -299,3 +306,6 @@ class Readiness(_Shape):
     experiments: Annotated[int, Field(ge=0)]
     published_at: datetime | None
     stale_seconds: Annotated[float, Field(ge=0, description="Since the last good refresh.")]
+    refused: Annotated[
+        RefusedCopy | None, Field(description="A newer copy that is not served; else null.")
+    ]

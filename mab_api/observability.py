@@ -153,6 +153,12 @@ class Metrics:
         self.refresh_seconds = Gauge(
             "mab_refresh_seconds", "How long the last refresh took.", registry=self.registry
         )
+        self.refused = Counter(
+            "mab_http_refused",
+            "Connections that were ended for what their client took, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.requests = RequestTimes()
         self.registry.register(self.requests)
 

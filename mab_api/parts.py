@@ -20,6 +20,7 @@ from mab_api.snapshot import Entry
 from mab_api.sources import open_source
 from mab_store.allocation_body import allocation_bodies
 from mab_store.errors import MabError, NotPublishedError
+from mab_store.publication_loss import Published, published_days
 from mab_store.reading import Reader
 from mab_store.settings import Settings
 
@@ -28,7 +29,7 @@ SLICE = 256
 PART = 50
 """Experiments of one part: well under a millisecond of work for the server."""
 READING_SECONDS = 240
-"""How long Snowflake may take for one of the two queries."""
+"""How long Snowflake may take for one of the queries."""
 FAILURES = (MabError, duckdb.Error, pa.ArrowException, OSError, ValueError, KeyError)
 """What reading a version that is broken, or gone, can raise."""
 
@@ -57,10 +58,12 @@ class Experiments(NamedTuple):
     Attributes:
         entries: Their published allocations.
         records: What the registry says of them.
+        published: How far their published history reaches.
     """
 
     entries: dict[str, Entry]
     records: dict[str, Packed]
+    published: dict[str, Published]
 
 
 class Done(NamedTuple):
@@ -91,15 +94,16 @@ Part = Experiments | Done | Failed
 def published_parts(order: Order) -> Generator[Part]:
     """Read a version and yield all of it; the last part is `Done` or `Failed`."""
     try:
-        entries, records = _read(order)
+        entries, records, published = _read(order)
         listing = build_listing(entries.values(), now=order.now, since=order.now)
     except FAILURES as error:
         yield Failed(reason_of(error))
         return
     for entry_part in _cut(entries):
-        yield Experiments(entry_part, {})
+        reach = {name: published[name] for name in entry_part if name in published}
+        yield Experiments(entry_part, {}, reach)
     for record_part in _cut(records):
-        yield Experiments({}, record_part)
+        yield Experiments({}, record_part, {})
     newest = max((entry.published_at for entry in entries.values()), default=None)
     yield Done(listing.without_bodies(), newest)
 
@@ -123,12 +127,12 @@ def slices(rows: pa.Table, size: int = SLICE) -> Iterator[pa.Table]:
         first = end
 
 
-def _read(order: Order) -> tuple[dict[str, Entry], dict[str, Packed]]:
+def _read(order: Order) -> tuple[dict[str, Entry], dict[str, Packed], dict[str, Published]]:
     with (
         closing(open_source(order.settings, query_seconds=READING_SECONDS)) as source,
         closing(source.open(order.name)) as reader,
     ):
-        return _entries(reader, order), _records(reader, order)
+        return _entries(reader, order), _records(reader, order), published_days(reader)
 
 
 def _entries(reader: Reader, order: Order) -> dict[str, Entry]:

@@ -9,20 +9,22 @@ old state or the new one, never a mixture.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
 from threading import Event, Thread
+from typing import NamedTuple
 
 from mab_api.child import Read, read_in_child
 from mab_api.observability import Log, Metrics
-from mab_api.parts import FAILURES, Done, Failed, Order, reason_of
+from mab_api.parts import Done, Failed, Order, reason_of
 from mab_api.registrations import Registrations
 from mab_api.registry import Packed, Registry
 from mab_api.snapshot import Entry, Snapshot, keep_moments
 from mab_api.sources import Version, open_source
-from mab_store.errors import NotPublishedError
+from mab_store.errors import NotPublishedError, PublicationRefusedError
 from mab_store.inbox import Inbox
+from mab_store.publication_loss import Published, publication_loss
 from mab_store.reading import Reader
 from mab_store.settings import Settings
 
@@ -33,6 +35,20 @@ NICENESS = 10
 DISCARDED = 200
 """Objects that are freed at a time."""
 WARNING_SECONDS = 60.0
+STOP_SHARE = 0.2
+"""How much of the time to stop goes to a look in progress."""
+
+
+class Refused(NamedTuple):
+    """A newer version that is not served.
+
+    Attributes:
+        version: The version.
+        reason: What it lost.
+    """
+
+    version: Version
+    reason: str
 
 
 class Refresher:
@@ -42,6 +58,7 @@ class Refresher:
         snapshot: The last good snapshot; None before the first.
         registry: Every known experiment.
         registrations: What finds those that are not published yet.
+        refused: The newer copy that is not served, while there is one.
     """
 
     def __init__(
@@ -64,23 +81,34 @@ class Refresher:
         self._source = open_source(settings)
         self._read = read
         self._version: Version | None = None
+        self.refused: Refused | None = None
         self._failures = 0
         self._stopping = Event()
         self._warned_at = -WARNING_SECONDS
         self._good_at = time.monotonic()
+        self._looked = Event()
         self._thread = Thread(target=self._run, name="refresher", daemon=True)
 
     def start(self) -> None:
-        """Load what is published now, then look again and again."""
-        self.poll()
+        """Begin to look again and again; the first load goes on while requests are answered."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking and wait until a look in progress has ended."""
+        """Stop looking; a look in progress may take a moment to end, then it is left alone."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
-        self._source.close()
+            self._thread.join(self._settings.api_shutdown_seconds * STOP_SHARE)
+        if not self._thread.is_alive():
+            self._source.close()
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the first look still goes on and has brought nothing yet."""
+        return self.snapshot is None and not self._looked.is_set()
+
+    def wait_until_looked(self, seconds: float) -> bool:
+        """Wait for the end of the first look; return whether it ended."""
+        return self._looked.wait(seconds)
 
     @property
     def stale_seconds(self) -> float:
@@ -93,11 +121,15 @@ class Refresher:
             now = self._clock()
             version = self._source.look(now)
             if version != self._version:
+                self._refuse_again(version)
+                self.refused = None
                 self._load(version, now)
+            self.refused = None  # it is the served one that the pointer names again
             self.registrations.find(self._stopping)
-        except FAILURES as error:
+        except Exception as error:  # noqa: BLE001  # the thread must not end, whatever it is
             self._failures += 1
-            self._note_failure(error)
+            if not self._stopping.is_set():
+                self._note_failure(error)
             return False
         self._failures = 0
         self._good_at = time.monotonic()
@@ -109,6 +141,8 @@ class Refresher:
         return self._source.wait_seconds(self._clock(), published_at, self._failures)
 
     def _run(self) -> None:
+        self.poll()
+        self._looked.set()
         while not self._stopping.wait(self.wait_seconds()):
             self.poll()
 
@@ -128,13 +162,18 @@ class Refresher:
             seconds=round(seconds, 3),
         )
         if old is not None:
-            kept: list[object] = [*old.entries.values(), *old.records.values()]
+            kept: list[object] = [
+                *old.entries.values(),
+                *old.records.values(),
+                *old.published.values(),
+            ]
             del old
             self._discard(kept)
 
     def _received(self, version: Version, now: datetime) -> Snapshot:
         """Have a version read, and take in what comes."""
         entries: dict[str, Entry] = {}
+        published: dict[str, Published] = {}
         records: dict[str, Packed] = {}
         bodies: list[bytes] = []
         niceness = 0 if self.snapshot is None else NICENESS  # before the first, nobody is answered
@@ -144,19 +183,44 @@ class Refresher:
                 if isinstance(part, Failed):
                     raise NotPublishedError(part.reason)
                 if isinstance(part, Done):
+                    self._check_loss(version, published)
                     listing = part.listing.with_bodies(bodies)
                     if self.snapshot:
                         listing = listing.keep_moment(self.snapshot.listing)
                     return Snapshot(
-                        self._open(version), entries, records, listing, part.published_at
+                        self._open(version), entries, records, listing, part.published_at, published
                     )
                 if self.snapshot:
                     keep_moments(part.entries, self.snapshot.entries)
                 entries |= part.entries
                 records |= part.records
+                published |= part.published
                 bodies += [entry.body_at(now) for entry in part.entries.values() if entry.is_listed]
                 self._pause()
         raise AssertionError("the last part is Done or Failed")
+
+    def _check_loss(self, version: Version, published: Mapping[str, Published]) -> None:
+        """Refuse a version that lost what is served, unless a person said that it may.
+
+        Raises:
+            PublicationRefusedError: It lost something.
+        """
+        loss = publication_loss(self.snapshot.published, published) if self.snapshot else None
+        if not loss:
+            return
+        if version.accepts_loss:
+            self._log.warning("accepted a loss", copy=version.name, lost=str(loss))
+            return
+        self.refused = Refused(version, str(loss))
+        self._refuse_again(version)
+
+    def _refuse_again(self, version: Version) -> None:
+        """Refuse a version that was refused before; it need not be read again."""
+        if self.refused and self.refused.version == version:
+            raise PublicationRefusedError(
+                f"{version.name} lost what is served: {self.refused.reason}. The last good one "
+                f"goes on. {self._source.remedy}"
+            )
 
     def _open(self, version: Version) -> Reader:
         """Open a version for history; DuckDB would hand out again what it holds under that name."""

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from mab_api.intake import Intake
+from mab_api.limits import Turnstile
 from mab_api.observability import Log, Metrics, RequestLines
 from mab_api.problems import Kind, ProblemError
 from mab_api.refresher import Refresher
@@ -49,6 +50,7 @@ class Serving:
         log: The app's logger.
         lines: Its line for each request.
         history_slots: How many history queries run at a time.
+        turnstile: What the connections share.
     """
 
     settings: Settings
@@ -59,15 +61,17 @@ class Serving:
     log: Log
     lines: RequestLines
     history_slots: anyio.CapacityLimiter
+    turnstile: Turnstile
 
     def snapshot(self) -> Snapshot:
         """Return what is published.
 
         Raises:
-            ProblemError: 503 before the first publication.
+            ProblemError: 503 before the first publication, and before it is loaded.
         """
         snapshot = self.refresher.snapshot
         if snapshot is None:
+            self.check_loaded()
             raise ProblemError(
                 Kind.NOT_PUBLISHED,
                 "No allocation was published yet; the pipeline publishes with `mab run`.",
@@ -75,14 +79,26 @@ class Serving:
             )
         return snapshot
 
+    def check_loaded(self) -> None:
+        """Refuse to say what there is not, before it is known what there is.
+
+        Raises:
+            ProblemError: 503 until the first look for what is published has ended.
+        """
+        if self.refresher.is_loading:
+            raise ProblemError(
+                Kind.LOADING, "It takes seconds; /readyz says when.", headers={"retry-after": "1"}
+            )
+
     async def record(self, experiment_id: str) -> Record:
         """Return what is known of an experiment, published or only registered.
 
         Raises:
-            ProblemError: 404 where it is unknown.
+            ProblemError: 404 if it is unknown, 503 while that is not known yet.
         """
         record = await self.known(experiment_id)
         if record is None:
+            self.check_loaded()
             raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
         return record
 

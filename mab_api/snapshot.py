@@ -20,6 +20,7 @@ from mab_api.history import PageCache
 from mab_api.listing import NEVER, Listing, build_listing
 from mab_api.registry import Packed
 from mab_store.allocation_body import stale_after
+from mab_store.publication_loss import Published
 from mab_store.reading import Reader
 from mab_store.settings import Settings
 
@@ -94,6 +95,7 @@ class Snapshot:
         records: Every experiment by id, by name.
         listing: The body of `GET /allocations` when it was last asked for.
         published_at: Moment of the newest publication; None where there is none.
+        published: How far the published history of each entry reaches, by experiment id.
         pages: Pages of history that were asked for.
     """
 
@@ -102,6 +104,7 @@ class Snapshot:
     records: Mapping[str, Packed]
     listing: Listing
     published_at: datetime | None
+    published: Mapping[str, Published]
     pages: PageCache = field(default_factory=PageCache)
     _lock: Lock = field(default_factory=Lock)
 

@@ -30,6 +30,8 @@ class SnowflakeSource:
     warehouse. A status that begins then shows with the night's publication.
     """
 
+    remedy = "Restore the tables (Time Travel); if the loss is meant, restart the API."
+
     def __init__(self, settings: Settings, line: Line) -> None:
         self._settings = settings
         self._line = line

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from mab_store.published import current_copy, open_copy
+from mab_store.published import open_copy, read_pointer
 from mab_store.reading import Reader
 from mab_store.settings import Settings
 
@@ -32,15 +32,23 @@ class Version(NamedTuple):
         name: Its name, by which it is opened.
         mark: Tells it from another state of the same name.
         day: Day whose statuses are shown; None where a day alone changes nothing.
+        accepts_loss: Whether a person said that it may lack what the one before it had.
     """
 
     name: str
     mark: Hashable = None
     day: date | None = None
+    accepts_loss: bool = False
 
 
 class Source(Protocol):
-    """Where published versions are."""
+    """Where published versions are.
+
+    Attributes:
+        remedy: What to do if a version lost what was served, and if that is as it should be.
+    """
+
+    remedy: str
 
     def look(self, now: datetime) -> Version:
         """Return the newest version.
@@ -68,15 +76,18 @@ class Source(Protocol):
 class CopySource:
     """Copies of DuckDB in a folder."""
 
+    remedy = "Run `mab rebuild`; if the loss is meant, run it with --accept-loss."
+
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.published_dir
         self._refresh_seconds = settings.api_refresh_seconds
 
     def look(self, now: datetime) -> Version:
         """Return the copy that the pointer names; a new day shows new statuses."""
-        path = current_copy(self._folder)
+        path, accepts_loss = read_pointer(self._folder)
         stat = path.stat()
-        return Version(path.name, (stat.st_ino, stat.st_size, stat.st_mtime_ns), now.date())
+        mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        return Version(path.name, mark, now.date(), accepts_loss)
 
     def open(self, name: str) -> Reader:
         """Open a copy, read-only."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +24,18 @@ COPIES_KEPT = 3
 ACCEPTS_LOSS = "accepts_loss"
 # The copy with which the loss was accepted: a reader that missed that copy must be told too.
 ACCEPTED_WITH = "accepted_with"
+
+
+class Pointer(NamedTuple):
+    """What the pointer file says.
+
+    Attributes:
+        path: The newest published copy.
+        accepts_loss: Whether it may lack what the copy before it had.
+    """
+
+    path: Path
+    accepts_loss: bool
 
 
 class PublishedCopy:
@@ -77,9 +90,19 @@ def current_copy(published_dir: Path) -> Path:
     Raises:
         NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.
     """
+    return read_pointer(published_dir).path
+
+
+def read_pointer(published_dir: Path) -> Pointer:
+    """Return what the pointer says.
+
+    Raises:
+        NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.
+    """
     pointer = published_dir / POINTER
     try:
-        path = published_dir / str(json.loads(pointer.read_bytes())["file"])
+        content: dict[str, Any] = json.loads(pointer.read_bytes())
+        path = published_dir / str(content["file"])
     except FileNotFoundError:
         raise NotPublishedError(
             f"Nothing is published in {published_dir}. Run `mab run` or `mab demo` first."
@@ -94,7 +117,7 @@ def current_copy(published_dir: Path) -> Path:
             f"The published copy {path} is gone. Run `mab run` for the newest day again: it "
             "publishes a new one."
         )
-    return path
+    return Pointer(path, content.get(ACCEPTS_LOSS) is True)
 
 
 @contextmanager

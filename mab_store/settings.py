@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     api_read_keys: KeyDigests = ()
     api_write_keys: KeyDigests = ()
     api_refresh_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
+    api_shutdown_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
+    api_max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    api_max_header_kb: Annotated[int, Field(ge=1, le=1024)] = 32
+    api_read_seconds: Annotated[float, Field(ge=0.1, le=600)] = 20.0
+    api_idle_seconds: Annotated[float, Field(ge=0.1, le=600)] = 5.0
+    api_write_seconds: Annotated[float, Field(ge=0.1, le=600)] = 60.0
 
     # Snowflake
     snowflake_account: Account | None = None

@@ -20,7 +20,7 @@ documented = APIRouter(tags=["allocations"], generate_unique_id_function=operati
     response_model=Allocation,
     responses=example("allocation", headers=ENCODED_HEADERS)
     | NOT_MODIFIED
-    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.NOT_MATERIALISED, Kind.NOT_PUBLISHED),
+    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.NOT_MATERIALISED, Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 def get_allocation(experiment_id: ExperimentId) -> None:
     """The allocation that was published last. Served from memory; the warehouse may be away."""
@@ -32,7 +32,7 @@ def get_allocation(experiment_id: ExperimentId) -> None:
     response_model=AllocationList,
     responses=example("allocations", headers=ENCODED_HEADERS)
     | NOT_MODIFIED
-    | problems(Kind.NOT_PUBLISHED),
+    | problems(Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 def get_allocations() -> None:
     """One body for the CDP's sync, the elements of which are those of the route above."""

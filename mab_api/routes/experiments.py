@@ -39,12 +39,13 @@ SessionId = Annotated[
     "/experiments",
     summary="All experiments, by name",
     response_model=ExperimentList,
-    responses=example("experiments") | problems(Kind.INVALID, Kind.NOT_PUBLISHED),
+    responses=example("experiments") | problems(Kind.INVALID, Kind.LOADING),
 )
 async def list_experiments(
     serving: ServingDep, limit: Limit = 100, cursor: NameCursor = None
 ) -> Response:
     """The registry, a page at a time; what was only just registered is in it."""
+    serving.check_loaded()
     after = None if cursor is None else bytes.fromhex(cursor)
     records = serving.refresher.registry.page(after, limit)
     page = records[:limit]
@@ -56,10 +57,11 @@ async def list_experiments(
     "/experiments/{experiment_id}",
     summary="One experiment",
     response_model=Experiment,
-    responses=example("experiment") | problems(Kind.EXPERIMENT_NOT_FOUND),
+    responses=example("experiment") | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.LOADING),
 )
 async def get_experiment(serving: ServingDep, experiment_id: ExperimentId) -> Response:
     """An experiment and its variants as they are today."""
+    serving.check_loaded()
     return _json(await serving.record(experiment_id))
 
 
@@ -87,7 +89,13 @@ async def get_changes(
     summary="Which variant a session sees",
     response_model=Assignment,
     responses=example("assignment")
-    | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.NOT_MATERIALISED, Kind.INVALID, Kind.NOT_PUBLISHED),
+    | problems(
+        Kind.EXPERIMENT_NOT_FOUND,
+        Kind.NOT_MATERIALISED,
+        Kind.INVALID,
+        Kind.NOT_PUBLISHED,
+        Kind.LOADING,
+    ),
 )
 async def get_assignment(
     serving: ServingDep, experiment_id: ExperimentId, session_id: SessionId

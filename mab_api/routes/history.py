@@ -36,7 +36,11 @@ From = Annotated[Day | None, Query(alias="from", description="First day; else th
 To = Annotated[Day | None, Query(description="Last day; else the last.")]
 Build = Callable[[Fetch, Record, Window], Answer]
 RESPONSES = NOT_MODIFIED | problems(
-    Kind.EXPERIMENT_NOT_FOUND, Kind.INVALID, Kind.NOT_PUBLISHED, Kind.HISTORY_UNAVAILABLE
+    Kind.EXPERIMENT_NOT_FOUND,
+    Kind.INVALID,
+    Kind.NOT_PUBLISHED,
+    Kind.LOADING,
+    Kind.HISTORY_UNAVAILABLE,
 )
 HEADERS = {name: header for name, header in ENCODED_HEADERS.items() if name != "Last-Modified"}
 

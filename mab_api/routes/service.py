@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from mab_api.documentation import TEXT_METRICS, example, problems
 from mab_api.models import Health, Readiness
 from mab_api.problems import Kind
+from mab_api.refresher import Refused
 from mab_api.serving import ServingDep
 from mab_store.allocation_body import timestamp
 
@@ -30,10 +31,13 @@ async def healthz() -> Response:
     "/readyz",
     summary="Allocations are served",
     response_model=Readiness,
-    responses=example("readiness") | problems(Kind.NOT_PUBLISHED),
+    responses=example("readiness") | problems(Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 async def readyz(serving: ServingDep) -> Response:
-    """503 before the first publication; stale allocations are served, so they are ready."""
+    """503 before the first publication; stale allocations are served, so they are ready.
+
+    `refused` is a newer copy that is not served, as it lost what is served.
+    """
     snapshot = serving.snapshot()
     published_at = snapshot.published_at
     body = {
@@ -41,8 +45,13 @@ async def readyz(serving: ServingDep) -> Response:
         "experiments": len(snapshot.entries),
         "published_at": None if published_at is None else timestamp(published_at),
         "stale_seconds": round(serving.refresher.stale_seconds, 3),
+        "refused": _refused(serving.refresher.refused),
     }
     return Response(orjson.dumps(body), media_type="application/json")
+
+
+def _refused(refused: Refused | None) -> dict[str, str] | None:
+    return refused and {"version": refused.version.name, "reason": refused.reason}
 
 
 @router.get(

@@ -13,6 +13,7 @@ from mab_api.child import Read
 from mab_store.settings import Settings
 from tests.integration.api.homes import YESTERDAY, Home
 from tests.integration.api.reading import reading_elsewhere
+from tests.integration.api.servers import DEADLINE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,7 @@ def start(read) -> Iterator[Callable[..., Api]]:
         def starting(home: Home, *, is_dev: bool = True) -> Api:
             api = Api(home, is_dev=is_dev, read=read)
             stack.enter_context(api.client)
+            assert api.app.state.serving.refresher.wait_until_looked(DEADLINE_SECONDS)
             return api
 
         yield starting
