@@ -60,7 +60,8 @@ class Gateway:
         headers = dict(scope["headers"])
         exchange = _Exchange(scope, headers, send)
         try:
-            exchange.scope[MAY_WRITE] = self._door(exchange.scope, headers)
+            if self._door(exchange.scope, headers):
+                exchange.scope[MAY_WRITE] = True
             answer = self._fast_lane(scope, headers)
             if answer is None:
                 _check_address(scope["path"])
