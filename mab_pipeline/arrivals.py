@@ -132,6 +132,8 @@ def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
 
 def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
     """Return a file's fingerprint where the ledger does not hold it."""
+    if known is not None and known["metric_date"] != file.metric_date:
+        known = None  # it was seen when no day took it yet
     if known is not None:
         loaded = known["loaded_at"].replace(tzinfo=UTC).timestamp()
         if platform.inbox.arrival(file) < loaded:

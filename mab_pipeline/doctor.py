@@ -13,6 +13,7 @@ import dagster as dg
 from mab_pipeline.arrivals import find_arrivals, newest_due_day, newest_published_day
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
+from mab_pipeline.unplaced import unplaced_files
 from mab_store.allocation_body import GRACE_HOURS
 from mab_store.errors import MabError
 from mab_store.reading import open_reader
@@ -51,6 +52,7 @@ def examine(
     """
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("inbox", lambda: _inbox(platform)),
+        ("inbox days", lambda: _inbox_days(platform)),
         ("warehouse", lambda: _warehouse(platform)),
         ("runs", lambda: _runs(instance)),
         ("checks", lambda: _checks(instance)),
@@ -90,6 +92,19 @@ def _inbox(platform: Platform) -> Finding:
         is_ok=False,
         detail=f"{waiting} files are not loaded, such as {', '.join(names)}",
         remedy="Run `mab run`, or start the daemon: its sensor loads them.",
+    )
+
+
+def _inbox_days(platform: Platform) -> Finding:
+    unplaced = unplaced_files(platform)
+    if not unplaced:
+        return Finding("inbox days", is_ok=True, detail="every file lies in a day that is taken")
+    (first, reason), *_ = unplaced.items()
+    return Finding(
+        "inbox days",
+        is_ok=False,
+        detail=f"{len(unplaced)} files are in no day that is taken: {first.source_file} {reason}",
+        remedy="The asset raw_metrics names each one: move it, or take it away.",
     )
 
 

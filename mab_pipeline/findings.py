@@ -16,6 +16,7 @@ from mab_pipeline.gate import CurrentAllocations, Failure, current_allocations
 from mab_pipeline.ledger import known_files, unloaded_files
 from mab_pipeline.platform import Platform
 from mab_pipeline.rule import RuleSettings
+from mab_pipeline.unplaced import unplaced_files
 from mab_store.schema import declared_tables
 from mab_store.warehouse import rolled_back
 
@@ -82,7 +83,7 @@ def unreadable_files(name: str) -> Find:
 
     def find(subject: Subject) -> list[Failure]:
         inbox, days = subject.platform.inbox, subject.days
-        files = [*inbox.experiment_files(), *inbox.misplaced_files()]
+        files = [*inbox.experiment_files(), *unplaced_files(subject.platform)]
         files += inbox.metric_files(days.start, days.end)
         present = {file.source_file for file in files}
         with subject.platform.warehouse.transaction() as transaction:

@@ -162,7 +162,8 @@ def ledger_row(
     if known is not None and known.sha256 == content.sha256:
         if known.error == error and known.row_count == row_count:
             return known
-        # The same content, but a limit is another one now: it counts from when it was received.
+        # The same content, judged by another limit, or in a day that takes it now: it counts from
+        # when it was received.
         return replace(known, row_count=row_count, error=error, loaded_at=now)
     return LedgerRow(
         source_file=file.source_file,

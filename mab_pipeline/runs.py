@@ -32,9 +32,9 @@ from mab_pipeline.run_records import (
     process_tags,
 )
 from mab_pipeline.shards import Shard
+from mab_store.entries import local_path
 from mab_store.errors import HomeError, MabError, UsageError
 from mab_store.files import make_folders
-from mab_store.inbox import local_path
 from mab_store.settings import Settings
 
 DAGSTER_YAML = """\

@@ -13,14 +13,21 @@ are files that somebody is still writing.
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from upath import UPath
 
+from mab_store.entries import (
+    children,
+    fault_of_file,
+    fault_of_folder,
+    is_folder,
+    is_utf8,
+    local_path,
+)
 from mab_store.errors import FileInInboxError, InboxError
 from mab_store.files import write_atomically
 from mab_store.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
@@ -39,11 +46,14 @@ class InboxFile:
         path: Where it is.
         source_file: Its name below the root, with `/`; the ledger's key.
         metric_date: Day that its folder names; None for experiment files and misplaced ones.
+        fault: Why it is not read, if the listing shows that already: a folder that cannot be
+            listed stands for what is in it.
     """
 
     path: UPath
     source_file: str
     metric_date: date | None = None
+    fault: str | None = None
 
     @property
     def is_metrics(self) -> bool:
@@ -102,11 +112,17 @@ class Inbox:
         Only the folders of these days are listed and no file is opened.
         """
         days = (start + timedelta(days=offset) for offset in range((end - start).days))
-        return [file for day in days for file in self._entries(f"metrics/{day}", day)]
+        return [file for day in days for file in self.files_of_day(day)]
+
+    def files_of_day(self, day: date) -> list[InboxFile]:
+        """List the metrics files of a day by name."""
+        if self._closed("metrics"):
+            return []  # it is among the misplaced ones
+        return self._entries(f"metrics/{day}", day)
 
     def metric_days(self) -> list[date]:
         """List the days that have a folder, ascending."""
-        names = (folder.name for folder in self._children("metrics") if folder.is_dir())
+        names = (folder.name for folder in self._children("metrics") if is_folder(folder))
         return sorted(day for name in names if (day := parse_day(name)) is not None)
 
     def event_files(self, experiment_id: str) -> list[InboxFile]:
@@ -143,31 +159,24 @@ class Inbox:
 
     def experiment_files(self) -> list[InboxFile]:
         """List every file below `experiments/`, wherever it lies, by name."""
-        found = []
+        found = self._closed("experiments/")
         for entry in self._children("experiments"):
-            if entry.is_dir():
-                found += self._entries(f"experiments/{entry.name}", None)
-            elif _is_complete(entry.name):
-                found.append(InboxFile(entry, f"experiments/{_printable(entry.name)}"))
-        return sorted(found, key=lambda file: file.source_file)
+            found += self._below("experiments", entry)
+        return distinct(found)
 
     def misplaced_files(self) -> list[InboxFile]:
         """List what lies in `metrics/` but not in a folder that names a day."""
-        found = []
+        found = self._closed("metrics/")
         for entry in self._children("metrics"):
-            if entry.is_dir():
-                if parse_day(entry.name) is None:
-                    found += self._entries(f"metrics/{entry.name}", None)
-            elif _is_complete(entry.name):
-                found.append(InboxFile(entry, f"metrics/{_printable(entry.name)}"))
-        return found
+            if parse_day(entry.name) is None or not is_folder(entry):
+                found += self._below("metrics", entry)
+        return distinct(found)
 
     def read(self, file: InboxFile) -> Content:
         """Read a file whole; a file that is too large or unreadable comes back with an error."""
         try:
-            if not file.path.is_file() and file.path.exists():  # a pipe would block for ever
-                kind = "a folder" if file.path.is_dir() else "not a regular file"
-                return Content(0, "", None, f"is {kind}; only files are read here")
+            if (fault := file.fault or fault_of_file(file.path, self.root)) is not None:
+                return Content(0, "", None, fault)
             size = file.path.stat().st_size
             most = self._most_bytes(file)
             if size > most:
@@ -182,7 +191,7 @@ class Inbox:
     def fingerprint(self, file: InboxFile) -> str:
         """Return the hash that `read` would give, without holding the file in memory."""
         try:
-            if not file.path.is_file():
+            if file.fault or fault_of_file(file.path, self.root) or not file.path.is_file():
                 return ""
             if file.path.stat().st_size > self._most_bytes(file):
                 return OVERSIZE
@@ -270,26 +279,30 @@ class Inbox:
             if self._receipts:
                 self._receipts.note(hashes, day=day, now=receiver.now, by=receiver.by)
 
+    def _below(self, folder: str, entry: UPath) -> list[InboxFile]:
+        """Return the files of a folder in `folder`, or the entry itself if it is none."""
+        if is_folder(entry) and is_utf8(entry.name):
+            return self._entries(f"{folder}/{entry.name}", None)
+        return [entry_of(folder, entry, None)] if _is_complete(entry.name) else []
+
     def _entries(self, folder: str, day: date | None) -> list[InboxFile]:
-        return sorted(
-            (
-                InboxFile(entry, f"{folder}/{_printable(entry.name)}", day)
-                for entry in self._children(folder)
-                if _is_complete(entry.name)
-            ),
-            key=lambda file: file.source_file,
+        if closed := self._closed(folder, day):
+            return closed
+        return distinct(
+            entry_of(folder, entry, day)
+            for entry in self._children(folder)
+            if _is_complete(entry.name)
         )
 
+    def _closed(self, folder: str, day: date | None = None) -> list[InboxFile]:
+        """Return a folder that cannot be listed as the one entry that stands for all in it."""
+        path = self.root / folder
+        fault = fault_of_folder(path, self.root)
+        return [InboxFile(path, folder, day, fault)] if fault else []
+
     def _children(self, folder: str) -> Iterator[UPath]:
-        try:
-            yield from (self.root / folder).iterdir()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-
-
-def local_path(path: UPath) -> Path | None:
-    """Return the path on this machine, or None for one on an object store."""
-    return Path(path.path) if path.protocol in {"", "file", "local"} else None
+        path = self.root / folder
+        return iter(()) if fault_of_folder(path, self.root) else children(path)
 
 
 def parse_day(name: str) -> date | None:
@@ -300,10 +313,23 @@ def parse_day(name: str) -> date | None:
         return None
 
 
+def entry_of(folder: str, entry: UPath, day: date | None) -> InboxFile:
+    """Return an entry of a folder as a file, under a name that can be stored."""
+    name = entry.name.encode("utf-8", "backslashreplace").decode()
+    fault = None if is_utf8(entry.name) else "has a name that is not UTF-8; give it another one"
+    return InboxFile(entry, f"{folder}/{name}", day, fault)
+
+
+def distinct(files: Iterable[InboxFile]) -> list[InboxFile]:
+    """Return files by name; one whose storable name is another one's is told apart from it."""
+    found: dict[str, InboxFile] = {}
+    for file in sorted(files, key=lambda file: (file.source_file, file.fault is not None)):
+        name = file.source_file
+        while name in found:
+            name += " (another one)"
+        found[name] = replace(file, source_file=name)
+    return [found[name] for name in sorted(found)]
+
+
 def _is_complete(name: str) -> bool:
     return not name.startswith(".") and not name.endswith((".part", ".tmp"))
-
-
-def _printable(name: str) -> str:
-    """Make a file name that is not UTF-8 storable, and still recognisable."""
-    return name.encode("utf-8", "backslashreplace").decode()

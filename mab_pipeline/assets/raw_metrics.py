@@ -6,29 +6,19 @@ A run for day D loads D, and of the days that D's windows can see those that cha
 were loaded: a late file never waits for somebody to notice it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.assets.declare import Days, days_of, table_asset
 from mab_pipeline.assets.inbox import METRIC_FILES
-from mab_pipeline.ledger import (
-    LedgerRow,
-    LoadReport,
-    known_files,
-    ledger_row,
-    ledger_rows,
-    load_day,
-    unloaded_files,
-)
+from mab_pipeline.ledger import LoadReport, known_files, load_day, unloaded_files
 from mab_pipeline.platform import Platform
 from mab_pipeline.stamps import next_stamp
+from mab_pipeline.unplaced import note_unplaced, sighted_before
 from mab_store.plain_text import plain
 from mab_store.sql_files import sql_fingerprint
-from mab_store.warehouse import Transaction
-
-MISPLACED = {"prefix": "metrics/%"}
 
 
 @table_asset(
@@ -79,29 +69,11 @@ def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
         known = known_files(transaction, lookback, days.end)
         late = unloaded_files(platform.inbox, known, lookback, days.start)
         asked = {days.start + timedelta(days=offset) for offset in range(len(days))}
-        for day in sorted(asked | set(late.values())):
+        wanted = sorted(asked | set(late.values()))
+        known |= {row.source_file: row for row in sighted_before(transaction, wanted)}
+        for day in wanted:
             load_day(transaction, platform.inbox, day, known=known, now=now, report=report)
-        report.unreadable |= _note_misplaced(transaction, platform, now=now)
+        report.unreadable |= note_unplaced(transaction, platform, now=now, loaded=report.days)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
     return report
-
-
-def _note_misplaced(
-    transaction: Transaction, platform: Platform, *, now: datetime
-) -> dict[str, str]:
-    """Enter files that lie in no day's folder in the ledger; return what is wrong with them."""
-    error = "lies in no folder that names a day; it belongs in metrics/<YYYY-MM-DD>/"
-    rows = transaction.fetch_arrow("ledger/undated_files", MISPLACED).to_pylist()
-    known = {row["source_file"]: LedgerRow(**row) for row in rows}
-    seen = dict(known)
-    misplaced = platform.inbox.misplaced_files()
-    for file in misplaced:
-        content = platform.inbox.read(file)
-        before = known.get(file.source_file)
-        seen[file.source_file] = ledger_row(
-            file, content, before, now=now, row_count=0, error=error
-        )
-    transaction.execute("ledger/delete_undated_files", MISPLACED)
-    transaction.load_arrow("inbox_files", ledger_rows(seen.values()))
-    return {file.source_file: error for file in misplaced}

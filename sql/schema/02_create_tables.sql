@@ -10,7 +10,7 @@
 -- Grain: source_file
 create table if not exists inbox_files (
     source_file varchar not null,            -- Path of the file below the inbox [path]
-    metric_date date,                        -- Day that the folder names; null for experiment files and misplaced ones [UTC date]
+    metric_date date,                        -- Day that the folder names; null for experiment files and for files that no day takes [UTC date]
     size_bytes bigint not null,              -- Size of the file [bytes]
     sha256 varchar not null,                 -- Hash of the content, hexadecimal; "oversize" where the file was too large to read [hash]
     received_at timestamp not null,          -- When this content was received (docs/adr/0016); of the files of a day no two are the same [UTC time]

@@ -179,14 +179,17 @@ def test_strange_file_names_are_kept_as_they_are(inbox, name):
     assert inbox.read(file).payload == b"1"
 
 
-def test_a_file_name_that_is_not_utf8_is_listed_under_a_storable_name_and_read(local):
+def test_a_file_name_that_is_not_utf8_is_listed_under_a_storable_name_and_not_read(local):
     folder = Path(local.root.path) / "metrics" / "2025-01-02"
     folder.mkdir(parents=True)
     (folder / os.fsdecode(b"caf\xe9.csv")).write_bytes(b"1")
-    (file,) = local.metric_files(DAY, NEXT)
-    assert file.source_file == "metrics/2025-01-02/caf\\udce9.csv"
-    assert file.source_file.encode()
-    assert local.read(file).payload == b"1"
+    put(local, "metrics/2025-01-02/caf\\udce9.csv", b"2")  # of the storable name itself
+    good, bad = local.metric_files(DAY, NEXT)
+    assert good.source_file == "metrics/2025-01-02/caf\\udce9.csv"
+    assert local.read(good).payload == b"2"
+    assert bad.source_file == "metrics/2025-01-02/caf\\udce9.csv (another one)"
+    assert local.read(bad).error == "has a name that is not UTF-8; give it another one"
+    assert local.fingerprint(bad) == ""
 
 
 def test_a_folder_among_the_files_is_reported_and_not_read(local):
