@@ -169,7 +169,7 @@ def closed(inbox: Path) -> list[object]:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # noqa: S108  # anybody's
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
