@@ -230,6 +230,7 @@ def _checks_of(asset: str, checks: Sequence[Check], settings: Settings) -> dg.As
     def evaluate(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.AssetCheckResult]:
+        platform.enter(context.run.run_id, context.log.warning)
         subject = Subject(platform, days_of(context), context.instance, asset, _began(context))
         for check in checks:
             with query_tag(f"{asset}.{check.name}", context.run.run_id):

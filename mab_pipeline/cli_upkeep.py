@@ -29,13 +29,7 @@ def rebuild(*, accept_loss: AcceptLoss = False) -> None:
     notes = notes_console()
     platform = prepared_platform(load_settings())
     result = rebuild_warehouse(platform, console=notes, accept_loss=accept_loss)
-    if result.set_aside:
-        say(notes, f"The old warehouse is {result.set_aside}.")
-    restored = ", ".join(f"{count} rows of {table}" for table, count in result.restored.items())
-    say(
-        notes,
-        f"Restored {restored}; loaded {result.loaded} days, made the windows of {result.windowed}.",
-    )
+    say(notes, str(result))
 
 
 @app.command()
@@ -55,5 +49,11 @@ def prune(
     days = parse_age(older_than)
     platform = prepared_platform(load_settings())
     with dagster_instance() as instance:
-        found = prune_home(platform, instance, older_than_days=days, apply=apply)
+        found = prune_home(
+            platform,
+            instance,
+            older_than_days=days,
+            apply=apply,
+            say=lambda text: say(notes_console(), text),
+        )
     print_prunable(found, is_done=apply)

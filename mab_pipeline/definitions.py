@@ -16,6 +16,7 @@ from mab_pipeline.assets.publication import publication
 from mab_pipeline.assets.raw_metrics import raw_metrics
 from mab_pipeline.assets.windowed_aggregates import windowed_aggregates
 from mab_pipeline.checks import build_checks
+from mab_pipeline.home import platform_of_a_run
 from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.schedules import schedules
@@ -58,7 +59,7 @@ def build_defs(
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),
             sensors=sensors(settings),
-            resources={"platform": platform or build_platform(settings)},
+            resources={"platform": platform_of_a_run(platform or build_platform(settings))},
             executor=dg.in_process_executor,
             loggers={"progress": run_logger} if run_logger else None,
         )

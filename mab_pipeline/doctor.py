@@ -4,18 +4,20 @@ What belongs here: looking at each part from outside, changing nothing. What doe
 """
 
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 import dagster as dg
 
 from mab_pipeline.arrivals import find_arrivals, newest_due_day, newest_published_day
+from mab_pipeline.home import what_is_missing
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
 from mab_pipeline.unplaced import unplaced_files
 from mab_store.allocation_body import GRACE_HOURS
-from mab_store.errors import MabError
+from mab_store.errors import MabError, NotPublishedError
+from mab_store.publication_loss import Loss, Published, publication_loss, published_days
 from mab_store.reading import open_reader
 
 API_TIMEOUT_SECONDS = 3
@@ -109,9 +111,39 @@ def _inbox_days(platform: Platform) -> Finding:
 
 
 def _warehouse(platform: Platform) -> Finding:
+    if missing := what_is_missing(platform):
+        mends_itself = platform.settings.rebuilds_by_itself
+        detail = missing + (" The next run does it first." if mends_itself else "")
+        remedy = "" if mends_itself else "Run `mab rebuild`."
+        return Finding("warehouse", is_ok=mends_itself, detail=detail, remedy=remedy)
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+        (doubled,) = transaction.fetch_arrow("journal/doubled_decisions").to_pylist()
+        days = published_days(transaction)
+    if doubled["doubled_count"]:
+        return Finding(
+            "warehouse",
+            is_ok=False,
+            detail=f"holds {doubled['doubled_count']} decisions more than once",
+            remedy="Run `mab rebuild`: it keeps the first of each.",
+        )
+    if loss := _lost_by_readers(platform, days):
+        return Finding(
+            "warehouse",
+            is_ok=False,
+            detail=f"lacks what readers are served, so nothing new is published: {loss}",
+            remedy="Run `mab rebuild`. If the loss is meant: `mab run --accept-loss`.",
+            experiments=loss.experiments + loss.shortened,
+        )
     return Finding("warehouse", is_ok=True, detail=f"opens; newest decided day {row['newest_day']}")
+
+
+def _lost_by_readers(platform: Platform, days: Mapping[str, Published]) -> Loss:
+    try:
+        with open_reader(platform.settings) as copy:
+            return publication_loss(published_days(copy), days)
+    except NotPublishedError:
+        return Loss()
 
 
 def _runs(instance: dg.DagsterInstance) -> Finding:

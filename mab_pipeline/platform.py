@@ -7,7 +7,9 @@ What does not: any logic. Tests replace a part by passing another one to `build_
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
 
+from mab_store.home_lock import HomeLock, Say
 from mab_store.inbox import Inbox
 from mab_store.journal import Journal
 from mab_store.limits import Limits
@@ -16,6 +18,18 @@ from mab_store.settings import Settings
 from mab_store.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
+
+
+class Entrance(Protocol):
+    """What lets a run into the home."""
+
+    def enter(self, doing: str, say: Say) -> None:
+        """Take the home for the whole run; once it is taken this does nothing.
+
+        Args:
+            doing: What is done, for those who wait.
+            say: Is told what is waited for and what is mended first.
+        """
 
 
 def utc_now() -> datetime:
@@ -33,6 +47,8 @@ class Platform:
         warehouse: Where tables are.
         journal: Where decisions are kept.
         clock: Tells the time as naive UTC.
+        lock: The lock of the whole home.
+        entrance: Of a run, what its first step goes through; None outside of runs.
     """
 
     settings: Settings
@@ -40,6 +56,13 @@ class Platform:
     warehouse: Warehouse
     journal: Journal
     clock: Clock
+    lock: HomeLock
+    entrance: "Entrance | None" = None
+
+    def enter(self, run_id: str, say: Say) -> None:
+        """Begin a step of a run: the first one takes the home and sees that it is whole."""
+        if self.entrance is not None:
+            self.entrance.enter(f"run {run_id}", say)
 
     def lookback_start(self, start: date) -> date:
         """Return the first day that the windows of as-of day `start` can see."""
@@ -60,6 +83,7 @@ def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
         warehouse=_warehouse(settings),
         journal=Journal(settings.journal_dir),
         clock=clock,
+        lock=HomeLock(settings),
     )
 
 

@@ -4,8 +4,9 @@ What belongs here: what may go, and in which order it goes. What does not: the i
 source of truth and is never touched, and the ledger, publications and daily_metrics, which are
 small and say what was received, what was live and what was counted.
 
-Every step can be cut short anywhere and done again: the tables are changed in one transaction,
-and what the journal has too much is found from the journal itself, by the same SQL.
+Every step can be cut short anywhere and done again: what the journal has too much is found from the
+journal itself, by the same SQL as in the tables, which are changed in one transaction. The journal
+goes first: a journal that holds more than the warehouse would mean that the warehouse is old.
 """
 
 import re
@@ -19,10 +20,12 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mab_pipeline.home import check_is_whole
 from mab_pipeline.old_runs import forget, old_runs, size_of
 from mab_pipeline.platform import Platform
 from mab_store.duckdb_warehouse import DuckDBWarehouse
 from mab_store.errors import NotPublishedError, UsageError
+from mab_store.home_lock import Say
 from mab_store.published import current_copy
 from mab_store.warehouse import Transaction, rolled_back
 
@@ -60,7 +63,12 @@ def parse_age(text: str) -> int:
 
 
 def prune(
-    platform: Platform, instance: dg.DagsterInstance, *, older_than_days: int, apply: bool
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    *,
+    older_than_days: int,
+    apply: bool,
+    say: Say = lambda _text: None,
 ) -> list[Prunable]:
     """Find what is older than an age and needed by nobody, and drop it where that is asked.
 
@@ -72,11 +80,23 @@ def prune(
         instance: Dagster's records.
         older_than_days: The age.
         apply: Whether to drop it; nothing is changed otherwise.
+        say: Is told who is waited for.
 
     Raises:
         UsageError: The age reaches into the span that is protected.
+        HomeLockedError: A run took too long to wait for.
+        WarehouseLostError: The warehouse is empty or older than the journal.
     """
     _check_age(older_than_days, platform.settings.max_window_days)
+    hold = platform.lock.alone if apply else platform.lock.shared
+    with hold("mab prune", say=say):
+        check_is_whole(platform)
+        return _prune(platform, instance, older_than_days, apply=apply)
+
+
+def _prune(
+    platform: Platform, instance: dg.DagsterInstance, older_than_days: int, *, apply: bool
+) -> list[Prunable]:
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("serving/newest_published_day").to_pylist()
     newest = row["newest_day"] or platform.settings.mab_start_date
@@ -103,14 +123,14 @@ def _check_age(days: int, max_window_days: int) -> None:
 def _prune_tables(platform: Platform, cutoff: date, *, apply: bool) -> list[Prunable]:
     parameters = {"cutoff_date": cutoff}
     warehouse = platform.warehouse
-    with warehouse.transaction() if apply else rolled_back(warehouse) as transaction:
-        if apply:
+    if apply:
+        with warehouse.transaction() as transaction:
             platform.journal.write_missing(transaction)
+        _prune_journal(platform, cutoff)
+    with warehouse.transaction() if apply else rolled_back(warehouse) as transaction:
         (raw,) = transaction.fetch_arrow("prune/raw_metrics_found", parameters).to_pylist()
         transaction.execute("prune/raw_metrics", parameters)
         superseded = _drop_versions(transaction, cutoff)
-    if apply:
-        _prune_journal(platform, cutoff)
     days = pc.min_max(superseded["as_of_date"]).as_py()
     return [
         Prunable("rows of raw_metrics", *raw.values()),

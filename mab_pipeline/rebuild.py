@@ -1,21 +1,33 @@
 """`mab rebuild`: bring a lost warehouse back from inbox and journal.
 
 What belongs here: the order of restoring. What does not: computing: what is a function of the
-inbox is materialised by the ordinary assets, what is a journal is read back.
+inbox is made by the loaders and the SQL of the ordinary assets, what is a journal is read back.
+
+The new warehouse is made aside and takes the old one's place in one step, so a crash leaves the old
+state, or one that says `mab rebuild`. On Snowflake it is made in place, decisions last: until they
+are there, what is missing says the same.
 """
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 
+from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.declare import Days
-from mab_pipeline.platform import Platform
+from mab_pipeline.assets.experiments import load_experiments
+from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.platform import Clock, Platform
+from mab_pipeline.printing import say
 from mab_pipeline.publishing import serve
-from mab_pipeline.runs import run_days
-from mab_store.journal import JOURNALED, last_of_each_file
+from mab_pipeline.rule import RuleSettings
+from mab_store.errors import WarehouseError, WarehouseLockedError
+from mab_store.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
 
 
 class Rebuilt(NamedTuple):
@@ -25,46 +37,118 @@ class Rebuilt(NamedTuple):
         restored: Rows read back from the journal, by table.
         loaded: Days of metrics that were loaded.
         windowed: As-of days whose windows were made.
-        set_aside: Where the old warehouse went, where there was one.
+        set_aside: Where the old warehouse went; None if there was none.
+        missing: Files that the ledger knows and the inbox has not: archived, or lost.
     """
 
     restored: dict[str, int]
     loaded: int
     windowed: int
     set_aside: Path | None
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        restored = ", ".join(f"{count} rows of {table}" for table, count in self.restored.items())
+        aside = f" The old warehouse is {self.set_aside}." if self.set_aside else ""
+        gone = (
+            f" {len(self.missing)} files that were loaded once are not in the inbox, such as "
+            f"{self.missing[0]}, so that their counts are missing: put them back and run "
+            "`mab rebuild` again."
+            if self.missing
+            else ""
+        )
+        return (
+            f"Restored {restored}; loaded {self.loaded} days, made the windows of "
+            f"{self.windowed}.{aside}{gone}"
+        )
 
 
 def rebuild(platform: Platform, *, console: Console, accept_loss: bool = False) -> Rebuilt:
-    """Make the warehouse anew; what was in its place is set aside, never deleted.
+    """Make the warehouse anew with nobody else at work, and publish it.
+
+    What was in its place is set aside, never deleted.
 
     Args:
         platform: The outside world.
-        console: Where progress goes.
+        console: Where it is said what is waited for.
         accept_loss: Whether it is meant that readers lose what they are served now.
 
     Raises:
-        RunFailedError: A step failed; running it again starts over.
+        HomeLockedError: A run took too long to wait for.
+        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
     """
+    with platform.lock.alone("mab rebuild", say=lambda text: say(console, text)):
+        rebuilt = restore(platform)
+        serve(platform, accept_loss=accept_loss)
+    return rebuilt
+
+
+def restore(platform: Platform) -> Rebuilt:
+    """Make the warehouse anew; the caller holds the home alone, and publishes."""
+    _journal_what_is_committed(platform)
     journal = {table: platform.journal.read(table) for table in JOURNALED}
-    journal["inbox_files"] = last_of_each_file(journal["inbox_files"])
-    set_aside = platform.warehouse.start_anew(f"{platform.clock():%Y%m%dT%H%M%S}")
-    with platform.warehouse.transaction() as transaction:
-        for table, rows in journal.items():
-            transaction.load_arrow(table, rows)
-    yesterday = platform.clock().date() - timedelta(days=1)
-    known = {day for day in journal["inbox_files"]["metric_date"].to_pylist() if day}
-    loaded = sorted(known or platform.inbox.metric_days())
-    loaded = [day for day in loaded if platform.settings.mab_start_date <= day <= yesterday]
-    windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
-    if days_to_load := loaded or windowed:  # the registry comes back without any metrics too
-        days = Days(days_to_load[0], days_to_load[-1] + timedelta(days=1))
-        assets = ["experiments", "raw_metrics", "daily_metrics"]
-        run_days(platform, days, console=console, assets=assets)
-    for days in _unbroken(windowed):
-        run_days(platform, days, console=console, assets=["windowed_aggregates"])
-    serve(platform, accept_loss=accept_loss)
+    journal[LEDGER] = last_of_each_file(journal[LEDGER])
+    with platform.warehouse.replacement(f"{platform.clock():%Y%m%dT%H%M%S}") as made:
+        loaded, windowed = _fill(replace(platform, warehouse=made.warehouse), journal)
     restored = {table: len(rows) for table, rows in journal.items()}
-    return Rebuilt(restored, len(loaded), len(windowed), set_aside)
+    missing = tuple(_missing_files(platform, journal[LEDGER]))
+    return Rebuilt(restored, loaded, windowed, made.set_aside, missing)
+
+
+def _missing_files(platform: Platform, ledger: pa.Table) -> list[str]:
+    """Return the files with rows that the ledger knows and the inbox has not, by name."""
+    rows = [row for row in ledger.to_pylist() if row["row_count"] and row["metric_date"]]
+    present = {
+        file.source_file
+        for day in {row["metric_date"] for row in rows}
+        for file in platform.inbox.metric_files(day, day + timedelta(days=1))
+    }
+    return sorted(row["source_file"] for row in rows if row["source_file"] not in present)
+
+
+def _journal_what_is_committed(platform: Platform) -> None:
+    """Write what a crash kept out of the journal; a warehouse that is not whole adds nothing."""
+    try:
+        with platform.warehouse.transaction() as transaction:
+            if not platform.journal.missing_from(transaction):
+                platform.journal.write_missing(transaction)
+    except WarehouseLockedError:
+        raise
+    except WarehouseError:
+        return  # gone, or not a warehouse any more: that is what a rebuild is for
+
+
+def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
+    """Fill an empty warehouse; return how many days were loaded and windowed."""
+    yesterday = made.clock().date() - timedelta(days=1)
+    made = replace(made, clock=_after_all_of(journal, made.clock))
+    with made.warehouse.transaction() as transaction:
+        transaction.load_arrow(LEDGER, journal[LEDGER])
+    load_experiments(made)
+    known = {day for day in journal[LEDGER]["metric_date"].to_pylist() if day}
+    days = sorted(known or made.inbox.metric_days())
+    loaded = [day for day in days if made.settings.mab_start_date <= day <= yesterday]
+    if loaded:
+        span = Days(loaded[0], loaded[-1] + timedelta(days=1))
+        load_raw_metrics(made, span)
+        load_daily_metrics(made, span)
+    windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
+    window = RuleSettings.of(made.settings).window_parameters
+    for span in _unbroken(windowed):
+        with made.warehouse.transaction() as transaction:
+            transaction.execute("assets/windowed_aggregates", span.parameters | window)
+    with made.warehouse.transaction() as transaction:
+        for table in DECISIONS:
+            transaction.load_arrow(table, journal[table])
+    return len(loaded), len(windowed)
+
+
+def _after_all_of(journal: dict[str, pa.Table], clock: Clock) -> Clock:
+    """Return a clock that is never behind a stamp of the journal, which the real one may be."""
+    stamps = {LEDGER: "loaded_at", **DECISIONS}
+    newest = [pc.max(journal[table][column]).as_py() for table, column in stamps.items()]
+    known: list[datetime] = [stamp for stamp in newest if stamp is not None]
+    return lambda: max([clock(), *(stamp + timedelta(microseconds=1) for stamp in known)])
 
 
 def _unbroken(days: Iterable[date]) -> list[Days]:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.failed_runs import cause_of, found_lines, leave_advice, name_of
+from mab_pipeline.home import NOTE
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.printing import say, words
@@ -267,6 +268,9 @@ class _ProgressHandler(logging.Handler):
         meta: dict[str, Any] = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:
+            text = str(meta.get("orig_message", ""))
+            if text.startswith(NOTE):
+                say(self._console, text.removeprefix(NOTE))
             return
         kind = event.event_type_value
         if kind == "STEP_START":

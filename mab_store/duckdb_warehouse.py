@@ -23,12 +23,15 @@ from mab_store.errors import (
     PublicationRefusedError,
     WarehouseError,
     WarehouseLockedError,
+    WarehouseLostError,
 )
-from mab_store.files import write_atomically
+from mab_store.files import sync_folder, write_atomically
+from mab_store.journal import Journal
 from mab_store.publication_loss import Published, publication_loss, published_days
 from mab_store.published import current_copy, next_copy_name, open_copy, point_to
 from mab_store.settings import Settings
 from mab_store.sql_files import load_sql
+from mab_store.warehouse import Replacement
 
 SCHEMA_FILES = (
     "schema/02_create_tables",
@@ -67,6 +70,7 @@ class DuckDBWarehouse:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._path = settings.warehouse_path
         self._published_dir = settings.published_dir
         self._timeout_seconds = settings.warehouse_lock_timeout_seconds
@@ -143,14 +147,39 @@ class DuckDBWarehouse:
                 "`mab run --accept-loss` or `mab rebuild --accept-loss` publishes it."
             )
 
-    def start_anew(self, stamp: str) -> Path | None:
-        """Begin with an empty file; return where the old one went, where there was one."""
+    @contextmanager
+    def replacement(self, stamp: str) -> Iterator[Replacement]:
+        """Fill an empty file beside this one, then swap them: readers of neither see a part.
+
+        A crash leaves the old file, or between two renames none, which the next command says.
+        """
+        folder = self._path.with_name("rebuilding")
+        shutil.rmtree(folder, ignore_errors=True)  # what an earlier crash left
+        made = DuckDBWarehouse(self._settings.model_copy(update={"mab_home": folder}))
+        replacement = Replacement(made)
+        try:
+            yield replacement
+            made._settle()
+            replacement.set_aside = self._take_over(made._path, stamp)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _settle(self) -> None:
+        """Bring everything that is committed into the one file, and onto the disk."""
+        with self._connected() as connection:
+            connection.execute("checkpoint")
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+    def _take_over(self, made: Path, stamp: str) -> Path | None:
         with self._locked():
             aside = self._path.with_name(f"{self._path.name}.before-{stamp}")
             for suffix in (".wal", ""):
                 path = self._path.with_name(self._path.name + suffix)
                 if path.exists():
                     path.replace(aside.with_name(aside.name + suffix))
+            made.replace(self._path)
+            sync_folder(self._path.parent)
             return aside if aside.exists() else None
 
     @contextmanager
@@ -167,7 +196,12 @@ class DuckDBWarehouse:
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._locked():
-            is_new = not self._path.exists()  # the first time, or somebody deleted it
+            is_new = not self._path.exists()  # the first time, or it was deleted
+            if is_new and not Journal(self._settings.journal_dir).is_empty():
+                raise WarehouseLostError(
+                    f"The warehouse {self._path} is gone, but the journal holds decisions. Run "
+                    "`mab rebuild`: it restores them, and the rest from the inbox."
+                )
             with self._opened() as connection, self._space_is_left():
                 if is_new or not self._has_schema:
                     for name in SCHEMA_FILES:
@@ -254,5 +288,6 @@ def _days_in(path: Path) -> dict[str, Published]:
 def _not_a_warehouse(path: Path, error: duckdb.Error) -> WarehouseError:
     return WarehouseError(
         f"The warehouse {path} cannot be opened ({str(error).splitlines()[0]}). "
-        "Move it away and run `mab rebuild`: inbox and journal hold everything that was in it."
+        "Run `mab rebuild`: it sets the file aside, and inbox and journal hold everything that was "
+        "in it."
     )

@@ -39,6 +39,10 @@ class HomeError(MabError):
     """MAB_HOME, or a folder in it, cannot be used."""
 
 
+class HomeLockedError(HomeError):
+    """Another process is at work in MAB_HOME, and waiting for it took too long."""
+
+
 class InboxError(MabError):
     """A file cannot be written to the inbox or read from it."""
 
@@ -88,6 +92,10 @@ class WarehouseError(MabError):
 
 class WarehouseLockedError(WarehouseError):
     """Another process holds the warehouse, and waiting for it took too long."""
+
+
+class WarehouseLostError(WarehouseError):
+    """The warehouse is gone, empty or older than the journal; `mab rebuild` restores it."""
 
 
 class NotPublishedError(MabError):

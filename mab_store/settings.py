@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     inbox_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     inbox_max_file_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 5_000_000
     warehouse_lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    home_lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    mab_auto_rebuild: Literal["on", "off"] = "on"
 
     # Addresses
     api_host: str = "127.0.0.1"
@@ -197,6 +199,11 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"MAB_ENGINE=snowflake also needs {', '.join(missing)}")
         return self
+
+    @property
+    def rebuilds_by_itself(self) -> bool:
+        """Whether a run restores a lost warehouse first; never on Snowflake."""
+        return self.mab_auto_rebuild == "on" and self.mab_engine == "duckdb"
 
     @property
     def dagster_url(self) -> str:

@@ -25,6 +25,7 @@ from mab_store.snowflake_connection import Connect, Connection, Cursor, with_ret
 from mab_store.snowflake_errors import explain, explained, is_transient
 from mab_store.snowflake_schema import create_objects
 from mab_store.sql_files import load_sql
+from mab_store.warehouse import Replacement
 
 
 class SnowflakeTransaction:
@@ -143,7 +144,8 @@ class SnowflakeWarehouse:
             (row,) = transaction.fetch_arrow("snowflake/newest_version").to_pylist()
         return f"version-{row['version']}"
 
-    def start_anew(self, stamp: str) -> Path | None:
+    @contextmanager
+    def replacement(self, stamp: str) -> Iterator[Replacement]:
         """Accept an empty schema; refuse one that holds rows, which only a person may give up.
 
         Raises:
@@ -159,7 +161,7 @@ class SnowflakeWarehouse:
                 f"such as {settings.snowflake_schema}_{stamp}, then run `mab init` and "
                 "`mab rebuild`."
             )
-        return None
+        yield Replacement(self)
 
     @contextmanager
     def connected(self, *, doing: str) -> Iterator[Connection]:

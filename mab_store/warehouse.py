@@ -6,6 +6,7 @@ not: an engine's own code (one module per engine), SQL, and any knowledge of wha
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,19 @@ class Transaction(Protocol):
         """Append rows in bulk; their columns are those of the table, in its order."""
 
 
+@dataclass(slots=True)
+class Replacement:
+    """A warehouse that is being made in the place of another.
+
+    Attributes:
+        warehouse: The new one, empty at first.
+        set_aside: Where the old one went, once it is replaced; None if there was none.
+    """
+
+    warehouse: "Warehouse"
+    set_aside: Path | None = None
+
+
 class Warehouse(Protocol):
     """An engine that holds the tables of `sql/schema/`."""
 
@@ -46,8 +60,12 @@ class Warehouse(Protocol):
             PublicationRefusedError: It lacks some of that, and this is not meant.
         """
 
-    def start_anew(self, stamp: str) -> Path | None:
-        """Begin with empty tables; return where the old ones went, where there were any."""
+    def replacement(self, stamp: str) -> AbstractContextManager[Replacement]:
+        """Begin with empty tables beside this warehouse; they take its place when the body ends.
+
+        Args:
+            stamp: Names what is set aside.
+        """
 
 
 class _Undone(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong

@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.partitions import daily_partitions
+from mab_pipeline.platform import Platform
 from mab_store.query_tag import query_tag
 from mab_store.schema import Table, declared_tables
 from mab_store.settings import Settings
@@ -105,7 +106,7 @@ def table_asset(
 
 
 def _tagged(compute: Compute) -> Callable[..., Iterator[dg.MaterializeResult[Any]]]:
-    """Let an engine that keeps a history of queries know which asset and run asked.
+    """Enter the home, and let an engine that keeps a history of queries know who asked.
 
     What is yielded is optional, what is returned would be taken for an output even where it is
     None.
@@ -115,6 +116,8 @@ def _tagged(compute: Compute) -> Callable[..., Iterator[dg.MaterializeResult[Any
     def tagged(
         context: dg.AssetExecutionContext, *args: Any, **kwargs: Any
     ) -> Iterator[dg.MaterializeResult[Any]]:
+        platform: Platform = kwargs["platform"]
+        platform.enter(context.run.run_id, context.log.warning)
         with query_tag(compute.__name__, context.run.run_id):
             result = compute(context, *args, **kwargs)
         if result is not None:

@@ -30,6 +30,8 @@ def raw_metrics(
     """Every row of every metrics file as received, and a row for each file that cannot be read."""
     days = days_of(context)
     report = load_raw_metrics(platform, days)
+    with platform.warehouse.transaction() as transaction:
+        platform.journal.write_missing(transaction)
     late_days = [day for day in report.days if day < days.start]
     for day in late_days:
         context.log_event(
@@ -74,6 +76,4 @@ def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
         for day in wanted:
             load_day(transaction, platform.inbox, day, known=known, now=now, report=report)
         report.unreadable |= note_unplaced(transaction, platform, now=now, loaded=report.days)
-    with platform.warehouse.transaction() as transaction:
-        platform.journal.write_missing(transaction)
     return report

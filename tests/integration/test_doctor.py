@@ -1,5 +1,7 @@
 """`mab doctor`: each part is looked at, and a remedy stands beside what failed."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
@@ -72,9 +74,7 @@ def test_an_api_that_nobody_runs_is_told(world, free_port):
     platform = world.platform
     settings = world.settings.model_copy(update={"api_port": free_port})
     found = examine(
-        type(platform)(
-            settings, platform.inbox, platform.warehouse, platform.journal, platform.clock
-        ),
+        replace(platform, settings=settings),
         dg.DagsterInstance.ephemeral(),
     )
     (finding,) = [finding for finding in found if finding.part == "api"]

@@ -53,6 +53,8 @@ def test_every_table_is_what_it_was_after_late_files_and_corrections(world):
     assert world.tables(volatile=True) == before
     assert world.bodies() == served
     assert result.set_aside is None
+    (vanished,) = result.missing
+    assert vanished in str(result)
     assert (result.loaded, result.windowed) == (4, 4)
     assert result.restored["allocations"] == len(before["allocations"])
 

@@ -177,11 +177,14 @@ def test_a_reader_connects_again_where_its_connection_broke(warehouse, settings)
 
 
 def test_an_empty_schema_is_begun_anew_and_a_full_one_refused(warehouse):
-    assert warehouse.start_anew("20250301") is None
+    with warehouse.replacement("20250301") as made:
+        assert made.warehouse is warehouse
+    assert made.set_aside is None
     with warehouse.transaction() as transaction:
         transaction.load_arrow("inbox_files", ledger_rows("a.csv"))
-    with pytest.raises(WarehouseError, match="Set SNOWFLAKE_SCHEMA to a new name"):
-        warehouse.start_anew("20250301")
+    refused = pytest.raises(WarehouseError, match="Set SNOWFLAKE_SCHEMA to a new name")
+    with refused, warehouse.replacement("20250301"):
+        pass
     assert files(warehouse) == ["a.csv"]
 
 
