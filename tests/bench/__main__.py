@@ -23,7 +23,8 @@ HEAD = """\
 # Benchmarks
 
 Written by `make bench`. Figures are ratios of medians measured in one run, and peaks of memory;
-seconds are of this machine, under whatever else it did.
+seconds are of this machine, under whatever else it did. "Per core" means that both sides had one
+core: our functions use every core, and a plain loop does not.
 
 """
 

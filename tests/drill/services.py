@@ -21,7 +21,7 @@ from mab_pipeline.up import ROOT, environment
 from mab_store.settings import Settings
 
 PROGRAMS = Path(sys.executable).parent
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 900
 
 
 class Service:

@@ -182,6 +182,11 @@ def test_each_decision_is_what_the_numeric_core_says_of_it_alone(settings):
         assert {row["seed"] for row in own} == {seed}
 
 
+@pytest.mark.parametrize("settings", [RULE, EXACT], ids=["monte_carlo", "exact"])
+def test_a_decision_alone_is_the_one_it_is_among_others(settings):
+    assert decided(settings, *ROWS[2:5]).equals(decided(settings, *ROWS).slice(2, 3))
+
+
 def test_a_row_records_its_inputs_and_its_circumstances():
     table = decided(RULE, *ROWS)
     assert table.schema == declared_tables()["allocations"].arrow_schema
