@@ -1,8 +1,12 @@
 """Snowflake's tests: the real connector over HTTP to an emulator, or to a real account.
 
-`make test-snowflake` starts `fakesnow` on a free port, once; each world gets a database of its own.
-With MAB_TEST_SNOWFLAKE=live the SNOWFLAKE_* settings of the environment are used in its place, and
-each world gets a schema of its own, which is dropped at the end.
+One suite, two targets. `make test-snowflake` starts `fakesnow` on a free port, once; a world gets a
+database of its own. With MAB_TEST_SNOWFLAKE=live the SNOWFLAKE_* settings of the environment are
+used in its place, and each world gets a schema of its own, which is dropped at the end.
+
+A test that only one target can run says so with a reason: `emulator_only` (an account would have to
+be closed, slowed down or made to refuse), `account_only` (the emulator has no roles). The others
+run on both. What is left out is named at the end of the report.
 
 The emulator is DuckDB inside. It has no roles, grants and virtual warehouses, and knows no
 IDENTIFIER($variable) as the name of a schema (a login makes its schema): these statements are sent,
@@ -27,6 +31,7 @@ from mab_store.snowflake_warehouse import SnowflakeWarehouse
 from tests.integration.api.servers import free_port
 from tests.snowflake.worlds import World
 
+LEFT_OUT = pytest.StashKey[dict[str, None]]()
 IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
 NOT_EMULATED = [r"\s*create\s+(warehouse|role|schema)\b.*", r"\s*grant\b.*"]
 START_SECONDS = 300
@@ -137,6 +142,26 @@ def clean_environment(tmp_path_factory) -> Iterator[None]:
 def pytest_report_header() -> str:
     place = "a real account" if IS_LIVE else "the emulator; a real one with MAB_TEST_SNOWFLAKE=live"
     return f"snowflake: {place}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this target cannot run, and remember it for the report."""
+    marker = "emulator_only" if IS_LIVE else "account_only"
+    left_out = {item: mark for item in items if (mark := item.get_closest_marker(marker))}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+    config.stash[LEFT_OUT] = {
+        f"{item.nodeid.split('[')[0]}: {mark.args[0]}": None for item, mark in left_out.items()
+    }
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = config.stash.get(LEFT_OUT, {})
+    if left_out:
+        terminalreporter.section(f"not run on {'an account' if IS_LIVE else 'the emulator'}")
+        terminalreporter.write_line("\n".join(left_out))
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -232,3 +232,29 @@ def test_an_account_that_does_not_answer_is_named_and_no_secret_is(make_settings
         pass
     assert "SNOWFLAKE_ACCOUNT=nowhere" in str(caught.value)
     assert "correct horse" not in str(caught.value)
+
+
+@pytest.mark.account_only("the emulator has no roles and grants")
+@pytest.mark.usefixtures("warehouse")
+def test_the_roles_hold_the_grants_of_the_file(settings, connect):
+    grants = shown(connect, f"show grants on schema {settings.snowflake_schema}")
+    held = {(row["grantee_name"], row["privilege"]) for row in grants}
+    roles = {"MAB_PIPELINE", "MAB_API", "MAB_ANALYST"}
+    assert {(role, "USAGE") for role in roles} <= held
+
+
+@pytest.mark.account_only("the emulator keeps no parameters of a session")
+def test_the_session_is_what_the_adapter_relies_on(connect):
+    values = {row["key"]: row["value"] for row in shown(connect, "show parameters in session")}
+    assert values["TIMEZONE"] == "UTC"
+    assert values["TIMESTAMP_TYPE_MAPPING"] == "TIMESTAMP_NTZ"
+    assert values["LOCK_TIMEOUT"] == "60"
+    assert values["QUERY_TAG"] == "mab"
+
+
+def shown(connect, statement: str) -> list[dict[str, object]]:
+    with connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -3,6 +3,7 @@
 import io
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -17,11 +18,11 @@ from mab_api.app import create_app
 from mab_store.contracts import ExperimentSpec, VariantSpec, experiment_id_of
 from mab_store.registration import register
 from mab_store.settings import Settings
-from tests.snowflake.conftest import IS_LIVE
+from tests.snowflake.conftest import START_SECONDS
 from tests.snowflake.door import Door, Refusal
 from tests.snowflake.worlds import World
 
-pytestmark = pytest.mark.skipif(IS_LIVE, reason="a real account cannot be stopped for a while")
+needs_street = pytest.mark.emulator_only("an account cannot be closed, slowed down or listened to")
 
 DAY = "2025-02-20"
 HISTORY = "/experiments/{}/history"
@@ -165,10 +166,11 @@ def first_of(api: Api) -> str:
     return api.get("/allocations").json()["experiments"][0]["experiment_id"]
 
 
-def test_every_body_is_that_of_duckdb(worlds, flake):
+def test_every_body_is_that_of_duckdb(worlds):
     now = worlds[0].clock.now
     assert worlds[1].clock.now == now
-    with running(worlds[0].settings, lambda: now) as duck, running(flake, lambda: now) as snow:
+    duckdb, snowflake = (running(world.settings, lambda: now) for world in worlds)
+    with duckdb as duck, snowflake as snow:
         listed = duck.get("/allocations")
         ids = [body["experiment_id"] for body in listed.json()["experiments"]]
         assert len(ids) > 3
@@ -182,6 +184,7 @@ def test_every_body_is_that_of_duckdb(worlds, flake):
         assert expected.json()["publications"]
 
 
+@needs_street
 def test_nothing_is_asked_but_the_version_while_nothing_is_published(api, street):
     for _ in range(5):
         assert api.refresh()
@@ -191,6 +194,7 @@ def test_nothing_is_asked_but_the_version_while_nothing_is_published(api, street
     }
 
 
+@needs_street
 def test_a_publication_is_read_over_a_second_connection_that_is_closed_again(api, street, worlds):
     before = api.refresher._version
     worlds[1].platform.warehouse.publish_copy()
@@ -201,6 +205,7 @@ def test_a_publication_is_read_over_a_second_connection_that_is_closed_again(api
     assert api.get("/readyz").status_code == 200
 
 
+@needs_street
 def test_snowflake_away_means_old_answers_and_one_login_a_pause(api, street, seconds):
     name = first_of(api)
     good = api.get(ALLOCATION.format(name))
@@ -224,6 +229,7 @@ def test_snowflake_away_means_old_answers_and_one_login_a_pause(api, street, sec
     assert len(attempts) == 2
 
 
+@needs_street
 def test_a_slow_history_is_503_and_delays_no_allocation(api, street, monkeypatch):
     monkeypatch.setattr("snowflake.connector.network.DEFAULT_SOCKET_CONNECT_TIMEOUT", 2)
     name = first_of(api)
@@ -231,7 +237,9 @@ def test_a_slow_history_is_503_and_delays_no_allocation(api, street, monkeypatch
     answers = []
     asking = threading.Thread(target=lambda: answers.append(api.get(HISTORY.format(name))))
     asking.start()
+    deadline = time.monotonic() + START_SECONDS
     while asking.is_alive():
+        assert time.monotonic() < deadline, "the history is not given up"
         assert api.get(ALLOCATION.format(name)).status_code == 200
         asking.join(0.2)
     assert answers[0].status_code == 503
@@ -239,6 +247,7 @@ def test_a_slow_history_is_503_and_delays_no_allocation(api, street, monkeypatch
     assert answers[0].headers["retry-after"]
 
 
+@needs_street
 def test_refused_credentials_are_one_sentence_and_one_login(worlds, flake, street):
     street.refused_login = Refusal("390100", "Incorrect username or password was specified.")
     with running(flake, lambda: worlds[1].clock.now) as api:
@@ -252,6 +261,7 @@ def test_refused_credentials_are_one_sentence_and_one_login(worlds, flake, stree
     assert b"correct-horse-battery" not in api.log.getvalue()
 
 
+@needs_street
 def test_a_missing_grant_is_the_childs_sentence_and_the_old_answers_go_on(api, street, worlds):
     name = first_of(api)
     good = api.get(ALLOCATION.format(name)).content
@@ -265,6 +275,7 @@ def test_a_missing_grant_is_the_childs_sentence_and_the_old_answers_go_on(api, s
     assert api.refresh()
 
 
+@needs_street
 def test_no_secret_is_logged(worlds, flake, street):
     secret = flake.snowflake_password.get_secret_value()
     with running(flake, lambda: worlds[1].clock.now) as api:

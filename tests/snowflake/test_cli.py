@@ -1,5 +1,6 @@
 """`mab` with MAB_ENGINE=snowflake, as a user calls it."""
 
+import itertools
 import json
 import re
 
@@ -63,12 +64,13 @@ def test_before_init_it_says_what_to_do(mab):
 def test_no_secret_is_printed_or_kept_by_dagster(mab, settings):
     outputs = [mab("run", *DAYS), mab("init"), mab("run", *DAYS)]
     assert [result.exit_code for result in outputs] == [1, 0, 0]
-    secret = settings.snowflake_password
-    if secret is None:
-        pytest.skip("a key pair is used")
-    for result in outputs:
-        assert secret.get_secret_value() not in result.output + str(result.exception)
+    secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
+    if settings.snowflake_private_key_path:
+        secrets.append(settings.snowflake_private_key_path.read_text().splitlines()[1])
+    assert secrets
+    for secret, result in itertools.product(secrets, outputs):
+        assert secret not in result.output + str(result.exception)
     kept = [path for path in settings.mab_home.rglob("*") if path.is_file()]
     assert [path for path in kept if path.suffix == ".db"]  # Dagster's events, the failure's too
-    for path in kept:
-        assert secret.get_secret_value().encode() not in path.read_bytes()
+    for secret, path in itertools.product(secrets, kept):
+        assert secret.encode() not in path.read_bytes()

@@ -24,11 +24,12 @@ from mab_pipeline.snowflake import connect_through_dagster
 from mab_store.errors import SettingsError, WarehouseError, WarehouseLockedError
 from mab_store.snowflake_connection import connect_directly
 from mab_store.snowflake_warehouse import SnowflakeWarehouse
-from tests.snowflake.conftest import IS_LIVE
 from tests.snowflake.door import Door, Refusal, opened
 from tests.snowflake.test_adapter import files, ledger_rows
 
-pytestmark = pytest.mark.skipif(IS_LIVE, reason="a real account is not asked to refuse")
+pytestmark = pytest.mark.emulator_only(
+    "a door refuses in its place: an account locks a user whose logins it refuses"
+)
 
 PASSWORD = "correct-horse-battery"  # what tests/snowflake/conftest.py sets
 PASSPHRASE = "open sesame"
