@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only e2e screenshots test test-postgres test-snowflake lint bench drill mutants lock docs
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-snowflake lint bench drill mutants lock docs
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
+test-midnight: $(STAMP)  ## Tests that read the real clock, under one that passes midnight (libfaketime)
+	@$(BIN)/python -m tests.midnight
+
 test-postgres: $(STAMP)  ## A day on the production settings: Dagster on a PostgreSQL that the tests start
 	@$(BIN)/python -m pytest -q tests/postgres
 
@@ -42,11 +45,11 @@ test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOW
 drill: $(STAMP)  ## Kill runs, daemon and webserver at 30 random moments; compare with an undisturbed home
 	@MAB_DRILL_KILLS=$${MAB_DRILL_KILLS:-30} $(BIN)/python -m pytest -v -x tests/drill
 
-e2e: $(STAMP)  ## A day in a real browser: the Dagster UI and the API in Chromium
+e2e: $(STAMP)  ## A day in a real browser (Chromium); the schedule under a shifted clock (libfaketime)
 	@$(BIN)/python -m pytest -q tests/e2e
 
 screenshots: $(STAMP)  ## The same, with its pictures in docs/img
-	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e
+	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py
 
 lint: $(STAMP)  ## Style, types, import contract, SQL
 	@$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from tests.e2e.scene import Scene, make_scene
 from tests.e2e.services import Services, running
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT_MS = 120_000  # of a busy machine; what is there is seen at once
+TIMEOUT_MS = 600_000  # of a busy machine; what is there is seen at once
 SIZE = {"width": 1440, "height": 720}
 LOG_TAIL = 4000
 

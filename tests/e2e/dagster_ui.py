@@ -58,19 +58,29 @@ class DagsterUi:
 
     def materialise(self, day: date) -> str:
         """Materialise all assets of a day by clicking; return how the run ended."""
-        self._materialize.click()
-        dialog = self.page.get_by_role("dialog")
-        days = dialog.locator("input[type=text]").first
-        days.fill(str(day))
-        days.press("Enter")
-        launch = dialog.get_by_role("button", name="Launch 1 run")
-        expect(launch).to_be_enabled()
-        launch.click()
-        run = self.page.get_by_role("link", name="View", exact=True).get_attribute("href")
+        run = self._launch(str(day), "Launch 1 run")
         self.page.goto(f"{self.url}{run}")
         ended = self.page.get_by_text(_ENDED).first
         ended.wait_for()
         return ended.inner_text()
+
+    def backfill(self, first: date, last: date) -> str:
+        """Materialise all assets of a range of days by clicking; return the backfill's id."""
+        return self._launch(f"[{first}...{last}]", "Launch backfill").rsplit("/", 1)[-1]
+
+    def _launch(self, days: str, button: str) -> str:
+        """Choose days in the dialog and launch; return the address of what was launched."""
+        self._materialize.click()
+        dialog = self.page.get_by_role("dialog")
+        chosen = dialog.locator("input[type=text]").first
+        chosen.fill(days)
+        chosen.press("Enter")
+        launch = dialog.get_by_role("button", name=button)
+        expect(launch).to_be_enabled()
+        launch.click()
+        address = self.page.get_by_role("link", name="View", exact=True).get_attribute("href")
+        assert address
+        return address
 
     def open_checks(self, asset: str) -> Locator:
         """Show the checks of an asset; return what the list says of each one that is well."""

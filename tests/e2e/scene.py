@@ -45,8 +45,8 @@ class Scene:
     @property
     def environment(self) -> dict[str, str]:
         """Return the settings of whatever runs on it."""
-        # The schedule is on, but does not come in between.
-        hour = 14 if datetime.now(UTC).hour == 1 else 2
+        # The schedule is on; its hour is the one that is farthest away.
+        hour = (datetime.now(UTC).hour + 12) % 24
         return {
             "MAB_HOME": str(self.home),
             "MAB_START_DATE": str(self.first),

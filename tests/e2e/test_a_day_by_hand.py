@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from mab_pipeline.assets.inbox import inbox_sources
 from mab_pipeline.checks import CHECKS
+from mab_pipeline.run_records import RANGE_END_TAG, RANGE_START_TAG
 from mab_pipeline.schedules import schedules
 from mab_pipeline.sensors import sensors
 from mab_store.contracts import experiment_id_of
@@ -90,20 +91,87 @@ def test_its_checks_are_green(asset, materialised, ui, scene, picture):
         picture("checks")
 
 
-def test_its_allocation_is_then_served(materialised, services, scene):
-    _, before = materialised
-    assert {body["as_of_date"] for body in before.values()} == {str(scene.day - ONE_DAY)}
-
+@pytest.fixture(scope="module")
+def decided(materialised, services, scene):
+    """Return what is served once the day that was materialised is."""
+    assert materialised
     services.wait_until(
         lambda: {body["as_of_date"] for body in served(services).values()} == {str(scene.day)},
         f"the API serves {scene.day}",
     )
+    return served(services)
+
+
+def test_its_allocation_is_then_served(materialised, decided, services, scene):
+    _, before = materialised
+    assert {body["as_of_date"] for body in before.values()} == {str(scene.day - ONE_DAY)}
+    assert set(decided) == set(EXPERIMENTS)
     for name in EXPERIMENTS:
         url = f"{services.api}/experiments/{experiment_id_of(name)}/allocation"
         body = httpx.get(url, timeout=10).raise_for_status().json()
         assert body["effective_date"] == str(scene.day + ONE_DAY)
         shares = [row["allocation_percentage"] for row in body["allocations"]]
         assert round(sum(shares), 2) == 100
+
+
+def test_a_range_up_to_the_newest_day_is_one_run_by_clicking(ui, services, scene, decided):
+    first = scene.day - 2 * ONE_DAY
+    ui.open_lineage()
+    backfill = ui.backfill(first, scene.day)
+
+    run = the_run_of(services, backfill)
+    assert days_of(run) == (str(first), str(scene.day))
+    assert served(services) == decided
+
+
+def test_a_backfill_of_the_job_is_one_run_whatever_its_range(services, scene, decided):
+    """On the lineage an older range also takes the days whose windows see it, in a second run."""
+    days = [scene.first + number * ONE_DAY for number in (1, 2, 3)]
+    answer = ask(
+        services,
+        "mutation ($days: [String!]!) { launchPartitionBackfill(backfillParams: {selector: "
+        '{partitionSetName: "daily_allocation_partition_set", repositorySelector: '
+        '{repositoryName: "__repository__", repositoryLocationName: "mab"}}, '
+        "partitionNames: $days}) { ... on LaunchBackfillSuccess { backfillId } "
+        "... on Error { message } } }",
+        days=[str(day) for day in days],
+    )
+    assert "backfillId" in answer["launchPartitionBackfill"], answer
+
+    run = the_run_of(services, answer["launchPartitionBackfill"]["backfillId"])
+    assert days_of(run) == (str(days[0]), str(days[-1]))
+    assert served(services) == decided
+
+
+def the_run_of(services, backfill: str) -> dict:
+    """Wait until a backfill is over; return its one run, which made every asset."""
+
+    def status() -> str:
+        query = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) "
+        query += "{ ... on PartitionBackfill { status } ... on Error { message } } }"
+        return ask(services, query, id=backfill)["partitionBackfillOrError"]["status"]
+
+    services.wait_until(lambda: status().startswith("COMPLETED"), f"backfill {backfill} is over")
+    query = 'query ($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", '
+    query += "value: $id}]}) { ... on Runs { results { status tags { key value } "
+    query += "assets { key { path } } } } } }"
+    (run,) = ask(services, query, id=backfill)["runsOrError"]["results"]
+    assert run["status"] == "SUCCESS"
+    assert {asset["key"]["path"][-1] for asset in run["assets"]} == set(ASSETS)
+    return run
+
+
+def days_of(run: dict) -> tuple[str, str]:
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    return tags[RANGE_START_TAG], tags[RANGE_END_TAG]
+
+
+def ask(services, query: str, **variables: object) -> dict:
+    """Ask Dagster as its UI does."""
+    asked = {"query": query, "variables": variables}
+    answer = httpx.post(f"{services.dagster}/graphql", json=asked, timeout=600).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
 
 
 def test_the_api_draws_its_documentation_without_the_internet(page, services, picture):

@@ -1,6 +1,6 @@
 """`make mutants`: break the code in small ways, one at a time, and see whether the tests notice.
 
-    python -m tests.mutants [GROUP ...] [--children N]
+    python -m tests.mutants [GROUP ...] [--sample N] [--children N] [--report]
 
 Each group of `groups.py` gets a copy of the project under build/mutants/, in which mutmut works;
 the checkout is never changed. Verdicts on a function that has not changed are kept, so a second
@@ -11,6 +11,7 @@ survivors are printed as diffs; docs/MUTANTS.md says of each why it may live.
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -20,12 +21,19 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.mutants.groups import GROUPS, Group
-from tests.mutants.survivors import scores
+from tests.mutants.survivors import scores, verdicts_of
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "mutants"
 SOURCES = ("mab_api", "mab_pipeline", "mab_store")
 BESIDE = ("sql", "docs", "deploy")
+MAKE_MUTANTS = """
+import pathlib, mutmut.__main__ as mutmut
+pathlib.Path("mutants").mkdir(exist_ok=True)
+mutmut.copy_src_dir()
+mutmut.copy_also_copy_files()
+mutmut.create_mutants(1)
+"""
 FILES = ("pyproject.toml", "README.md", "workspace.yaml", ".env.example")
 
 
@@ -35,28 +43,34 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", action="store_true", help="run nothing, show what is known")
+    parser.add_argument("--sample", type=int, help="try so many mutants of each group, at random")
     chosen = parser.parse_args()
     names = chosen.groups or list(GROUPS)
     if unknown := set(names) - set(GROUPS):
         parser.error(f"no group is called {', '.join(sorted(unknown))}")
-    failed = [
-        name
-        for name in names
-        if not chosen.report and not _run(name, GROUPS[name], chosen.children)
-    ]
+    wanted = [] if chosen.report else names
+    failed = [name for name in wanted if not _run(name, chosen.children, chosen.sample)]
     _report([name for name in names if name not in failed])
     return int(bool(failed))
 
 
-def _run(name: str, group: Group, children: int) -> bool:
+def _run(name: str, children: int, sample: int | None) -> bool:
     """Bring a group's copy up to date and let mutmut work in it."""
-    place = BUILD / name
+    place, group = BUILD / name, GROUPS[name]
     _copy(place)
     (place / "pyproject.toml").write_text(_settings(group), "utf-8")
     mutmut = Path(sys.executable).with_name("mutmut")
     command = [str(mutmut), "run", "--max-children", str(children)]
+    command += [] if sample is None else _sample(place, name, sample)
     Console(stderr=True).print(f"{name}: {' '.join(group.modules)}")
     return subprocess.run(command, cwd=place, check=False).returncode == 0
+
+
+def _sample(place: Path, name: str, size: int) -> list[str]:
+    """Make a group's mutants and choose some; the same ones as long as the code is the same."""
+    subprocess.run([sys.executable, "-c", MAKE_MUTANTS], cwd=place, check=True, capture_output=True)
+    mutants = sorted(mutant for _, verdicts in verdicts_of(place) for mutant in verdicts)
+    return random.Random(name).sample(mutants, min(size, len(mutants)))  # no secret
 
 
 def _copy(place: Path) -> None:

@@ -27,4 +27,14 @@ GROUPS = {
     "auth": Group(("mab_api/auth.py",), ("tests/unit/api/test_auth.py",)),
     "journal": Group(("mab_store/journal.py",), ("tests/unit/store/test_journal.py",)),
     "inbox": Group(("mab_store/inbox.py",), ("tests/unit/store/test_inbox.py",)),
+    "gate": Group(("mab_pipeline/gate.py",), ("tests/integration/test_gate.py",)),
+    "publishing": Group(
+        ("mab_pipeline/publishing.py",),
+        ("tests/integration/test_publication.py", "tests/integration/test_gate.py"),
+    ),
+    "ledger": Group(("mab_pipeline/ledger.py",), ("tests/integration/test_late_data.py",)),
+    "replay": Group(
+        ("mab_pipeline/replay.py",),
+        ("tests/integration/test_edges.py", "tests/integration/test_replay_and_explain.py"),
+    ),
 }

@@ -45,13 +45,18 @@ class Score(NamedTuple):
 
 def scores(place: Path) -> Iterator[Score]:
     """Yield the score of each module that was mutated in a copy of the project."""
-    folder = place / "mutants"
-    for path in sorted(folder.rglob("*.py.meta")):
-        module = path.relative_to(folder).with_suffix("")
-        verdicts = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+    for module, verdicts in verdicts_of(place):
         if verdicts:
             with contextlib.chdir(place):
                 yield _score(module, verdicts)
+
+
+def verdicts_of(place: Path) -> Iterator[tuple[Path, dict[str, int | None]]]:
+    """Yield each module of a copy with the exit codes of its mutants; None: not tried."""
+    folder = place / "mutants"
+    for path in sorted(folder.rglob("*.py.meta")):
+        verdicts = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+        yield path.relative_to(folder).with_suffix(""), verdicts
 
 
 def _score(module: Path, verdicts: dict[str, int | None]) -> Score:
