@@ -102,13 +102,15 @@ def test_files_count_from_the_start_date_to_the_day_that_just_ended(world, day, 
 def test_a_known_file_is_read_again_if_it_came_in_at_or_after_its_loading(world):
     (file,) = world.platform.inbox.metric_files(NEWEST, NEWEST + ONE_DAY)
     came_in = datetime.fromtimestamp(world.platform.inbox.arrival(file), UTC).replace(tzinfo=None)
-    known = {"sha256": "another content"}
+    known = {"sha256": "another content", "metric_date": NEWEST}
     millisecond = timedelta(milliseconds=1)
     assert _new_content(world.platform, file, known | {"loaded_at": came_in - millisecond})
     assert _new_content(world.platform, file, known | {"loaded_at": came_in + millisecond}) is None
     same = world.platform.inbox.fingerprint(file)
-    again = {"sha256": same, "loaded_at": came_in - millisecond}
+    again = known | {"sha256": same, "loaded_at": came_in - millisecond}
     assert _new_content(world.platform, file, again) is None
+    # It was seen when no day took it yet, as one of a day that was not over.
+    assert _new_content(world.platform, file, again | {"metric_date": None}) == same
 
 
 def test_replay_reads_the_first_day_of_the_longest_window_and_none_before_it(world):
