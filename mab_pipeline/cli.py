@@ -24,6 +24,7 @@ from mab_pipeline.printing import (
     own_name,
     print_allocations,
     print_findings,
+    print_rejections,
     say,
 )
 from mab_store.allocation_body import allocation_bodies
@@ -116,7 +117,13 @@ def ingest(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JSON, CSV or Parquet.")],
     day: Day = None,
 ) -> None:
-    """Put metrics or experiments files into the inbox, split by their date column."""
+    """Put metrics or experiments files into the inbox, split by their date column.
+
+    All of a file goes in, or nothing of it. Its days are from MAB_START_DATE to today (UTC); it has
+    at most INBOX_MAX_FILE_MB and INBOX_MAX_FILE_ROWS, and is refused if it cannot be parsed. Rows
+    that the run will reject are shown first, with the reason; they go in with the others, since
+    the audit keeps what was received.
+    """
     from mab_pipeline.ingest import Intake
 
     settings = load_settings()
@@ -127,7 +134,7 @@ def ingest(
     notes, failed = notes_console(), 0
     for path in files:
         try:
-            result = intake.add(path)
+            result = intake.add(path, tell=print_rejections)
         except MabError as error:
             complain(error)
             failed += 1

@@ -25,6 +25,7 @@ from mab_store.settings import Settings
 
 if TYPE_CHECKING:
     from mab_pipeline.doctor import Finding
+    from mab_pipeline.ingest_verdicts import Rejections
     from mab_pipeline.prune import Prunable
 
 WIDTH_OF_A_PIPE = 200
@@ -124,6 +125,16 @@ def print_allocations(bodies: Iterable[dict[str, Any]], settings: Settings) -> N
             add_row(table, cells, end_section=place == len(body["allocations"]) - 1)
     data_console().print(table)
     say(notes_console(), ("* control", "dim"))
+
+
+def print_rejections(found: Iterable["Rejections"]) -> None:
+    """Print which rows of a file the run will reject, before they are stored."""
+    notes = notes_console()
+    for rejections in found:
+        rows = "1 row" if rejections.row_count == 1 else f"{rejections.row_count} rows"
+        say(notes, ("will be rejected:", "yellow"), f" {rows} ({rejections.reason})")
+        for example in rejections.examples:
+            say(notes, f"  {example}")
 
 
 def print_findings(findings: Iterable["Finding"]) -> None:

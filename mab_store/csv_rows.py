@@ -40,7 +40,7 @@ def read_rows(
             limit.
     """
     _require_short_lines(payload)
-    records = _Records(payload)
+    records = Records(payload)
     try:
         header = [name.strip().lower() for name in next(records, [])]
         if len(header) > MOST_COLUMNS:
@@ -67,8 +67,13 @@ def _collect(chunk: list[list[str]], header: list[str], rows: RowCollector) -> N
     rows.add(columns)
 
 
-class _Records:
-    """The records of a CSV in order, blank lines left out; none is longer than MOST_IN_A_ROW."""
+class Records:
+    """The records of a CSV in order, blank lines left out; none is longer than MOST_IN_A_ROW.
+
+    Raises, while they are read:
+        UnreadableFileError: A row has more fields than the header, or goes on for too long.
+        csv.Error: It is no CSV.
+    """
 
     def __init__(self, payload: bytes) -> None:
         self._lines = io.TextIOWrapper(io.BytesIO(payload), "utf-8-sig", newline="")

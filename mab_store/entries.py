@@ -1,7 +1,7 @@
 """Entries of a folder that others write to: what is read, and why the rest is not.
 
-What belongs here: looking at an entry without trusting it. What does not: what files mean, and
-which of them count (`inbox.py`).
+What belongs here: looking at an entry without trusting it, and adding files. What does not: what
+files mean, and which of them count (`inbox.py`).
 
 A person may leave a loop of links, a pipe, or a folder that only they can open; a link may lead to
 any file of the machine. None of it may end a run, and none of it is followed out of the inbox. A
@@ -10,10 +10,13 @@ disk that fails is another matter: what it hides would look as if it were gone, 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from upath import UPath
+
+from mab_store.files import add_atomically
 
 _CLOSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 _LEADS_OUT = (
@@ -50,6 +53,32 @@ def children(folder: UPath) -> Iterator[UPath]:
         yield from folder.iterdir()
     except (FileNotFoundError, NotADirectoryError):
         return
+
+
+def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
+    """Add new files below a root, all of them or none.
+
+    Raises:
+        FileExistsError: One of them is there already.
+        OSError: They cannot be written.
+    """
+    if (local_root := local_path(root)) is not None:
+        local = {Path(path.path): payload for path, payload in files.items()}
+        add_atomically(local, root=local_root)
+        return
+    added: list[UPath] = []
+    try:
+        for path, payload in files.items():
+            if path.exists():
+                raise FileExistsError
+            path.parent.mkdir(parents=True, exist_ok=True)
+            added.append(path)
+            path.write_bytes(payload)  # an object store's PUT is whole or not there
+    except BaseException:
+        for path in added:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def fault_of_folder(path: UPath, root: UPath) -> str | None:

@@ -6,6 +6,7 @@ not: what the files mean.
 
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 _MOST_REMEMBERED = 10_000
@@ -14,38 +15,61 @@ _lasting: set[tuple[Path, int, int]] = set()
 
 
 def write_atomically(
-    path: Path,
-    payload: bytes,
-    *,
-    durable: bool = True,
-    overwrite: bool = True,
-    root: Path | None = None,
+    path: Path, payload: bytes, *, durable: bool = True, root: Path | None = None
 ) -> None:
     """Write under a temporary name, then rename: a reader sees the old content or the new.
 
     Args:
-        path: Where the content goes; its folder is made if it is missing.
+        path: Where the content goes, in the place of what is there; its folder is made if it is
+            missing.
         payload: The content.
         durable: Whether to wait until the file, its name and every new folder are on the disk.
-        overwrite: Whether a file that is there is replaced; if not, of two writers of a new file
-            only one succeeds.
         root: Folder up to which the names of the folders above the file must last too, whichever
             process made them.
 
     Raises:
-        FileExistsError: The file is there and must not be replaced.
         OSError: The folder cannot be written or the disk is full; the old content is untouched.
     """
     temporary = stage(path, payload, durable=durable, root=root)
     try:
-        if overwrite:
-            temporary.replace(path)
-        else:
-            path.hardlink_to(temporary)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def add_atomically(files: Mapping[Path, bytes], *, root: Path | None = None) -> None:
+    """Add new files, all of them or none; once this returns they are on the disk.
+
+    All contents are on the disk before the first file gets its name. A process that is killed while
+    they get their names leaves some of them; those are whole, and the others can be added again.
+
+    Args:
+        files: The contents by path; no path is there yet.
+        root: As in `write_atomically`.
+
+    Raises:
+        FileExistsError: One of them is there already; none was added.
+        OSError: A folder cannot be written or the disk is full; none was added.
+    """
+    staged: dict[Path, Path] = {}
+    added: list[Path] = []
+    try:
+        for path, payload in files.items():
+            staged[path] = stage(path, payload, root=root)
+        for path, temporary in staged.items():
+            path.hardlink_to(temporary)
+            added.append(path)
+        for folder in {path.parent for path in files}:
+            sync_folder(folder)
+    except BaseException:
+        for path in added:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
 
 
 def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None = None) -> Path:

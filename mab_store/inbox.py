@@ -21,6 +21,7 @@ from typing import NamedTuple
 from upath import UPath
 
 from mab_store.entries import (
+    add_files,
     children,
     fault_of_file,
     fault_of_folder,
@@ -29,7 +30,6 @@ from mab_store.entries import (
     local_path,
 )
 from mab_store.errors import FileInInboxError, InboxError
-from mab_store.files import write_atomically
 from mab_store.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
 from mab_store.receipts import Receipt, Receipts
 
@@ -78,6 +78,11 @@ class Content:
     error: str | None = None
 
 
+def content_of(payload: bytes) -> Content:
+    """Return what a file with these bytes holds."""
+    return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
+
+
 class Receiver(NamedTuple):
     """Who receives a file, and when.
 
@@ -103,7 +108,7 @@ class Inbox:
     ) -> None:
         self.root = root
         self.limits = limits
-        self._max_file_bytes = max_file_bytes
+        self.max_file_bytes = max_file_bytes
         self._receipts = receipts
 
     def metric_files(self, start: date, end: date) -> list[InboxFile]:
@@ -186,7 +191,7 @@ class Inbox:
             payload = file.path.read_bytes()
         except OSError as error:
             return Content(0, "", None, f"cannot be read: {error.strerror or error}")
-        return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
+        return content_of(payload)
 
     def fingerprint(self, file: InboxFile) -> str:
         """Return the hash that `read` would give, without holding the file in memory."""
@@ -205,7 +210,7 @@ class Inbox:
 
     def _most_bytes(self, file: InboxFile) -> int:
         """Return how large a file may be: events are small, and all of them are held at once."""
-        return self._max_file_bytes if file.is_metrics else MAX_EVENT_BYTES
+        return self.max_file_bytes if file.is_metrics else MAX_EVENT_BYTES
 
     def arrival(self, file: InboxFile) -> float:
         """Return when a file got its name, by the file system's clock [seconds since 1970].
@@ -236,33 +241,31 @@ class Inbox:
         return self._receipts.of_day(day) if self._receipts else {}
 
     def write(self, source_file: str, payload: bytes, *, receiver: Receiver | None = None) -> None:
-        """Add a file; once this returns it is on the disk, with its folders up to the root.
+        """Add a file, as `write_all` does."""
+        self.write_all({source_file: payload}, receiver=receiver)
+
+    def write_all(self, files: Mapping[str, bytes], *, receiver: Receiver | None = None) -> None:
+        """Add files, all or none; once this returns they are on the disk, with their folders.
 
         Args:
-            source_file: Its name below the root.
-            payload: Its content.
-            receiver: Who receives it and when, for metrics that somebody handed over; the file has
+            files: Their contents, by name below the root.
+            receiver: Who receives them and when, for metrics that somebody handed over; a file has
                 a receipt before it has its name.
 
         Raises:
-            FileInInboxError: A file of that name is there already.
+            FileInInboxError: A file of such a name is there already.
             InboxError: The inbox cannot be written.
         """
-        path = self.root / source_file
+        paths = {self.root / name: payload for name, payload in files.items()}
         try:
-            if receiver is not None and not path.exists():
-                self._note({source_file: payload}, receiver)
-            if (local := local_path(path)) is not None:
-                write_atomically(local, payload, overwrite=False, root=local_path(self.root))
-            elif path.exists():
-                raise FileExistsError
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(payload)  # an object store's PUT is whole or not there
+            if receiver is not None and not any(path.exists() for path in paths):
+                self._note(files, receiver)
+            add_files(paths, self.root)
         except OSError as error:
-            if isinstance(error, FileExistsError) and path.exists():  # not: a file for a folder
+            held = next((path for path in paths if path.exists()), None)
+            if isinstance(error, FileExistsError) and held:  # not: a file for a folder
                 raise FileInInboxError(
-                    f"{path} is in the inbox already; files there never change."
+                    f"{held} is in the inbox already; files there never change."
                 ) from None
             raise InboxError(
                 f"The inbox {self.root} cannot be written: {error.strerror or error}. "

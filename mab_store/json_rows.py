@@ -268,7 +268,7 @@ def _size(text: str | None) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse an object that names a key twice: no reading of it is the right one."""
     result = dict(pairs)
     if len(result) < len(pairs):
@@ -285,5 +285,5 @@ def _named_twice(key: str) -> UnreadableFileError:
 
 
 _DECODER = json.JSONDecoder(
-    parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_object
+    parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=unique_object
 )

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from mab_store import inbox as inbox_module
 from mab_store.errors import FileInInboxError, InboxError
 from mab_store.inbox import OVERSIZE, Inbox, InboxFile, parse_day
 
@@ -276,22 +275,23 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(local, monkeypatch):
 
 def test_a_reader_sees_a_file_whole_or_not_at_all(local, monkeypatch):
     seen: list[list[str]] = []
-    real = inbox_module.write_atomically
-
-    def watching(path, payload, **options):
-        seen.append(names(local.metric_files(DAY, NEXT)))
-        real(path, payload, **options)
-        seen.append(names(local.metric_files(DAY, NEXT)))
-
-    monkeypatch.setattr(inbox_module, "write_atomically", watching)
     monkeypatch.setattr(
         "mab_store.files.os.fsync",
         lambda _: seen.append(names(local.metric_files(DAY, NEXT))),
     )
     local.write("metrics/2025-01-02/a.csv", b"1")
     file = ["metrics/2025-01-02/a.csv"]
-    # Before; folders, then bytes on disk, under the temporary name; name on disk; after.
+    # Folders, then bytes on disk, under the temporary name; name on disk.
     assert [len(files) for files in seen] == sorted(len(files) for files in seen)
-    assert seen[0] == []
-    assert seen[-3] == []
-    assert seen[-2:] == [file, file]
+    assert seen[-2:] == [[], file]
+
+
+def test_of_several_files_all_are_added_or_none(inbox):
+    inbox.write("metrics/2025-01-02/b.csv", b"before")
+    several = {f"metrics/2025-01-02/{name}.csv": b"1" for name in "abc"}
+    with pytest.raises(FileInInboxError, match=r"b\.csv is in the inbox already"):
+        inbox.write_all(several)
+    assert names(inbox.metric_files(DAY, NEXT)) == ["metrics/2025-01-02/b.csv"]
+    del several["metrics/2025-01-02/b.csv"]
+    inbox.write_all(several)
+    assert len(inbox.metric_files(DAY, NEXT)) == 3

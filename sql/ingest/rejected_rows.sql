@@ -1,0 +1,35 @@
+-- Purpose: which rows would be rejected, before they are stored: how many for each reason, and the
+--          first few of them.
+-- Grain:   source_file, row_number
+-- Inputs:  validated_metrics
+-- Parameters: :most how many of each reason are shown
+with rejected as (
+    select
+        rejection_reason,
+        source_file,
+        row_number,
+        experiment,
+        variant_name,
+        impressions,
+        clicks,
+        count(*) over (partition by rejection_reason) as row_count,
+        row_number() over (
+            partition by rejection_reason
+            order by source_file nulls last, row_number nulls last
+        ) as place
+    from validated_metrics
+    where rejection_reason is not null
+)
+
+select
+    rejection_reason,
+    source_file,
+    row_number,
+    experiment,
+    variant_name,
+    impressions,
+    clicks,
+    row_count
+from rejected
+where place <= :most
+order by rejection_reason, place;
