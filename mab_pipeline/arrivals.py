@@ -9,13 +9,12 @@ waits for a run that holds the warehouse.
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from typing import Any
 
+from mab_pipeline.ledger import new_content
 from mab_pipeline.platform import Platform
-from mab_store.contracts import ExperimentRegistered
-from mab_store.errors import NotPublishedError, UnreadableFileError
-from mab_store.experiment_events import parse_event
+from mab_store.errors import NotPublishedError
 from mab_store.inbox import InboxFile
 from mab_store.journal import last_of_each_file
 from mab_store.reading import open_reader
@@ -41,13 +40,11 @@ class Plan:
     """Runs that bring arrivals to effect, each a range of days (first and last).
 
     Attributes:
-        audit: Days too old to touch any decision: raw and daily metrics alone.
-        windows: Days whose windows changed although they are history: up to windowed_aggregates.
+        audit: Days that the deciding run does not see: loaded, and their windows made again.
         decide: Days to be decided and published.
     """
 
     audit: tuple[date, date] | None = None
-    windows: tuple[date, date] | None = None
     decide: tuple[date, date] | None = None
 
 
@@ -78,32 +75,24 @@ def find_arrivals(platform: Platform) -> Arrivals:
 
 
 def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
-    """Choose the days to run: late files touch windows, decisions only at the end.
+    """Choose the days to run: a late file decides the newest published day again, no other.
 
-    What was published for earlier days is history. A file older than every window of the newest
-    published day is loaded for audit. A registration also touches the days that had rejected its
-    rows.
+    What was published for earlier days is history; their windows follow in whichever run loads the
+    file (`follow_up.py`). A file older than every window of the newest day is loaded for audit.
     """
     newest = newest_published_day(platform)
-    days = sorted({*arrivals.metrics.values(), *_days_that_wait_for(platform, arrivals)})
+    days = sorted(set(arrivals.metrics.values()))
     if newest is None:
         yesterday = platform.clock().date() - timedelta(days=1)
         return Plan(decide=_span(days) or (yesterday, yesterday))
-    oldest_seen = newest - timedelta(days=platform.settings.max_window_days - 1)
-    late = [day for day in days if oldest_seen <= day <= newest]
-    ahead = [day for day in days if day > newest]
+    reach = timedelta(days=platform.settings.max_window_days - 1)
     decide = None
-    if ahead:
-        decide = (newest + timedelta(days=1), ahead[-1])
-    elif late or arrivals.events:
+    if days and days[-1] > newest:
+        decide = (newest + timedelta(days=1), days[-1])
+    elif arrivals.events or (days and days[-1] >= newest - reach):
         decide = (newest, newest)
-    # The run that decides makes the windows of its own days; history is made apart from it.
-    history = newest if ahead else newest - timedelta(days=1)
-    return Plan(
-        audit=_span([day for day in days if day < oldest_seen]),
-        windows=(late[0], history) if late and late[0] <= history else None,
-        decide=decide,
-    )
+    oldest_seen = (decide[0] if decide else newest) - reach
+    return Plan(audit=_span([day for day in days if day < oldest_seen]), decide=decide)
 
 
 def newest_published_day(platform: Platform) -> date | None:
@@ -131,40 +120,10 @@ def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
 
 
 def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
-    """Return a file's fingerprint where the ledger does not hold it."""
-    if known is not None and known["metric_date"] != file.metric_date:
-        known = None  # it was seen when no day took it yet
-    if known is not None:
-        loaded = known["loaded_at"].replace(tzinfo=UTC).timestamp()
-        if platform.inbox.arrival(file) < loaded:
-            return None
-    fingerprint = platform.inbox.fingerprint(file)
-    return None if known is not None and known["sha256"] == fingerprint else fingerprint
-
-
-def _days_that_wait_for(platform: Platform, arrivals: Arrivals) -> list[date]:
-    """Return the days that rejected rows because an arriving experiment was not registered."""
-    names: set[str] = set()
-    for file in platform.inbox.experiment_files():
-        if file.source_file in arrivals.events:
-            names |= _names(file.source_file, platform.inbox.read(file).payload)
-    if not names:
-        return []
-    try:
-        with open_reader(platform.settings) as copy:
-            rows = copy.fetch_arrow("serving/unknown_experiments").to_pylist()
-    except NotPublishedError:
-        return []
-    return [row["metric_date"] for row in rows if row["experiment"] in names]
-
-
-def _names(source_file: str, payload: bytes | None) -> set[str]:
-    """Return under which names rows may speak of the experiment that an event registers."""
-    try:
-        event = parse_event(source_file, payload or b"")
-    except UnreadableFileError:
-        return set()  # the run quarantines it
-    return {event.experiment_id, event.name} if isinstance(event, ExperimentRegistered) else set()
+    """Return a file's fingerprint if the ledger does not hold it."""
+    if known is None or known["metric_date"] != file.metric_date:
+        return platform.inbox.fingerprint(file)  # it may have been seen when no day took it yet
+    return new_content(platform.inbox, file, known["sha256"], known["loaded_at"])
 
 
 def _span(days: list[date]) -> tuple[date, date] | None:

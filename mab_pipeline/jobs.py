@@ -18,11 +18,11 @@ daily_allocation = dg.define_asset_job(
 refresh_day = dg.define_asset_job(
     "refresh_day",
     selection=["experiments", "raw_metrics", "daily_metrics"],
-    description="Load days again for audit; no decision changes.",
+    description="Load days again and make again the windows that see them; no decision changes.",
 )
 
 refresh_windows = dg.define_asset_job(
     "refresh_windows",
     selection=REFRESHED,
-    description="Load days again and make their windows anew; no decision changes.",
+    description="Load days and make their windows, for shards to decide; no decision changes.",
 )

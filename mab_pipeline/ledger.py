@@ -9,7 +9,7 @@ What does not: parsing (`mab_store.readers`) and judging rows (SQL).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -94,6 +94,42 @@ def unloaded_files(
             assert file.metric_date is not None
             differing[name] = file.metric_date
     return differing
+
+
+def arrived_files(
+    inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
+) -> dict[str, date]:
+    """Return the files of these days that came in, changed or went since they were loaded.
+
+    Unlike `unloaded_files` it misses no rows that were pruned, and reads a file that the ledger
+    knows only if the file system says that it came in after it was loaded.
+
+    Returns:
+        The day of each such file, by name.
+    """
+    present = {file.source_file: file for file in inbox.metric_files(start, end)}
+    differing = {
+        row.source_file: row.metric_date
+        for row in known.values()
+        if row.has_rows and row.source_file not in present and row.metric_date
+    }
+    for name, file in present.items():
+        row = known.get(name)
+        assert file.metric_date is not None
+        if row is None or new_content(inbox, file, row.sha256, row.loaded_at) is not None:
+            differing[name] = file.metric_date
+    return differing
+
+
+def new_content(inbox: Inbox, file: InboxFile, sha256: str, loaded_at: datetime) -> str | None:
+    """Return a file's fingerprint if it is not the one that was loaded, else None.
+
+    A file that did not come in since then is not read.
+    """
+    if inbox.arrival(file) < loaded_at.replace(tzinfo=UTC).timestamp():
+        return None
+    fingerprint = inbox.fingerprint(file)
+    return None if fingerprint == sha256 else fingerprint
 
 
 def load_day(

@@ -8,9 +8,8 @@ state, or one that says `mab rebuild`. On Snowflake it is made in place, decisio
 are there, what is missing says the same.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.declare import Days
+from mab_pipeline.assets.declare import Days, unbroken
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.platform import Clock, Platform
@@ -134,7 +133,7 @@ def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
         load_daily_metrics(made, span)
     windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
     window = RuleSettings.of(made.settings).window_parameters
-    for span in _unbroken(windowed):
+    for span in unbroken(windowed):
         with made.warehouse.transaction() as transaction:
             transaction.execute("assets/windowed_aggregates", span.parameters | window)
     with made.warehouse.transaction() as transaction:
@@ -149,15 +148,3 @@ def _after_all_of(journal: dict[str, pa.Table], clock: Clock) -> Clock:
     newest = [pc.max(journal[table][column]).as_py() for table, column in stamps.items()]
     known: list[datetime] = [stamp for stamp in newest if stamp is not None]
     return lambda: max([clock(), *(stamp + timedelta(microseconds=1) for stamp in known)])
-
-
-def _unbroken(days: Iterable[date]) -> list[Days]:
-    """Return ascending days as ranges without gaps."""
-    ranges: list[Days] = []
-    for day in days:
-        end = day + timedelta(days=1)
-        if ranges and ranges[-1].end == day:
-            ranges[-1] = Days(ranges[-1].start, end)
-        else:
-            ranges.append(Days(day, end))
-    return ranges

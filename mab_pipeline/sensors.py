@@ -18,7 +18,7 @@ from mab_pipeline.alert_memory import Memory
 from mab_pipeline.alerts import LATE, late_publication, notices_of_run
 from mab_pipeline.arrivals import Arrivals, find_arrivals, plan_runs
 from mab_pipeline.failed_runs import leave_advice
-from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
+from mab_pipeline.jobs import daily_allocation, refresh_day
 from mab_pipeline.platform import Platform
 from mab_pipeline.run_records import (
     DAY_TAG,
@@ -53,7 +53,7 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
 
 
 @dg.sensor(
-    jobs=[daily_allocation, refresh_day, refresh_windows],
+    jobs=[daily_allocation, refresh_day],
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -94,7 +94,6 @@ def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterat
     plan = plan_runs(platform, arrivals)
     for job, days in (
         (daily_allocation, plan.decide),
-        (refresh_windows, plan.windows),
         (refresh_day, plan.audit),
     ):
         if days is not None:

@@ -1,14 +1,15 @@
 """The clean table: the accepted counts of each variant and day.
 
-What belongs here: which days to make. What does not: what is accepted (`validated_metrics`).
+What belongs here: the asset. What does not: which late days are made too (`follow_up.py`), and what
+is accepted (`validated_metrics`).
 """
 
-from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.assets.declare import Days, days_of, same_columns, table_asset
+from mab_pipeline.follow_up import FollowUp, follow_metrics, log_follow_up
 from mab_pipeline.platform import Platform
 
 
@@ -29,9 +30,8 @@ def daily_metrics(
 ) -> dg.MaterializeResult[Any]:
     """The accepted counts: for each variant and day the good row that was received last."""
     days = days_of(context)
-    late_days = load_daily_metrics(platform, days)
-    for day in late_days:
-        context.log_event(dg.AssetMaterialization("daily_metrics", partition=str(day)))
+    follow_up = load_daily_metrics(platform, days)
+    log_follow_up(context, follow_up)
     with platform.warehouse.transaction() as transaction:
         verdicts = transaction.fetch_arrow("assets/daily_metrics_verdicts", days.parameters)
     (counts,) = verdicts.to_pylist()
@@ -43,23 +43,13 @@ def daily_metrics(
             "rows_rejected": counts["rejected"],
             "impressions": counts["impressions"],
             "clicks": counts["clicks"],
-            "late_days_made_too": [str(day) for day in late_days],
+            "late_days_made_too": [str(day) for day in follow_up.metric_days],
+            "windows_made_too": [str(day) for day in follow_up.as_of_days],
         }
     )
 
 
-def load_daily_metrics(platform: Platform, days: Days) -> list[date]:
-    """Make these days anew, and of the days that their windows see those that are out of date.
-
-    Returns:
-        The earlier days that were out of date.
-    """
-    lookback = Days(platform.lookback_start(days.start), days.start)
+def load_daily_metrics(platform: Platform, days: Days) -> FollowUp:
+    """Make these days, the late ones that a run of them finds, and the windows that these touch."""
     with platform.warehouse.transaction() as transaction:
-        stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
-        late_days: list[date] = stale["metric_date"].to_pylist()
-        for day in late_days:
-            late = Days(day, day + timedelta(days=1))
-            transaction.execute("assets/daily_metrics", late.parameters)
-        transaction.execute("assets/daily_metrics", days.parameters)
-    return late_days
+        return follow_metrics(transaction, platform.settings, days)

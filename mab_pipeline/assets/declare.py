@@ -7,9 +7,9 @@ An asset module holds a function decorated with `table_asset`; the decorated obj
 that `definitions.py` calls once the settings are known, so that nothing is read at import.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import wraps
 from typing import Any
 
@@ -47,6 +47,18 @@ class Days:
 
     def __len__(self) -> int:
         return (self.end - self.start).days
+
+
+def unbroken(days: Iterable[date]) -> list[Days]:
+    """Return ascending days as ranges without gaps."""
+    ranges: list[Days] = []
+    for day in days:
+        end = day + timedelta(days=1)
+        if ranges and ranges[-1].end == day:
+            ranges[-1] = Days(ranges[-1].start, end)
+        else:
+            ranges.append(Days(day, end))
+    return ranges
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Days:

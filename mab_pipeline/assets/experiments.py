@@ -11,12 +11,15 @@ import pyarrow as pa
 
 from mab_pipeline.assets.declare import table_asset
 from mab_pipeline.assets.inbox import EVENT_FILES
+from mab_pipeline.follow_up import FollowUp, follow_registry, log_follow_up
 from mab_pipeline.ledger import LedgerRow, ledger_row, ledger_rows
 from mab_pipeline.platform import Platform
+from mab_pipeline.registry_changes import registry_change
 from mab_pipeline.stamps import next_stamp
 from mab_store.experiment_events import Registry, fold_events
 from mab_store.plain_text import plain
 from mab_store.schema import declared_tables
+from mab_store.warehouse import Transaction
 
 PREFIX = {"prefix": "experiments/%"}
 
@@ -26,7 +29,8 @@ def experiments(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> dg.MaterializeResult[Any]:
     """Experiments and variants with the days on which each version of them is true."""
-    registry = load_experiments(platform)
+    registry, follow_up = load_experiments(platform)
+    log_follow_up(context, follow_up)
     names = {row["experiment_name"] for row in registry.experiments}
     notices = [f"{source_file} {error}" for source_file, error in registry.errors.items()]
     notices += [
@@ -43,12 +47,19 @@ def experiments(
             "quarantined_files": len(registry.errors),
             "changed_files": dict.fromkeys(registry.changed),
             "vanished_files": dict.fromkeys(registry.vanished),
+            "days_made_again": [str(day) for day in follow_up.metric_days],
+            "windows_made_again": [str(day) for day in follow_up.as_of_days],
         }
     )
 
 
-def load_experiments(platform: Platform) -> Registry:
-    """Replace the registry by what the event files say now, and enter them in the ledger."""
+def load_experiments(platform: Platform) -> tuple[Registry, FollowUp]:
+    """Replace the registry by what the event files say now, and enter them in the ledger.
+
+    Returns:
+        The registry, and the days that were made again since it changed. While a file is gone the
+        tables keep what they held: a check stops the run until the file is back.
+    """
     files = platform.inbox.experiment_files()
     contents = {file.source_file: platform.inbox.read(file) for file in files}
     registry = fold_events(contents)
@@ -78,11 +89,18 @@ def load_experiments(platform: Platform) -> Registry:
             )
         transaction.execute("ledger/delete_undated_files", PREFIX)
         transaction.load_arrow("inbox_files", ledger_rows(seen.values()))
-        transaction.execute("assets/experiments")
-        for table, rows in (
-            ("experiments", registry.experiments),
-            ("variants", registry.variants),
-        ):
-            schema = declared_tables()[table].arrow_schema
-            transaction.load_arrow(table, pa.Table.from_pylist(rows, schema=schema))
-    return registry
+        change = registry_change(transaction, registry)
+        if registry.vanished and change.has_old:
+            return registry, FollowUp()
+        _replace(transaction, registry)
+        return registry, follow_registry(transaction, platform.settings, change)
+
+
+def _replace(transaction: Transaction, registry: Registry) -> None:
+    transaction.execute("assets/experiments")
+    for table, rows in (
+        ("experiments", registry.experiments),
+        ("variants", registry.variants),
+    ):
+        schema = declared_tables()[table].arrow_schema
+        transaction.load_arrow(table, pa.Table.from_pylist(rows, schema=schema))

@@ -2,8 +2,8 @@
 
 What belongs here: deciding which days to load, and loading them. What does not: parsing, judging.
 
-A run for day D loads D, and of the days that D's windows can see those that changed since they
-were loaded: a late file never waits for somebody to notice it.
+A run for day D loads D. Of the days that D's windows see, and of those from D to the newest day
+that was made, it loads the ones that changed since: a late file waits for nobody to notice it.
 """
 
 from datetime import timedelta
@@ -13,7 +13,14 @@ import dagster as dg
 
 from mab_pipeline.assets.declare import Days, days_of, table_asset
 from mab_pipeline.assets.inbox import METRIC_FILES
-from mab_pipeline.ledger import LoadReport, known_files, load_day, unloaded_files
+from mab_pipeline.follow_up import made_days
+from mab_pipeline.ledger import (
+    LoadReport,
+    arrived_files,
+    known_files,
+    load_day,
+    unloaded_files,
+)
 from mab_pipeline.platform import Platform
 from mab_pipeline.stamps import next_stamp
 from mab_pipeline.unplaced import note_unplaced, sighted_before
@@ -32,7 +39,7 @@ def raw_metrics(
     report = load_raw_metrics(platform, days)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
-    late_days = [day for day in report.days if day < days.start]
+    late_days = [day for day in report.days if not days.start <= day < days.end]
     for day in late_days:
         context.log_event(
             dg.AssetMaterialization(
@@ -63,13 +70,21 @@ def raw_metrics(
 
 
 def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
-    """Make raw_metrics mirror the inbox for these days, and for what changed in their windows."""
+    """Make raw_metrics mirror the inbox for these days, and for what changed around them.
+
+    That is: in the days that their windows see, and in those up to the newest day that was made.
+    """
     report = LoadReport()
     lookback = platform.lookback_start(days.start)
     with platform.warehouse.transaction() as transaction:
         now = next_stamp(platform, transaction)
         known = known_files(transaction, lookback, days.end)
         late = unloaded_files(platform.inbox, known, lookback, days.start)
+        if made := made_days(transaction, days.end):
+            end = made[-1] + timedelta(days=1)
+            known_after = known_files(transaction, days.end, end)
+            late |= arrived_files(platform.inbox, known_after, days.end, end)
+            known |= known_after
         asked = {days.start + timedelta(days=offset) for offset in range(len(days))}
         wanted = sorted(asked | set(late.values()))
         known |= {row.source_file: row for row in sighted_before(transaction, wanted)}

@@ -50,7 +50,7 @@ def test_a_late_file_is_taken_up_by_the_next_run_that_can_see_its_day(world, day
     }
     for asset in ("raw_metrics", "daily_metrics"):
         assert materialized(result, asset) == [LATE, day]
-    assert materialized(result, "windowed_aggregates") == [day]
+    assert set(materialized(result, "windowed_aggregates")) == {DAY, day}  # DAY was made before
     assert world.query("select count(*) from daily_metrics where metric_date = ?", LATE) == [(2,)]
     again = world.run(day)
     assert materialized(again, "raw_metrics") == [day]  # nothing is late any more
@@ -267,7 +267,9 @@ def test_an_inbox_that_is_not_there_does_not_empty_what_is_served(world):
 
 def test_shares_are_not_published_on_windows_that_are_older_than_the_data(world):
     world.metrics(LATE, (NAME, "control", 900, 90))
-    world.run(NEXT, assets=LOADING)
+    world.run(NEXT, assets=LOADING)  # the windows follow
+    assert world.windows(NAME, DAY)["control"][2:] == (1200, 93)
+    world.query("update windowed_aggregates set clicks = 3")  # as an earlier version left them
 
     world.run(DAY, assets=("allocations", "publication"), fails=True)
     (failure,) = world.find("allocations", "windows_are_fresh", DAY)

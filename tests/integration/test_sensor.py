@@ -74,10 +74,7 @@ def test_a_late_file_changes_the_newest_decision_and_leaves_history_alone(decide
     before = {day: decided.bodies(day)["cta"] for day in ("2025-03-18", NEWEST)}
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
 
-    assert tick(decided) == {
-        "refresh_windows": ("2025-03-17", "2025-03-18"),
-        "daily_allocation": (NEWEST, NEWEST),
-    }
+    assert tick(decided) == {"daily_allocation": (NEWEST, NEWEST)}
     # control: 1000 of the 10th, 5000 of the 17th in place of 1000, 1000 of the 18th.
     assert decided.windows("cta", "2025-03-18")["control"][2:] == (7000, 960)
     assert decided.bodies("2025-03-18")["cta"] == before["2025-03-18"]
@@ -120,10 +117,8 @@ def test_a_late_registration_runs_the_days_that_had_rejected_its_rows(decided):
     ]
     decided.register("other", created="2025-03-20T01:00:00Z")
 
-    assert tick(decided) == {
-        "refresh_windows": ("2025-03-18", "2025-03-18"),
-        "daily_allocation": (NEWEST, NEWEST),
-    }
+    assert tick(decided) == {"daily_allocation": (NEWEST, NEWEST)}
+    assert decided.windows("other", "2025-03-18")["control"][2:] == (400, 4)
     assert decided.windows("other", NEWEST)["control"][2:] == (400, 4)
 
 
@@ -132,21 +127,23 @@ def test_a_thousand_files_are_a_handful_of_runs(decided):
         day = date(2025, 3, 1 + number % 19)
         decided.metrics(str(day), ("cta", "control", 1, 0), name=f"part-{number:04}.csv")
 
-    assert len(requests(decided)) == 2
+    assert len(requests(decided)) == 1
 
 
 def test_a_daemon_that_starts_again_asks_for_the_same_runs_under_the_same_keys(decided):
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
+    decided.metrics("2025-02-01", ("cta", "control", 5000, 900))
     first, second = requests(decided), requests(decided)
 
     assert [request.run_key for request in first] == [request.run_key for request in second]
     serve(decided, first[0])  # the daemon dies between the two runs that it asked for
-    # What decides came first: the newest decision is there. Dagster keeps a tick's requests and
-    # takes up the other one when the daemon is back; the sensor does not ask for it again.
+    # What decides came first: the newest decision is there, and the windows before it.
     assert decided.windows("cta", NEWEST)["control"][2:] == (8000, 990)
-    assert requests(decided) == []
-    serve(decided, second[1])
     assert decided.windows("cta", "2025-03-18")["control"][2:] == (7000, 960)
+    # Dagster keeps a tick's requests and takes up the other one when the daemon is back.
+    serve(decided, second[1])
+    assert len(decided.query("select * from daily_metrics where metric_date = '2025-02-01'")) == 1
+    assert requests(decided) == []
 
 
 def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
@@ -156,12 +153,12 @@ def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
     assert requests(decided) == []
 
     decided.instance.report_run_failed(run)
-    assert len(requests(decided)) == 2
+    assert len(requests(decided)) == 1
 
 
 def test_a_run_that_failed_after_it_had_loaded_its_files_is_asked_for_again(decided):
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
-    decide, refresh = requests(decided)
+    (decide,) = requests(decided)
     job = build_defs(platform=decided.platform).resolve_job_def(decide.job_name)
     job.execute_in_process(
         instance=decided.instance,
@@ -171,7 +168,6 @@ def test_a_run_that_failed_after_it_had_loaded_its_files_is_asked_for_again(deci
     )
     (loaded,) = decided.instance.get_runs(limit=1)
     decided.instance.report_run_failed(loaded, "killed")  # before it had decided anything
-    serve(decided, refresh)
     before = decided.bodies()["cta"]["allocation_id"]
 
     assert tick(decided) == {"daily_allocation": (NEWEST, NEWEST)}
@@ -190,7 +186,7 @@ def test_the_sensor_gives_up_on_files_whose_runs_keep_failing_until_others_come(
     assert requests(decided) == []
 
     decided.metrics("2025-03-18", ("cta", "control", 5000, 900), name="later.csv")
-    assert len(requests(decided)) == 2
+    assert len(requests(decided)) == 1
 
 
 def test_a_file_that_changed_is_taken_again(decided):

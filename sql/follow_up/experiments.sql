@@ -1,0 +1,12 @@
+-- Purpose: the registry's experiments as the last run left them, to see what changed.
+-- Grain:   experiment_id, valid_from_date
+-- Inputs:  experiments
+select
+    experiment_id,
+    valid_from_date,
+    experiment_name,
+    status,
+    start_date,
+    created_at
+from experiments
+order by experiment_id, valid_from_date;

@@ -1,0 +1,11 @@
+-- Purpose: the registry's variants as the last run left them, to see what changed.
+-- Grain:   experiment_id, variant_name, valid_from_date
+-- Inputs:  variants
+select
+    experiment_id,
+    variant_name,
+    valid_from_date,
+    position,
+    status
+from variants
+order by experiment_id, variant_name, valid_from_date;
