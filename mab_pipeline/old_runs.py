@@ -1,13 +1,27 @@
 """Dagster's old runs: which of them may be forgotten, and forgetting one.
 
-What belongs here: runs with their events and logs in Dagster's storage, whichever that is. What
-does not: choosing an age (`prune.py`).
+What belongs here: runs with their events and logs, results of checks and ticks in Dagster's
+storage, whichever that is. What does not: choosing an age (`prune.py`).
+
+Dagster forgets the events of a run, but never the results of its checks: `index.db`, the part of
+its SQLite storage that all runs share, would grow for ever by them.
 """
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import sqlalchemy as db
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+_CHECKS = AssetCheckExecutionsTable.c
+VACUUM_TIMEOUT_SECONDS = 5
+SHARED_FILES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -60,3 +74,70 @@ def forget(instance: dg.DagsterInstance, run_id: str) -> None:
 def _event_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
     """Return the files of a run's own event log, which Dagster makes where it uses SQLite."""
     return list((Path(instance.root_directory) / "history" / "runs").glob(f"{run_id}.db*"))
+
+
+def old_check_results(instance: dg.DagsterInstance, *, before: datetime) -> list[tuple[int, date]]:
+    """Return size [bytes] and day of each result of a check from before a moment.
+
+    The newest result of each check stays: the UI shows it.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return []
+    size = db.func.coalesce(db.func.length(_CHECKS.evaluation_event), 0)
+    query = db.select(size, _CHECKS.create_timestamp).where(*_superseded_before(before))
+    with storage.index_connection() as connection:
+        rows = connection.execute(query).fetchall()
+    return [(int(length), moment.date()) for length, moment in rows]
+
+
+def forget_check_results(instance: dg.DagsterInstance, *, before: datetime) -> None:
+    """Drop the results that `old_check_results` finds."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        with storage.index_connection() as connection:
+            connection.execute(
+                AssetCheckExecutionsTable.delete().where(*_superseded_before(before))
+            )
+
+
+def old_ticks(instance: dg.DagsterInstance, *, before: datetime) -> list[date]:
+    """Return the day of each tick of a schedule or sensor from before a moment."""
+    return [
+        datetime.fromtimestamp(tick.timestamp, UTC).date()
+        for origin_id, selector_id in _instigators(instance)
+        for tick in instance.get_ticks(origin_id, selector_id, before=before.timestamp())
+    ]
+
+
+def forget_ticks(instance: dg.DagsterInstance, *, before: datetime) -> None:
+    """Drop the ticks that `old_ticks` finds."""
+    for origin_id, selector_id in _instigators(instance):
+        instance.purge_ticks(origin_id, selector_id, before=before.timestamp())
+
+
+def give_space_back(instance: dg.DagsterInstance) -> None:
+    """Shrink Dagster's SQLite files; one that another process writes stays as large as it is.
+
+    What was dropped is free space inside it then, which new rows take.
+    """
+    for path in map(Path(instance.root_directory).joinpath, SHARED_FILES):
+        if not path.exists():
+            continue
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(sqlite3.connect(path, timeout=VACUUM_TIMEOUT_SECONDS)) as connection,
+        ):
+            connection.execute("vacuum")
+            connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def _superseded_before(before: datetime) -> tuple[Any, ...]:
+    newest = db.select(db.func.max(_CHECKS.id)).group_by(_CHECKS.asset_key, _CHECKS.check_name)
+    moment = before.astimezone(UTC).replace(tzinfo=None)  # as Dagster's storage holds it
+    return _CHECKS.create_timestamp < moment, _CHECKS.id.not_in(newest)
+
+
+def _instigators(instance: dg.DagsterInstance) -> Iterator[tuple[str, str]]:
+    for state in instance.all_instigator_state() if instance.schedule_storage else ():
+        yield state.instigator_origin_id, state.selector_id

@@ -21,7 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_pipeline.home import check_is_whole
-from mab_pipeline.old_runs import forget, old_runs, size_of
+from mab_pipeline.old_runs import (
+    forget,
+    forget_check_results,
+    forget_ticks,
+    give_space_back,
+    old_check_results,
+    old_runs,
+    old_ticks,
+    size_of,
+)
 from mab_pipeline.platform import Platform
 from mab_store.duckdb_warehouse import DuckDBWarehouse
 from mab_store.errors import NotPublishedError, UsageError
@@ -105,7 +114,7 @@ def _prune(
     return [
         *_prune_tables(platform, cutoff, apply=apply),
         *_prune_files(platform, cutoff, apply=apply),
-        _prune_runs(instance, cutoff, apply=apply),
+        *_prune_dagster(instance, cutoff, apply=apply),
     ]
 
 
@@ -187,14 +196,26 @@ def _prune_files(platform: Platform, cutoff: date, *, apply: bool) -> list[Pruna
     return found
 
 
-def _prune_runs(instance: dg.DagsterInstance, cutoff: date, *, apply: bool) -> Prunable:
+def _prune_dagster(instance: dg.DagsterInstance, cutoff: date, *, apply: bool) -> list[Prunable]:
     moment = datetime.combine(cutoff, time(), tzinfo=UTC)
     runs = old_runs(instance, before=moment)
-    found = _sum_up(
-        "Dagster runs with their events", [(size_of(instance, run_id), day) for run_id, day in runs]
-    )
-    for run_id, _ in runs if apply else []:
-        forget(instance, run_id)
+    results = old_check_results(instance, before=moment)
+    ticks = old_ticks(instance, before=moment)
+    found = [
+        _sum_up(
+            "Dagster runs with their events",
+            [(size_of(instance, run_id), day) for run_id, day in runs],
+        ),
+        _sum_up("Dagster results of checks", results),
+        _sum_up("Dagster ticks of schedules and sensors", [(0, day) for day in ticks]),
+    ]
+    if apply:
+        for run_id, _ in runs:
+            forget(instance, run_id)
+        forget_check_results(instance, before=moment)
+        forget_ticks(instance, before=moment)
+        if runs or results or ticks:
+            give_space_back(instance)
     return found
 
 

@@ -6,11 +6,33 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    TickData,
+    TickStatus,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from rich.console import Console
 
 from mab_pipeline import prune as prune_module
 from mab_pipeline.doctor import examine
-from mab_pipeline.old_runs import forget, old_runs, size_of
+from mab_pipeline.old_runs import (
+    forget,
+    forget_check_results,
+    forget_ticks,
+    give_space_back,
+    old_check_results,
+    old_runs,
+    old_ticks,
+    size_of,
+)
 from mab_pipeline.prune import parse_age, prune
 from mab_pipeline.rebuild import rebuild
 from mab_pipeline.records import find_record
@@ -123,7 +145,7 @@ def test_nothing_is_changed_unless_it_is_asked_for(full, before):
 def test_what_is_dropped_is_what_was_shown_and_nothing_else(pruned, before):
     world, found, after = pruned
     amounts = {item.kind: item.amount for item in found}
-    assert list(amounts.values()) == [8, 2, 0, 0, 0]
+    assert list(amounts.values()) == [8, 2, 0, 0, 0, 0, 0]
     tables = before["tables"]
     kept = without_days(tables["raw_metrics"], "metric_date", before_day=CUTOFF)
     assert after["raw_metrics"] == kept
@@ -171,7 +193,7 @@ def test_sensor_checks_and_doctor_find_nothing_new(pruned, before):
 def test_pruning_again_drops_nothing_and_journal_and_warehouse_agree(pruned):
     world, *_ = pruned
     again = prune(world.platform, world.instance, older_than_days=AGE, apply=True)
-    assert [item.amount for item in again] == [0, 0, 0, 0, 0]
+    assert [item.amount for item in again] == [0] * 7
     journaled = world.platform.journal.read("allocations").to_pylist()
     assert sorted(journaled, key=str) == world.table("allocations", volatile=True)
 
@@ -184,7 +206,7 @@ def test_a_rebuild_brings_the_rows_back_from_the_inbox_but_no_dropped_version(pr
     rebuild(world.platform, console=Console(quiet=True))
     assert world.tables(volatile=True) == before["tables"] | {"allocations": allocations}
     dropped = prune(world.platform, world.instance, older_than_days=AGE, apply=True)
-    assert [item.amount for item in dropped] == [8, 0, 0, 0, 0]
+    assert [item.amount for item in dropped] == [8, 0, 0, 0, 0, 0, 0]
 
 
 def test_running_a_dropped_day_loads_it_from_the_inbox_again(pruned, before):
@@ -221,7 +243,7 @@ class CutShortError(Exception):
         (prune_module, "_prune_journal"),
         (Journal, "forget"),
         (prune_module, "_prune_files"),
-        (prune_module, "_prune_runs"),
+        (prune_module, "_prune_dagster"),
     ],
 )
 def test_a_prune_that_was_cut_short_is_completed_by_the_next(
@@ -253,7 +275,7 @@ def test_an_empty_warehouse_in_place_of_a_lost_one_takes_nothing_from_the_journa
 def test_a_clock_that_jumped_ahead_makes_nothing_old(restored):
     restored.clock.set("2027-01-01T02:00:00")
     found = prune(restored.platform, restored.instance, older_than_days=AGE, apply=False)
-    assert [item.amount for item in found] == [8, 2, 0, 0, 0]
+    assert [item.amount for item in found] == [8, 2, 0, 0, 0, 0, 0]
 
 
 def test_old_files_go_but_never_the_copy_that_is_served(restored):
@@ -274,6 +296,14 @@ def test_old_files_go_but_never_the_copy_that_is_served(restored):
     assert list(served.parent.glob("serving-*")) == [served]
     assert young.exists()
     assert set(restored.bodies()) == {NAME}
+
+
+ORIGIN = RemoteInstigatorOrigin(
+    repository_origin=RemoteRepositoryOrigin(
+        InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="m")), "r"
+    ),
+    instigator_name="inbox_sensor",
+)
 
 
 @dg.asset
@@ -310,6 +340,61 @@ def test_an_age_is_a_number_of_days(text, age):
 def test_what_is_no_age_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="write it as 180d"):
         parse_age(text)
+
+
+@dg.asset_check(asset=counted)
+def is_right() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True, metadata={"text": "x" * 10_000})
+
+
+def test_results_of_checks_and_ticks_do_not_grow_index_db_for_ever(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for _ in range(40):
+            dg.materialize([counted, is_right], instance=instance)
+        index = tmp_path / "history" / "runs" / "index.db"
+        grown = index.stat().st_size
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert old_check_results(instance, before=later - timedelta(days=2)) == []
+        runs = old_runs(instance, before=later)
+        for run_id, _ in runs:
+            forget(instance, run_id)
+        results = old_check_results(instance, before=later)
+        assert len(results) == 39  # the newest result of the check stays
+        assert min(size for size, _ in results) > 10_000
+
+        forget_check_results(instance, before=later)
+        give_space_back(instance)
+
+        assert old_check_results(instance, before=later) == []
+        assert index.stat().st_size < grown / 4
+        key = dg.AssetCheckKey(dg.AssetKey("counted"), "is_right")
+        assert instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
+
+
+def test_old_ticks_go(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        now = datetime.now(UTC)
+        state = InstigatorState(ORIGIN, InstigatorType.SENSOR, InstigatorStatus.RUNNING)
+        instance.add_instigator_state(state)
+        for age in (100, 1):
+            instance.create_tick(
+                TickData(
+                    instigator_origin_id=state.instigator_origin_id,
+                    instigator_name="inbox_sensor",
+                    instigator_type=InstigatorType.SENSOR,
+                    status=TickStatus.SUCCESS,
+                    timestamp=(now - timedelta(days=age)).timestamp(),
+                    run_ids=[],
+                    selector_id=state.selector_id,
+                )
+            )
+        before = now - timedelta(days=90)
+
+        assert old_ticks(instance, before=before) == [(now - timedelta(days=100)).date()]
+        forget_ticks(instance, before=before)
+
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        assert [tick.timestamp for tick in ticks] == [(now - timedelta(days=1)).timestamp()]
 
 
 def test_an_age_inside_the_protected_span_is_refused_with_the_least_one(full):
