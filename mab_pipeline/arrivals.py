@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from mab_pipeline.ledger import new_content
+from mab_pipeline.ledger import GONE, new_content
 from mab_pipeline.platform import Platform
 from mab_store.errors import NotPublishedError
 from mab_store.inbox import InboxFile
@@ -121,7 +121,7 @@ def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
 
 def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
     """Return a file's fingerprint if the ledger does not hold it."""
-    if known is None or known["metric_date"] != file.metric_date:
+    if known is None or known["error"] == GONE or known["metric_date"] != file.metric_date:
         return platform.inbox.fingerprint(file)  # it may have been seen when no day took it yet
     return new_content(platform.inbox, file, known["sha256"], known["loaded_at"])
 

@@ -23,6 +23,8 @@ from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
 
 ROWS_AT_ONCE = 1 << 16
+# The ledger's error of a file whose rows were taken out since it is no longer there.
+GONE = "is gone from the inbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,10 @@ def arrived_files(
     for name, file in present.items():
         row = known.get(name)
         assert file.metric_date is not None
-        if row is None or new_content(inbox, file, row.sha256, row.loaded_at) is not None:
-            differing[name] = file.metric_date
+        is_known = row is not None and row.error != GONE
+        if row and is_known and new_content(inbox, file, row.sha256, row.loaded_at) is None:
+            continue
+        differing[name] = file.metric_date
     return differing
 
 
@@ -168,9 +172,11 @@ def load_day(
         load.add(row, parsed)
         report.files += 1
         report.rows += 1 if row.error else len(parsed)
-    report.vanished |= {
-        name: day for name, row in known_today.items() if row.has_rows and name not in present
-    }
+    for name, row in known_today.items():
+        if row.has_rows and name not in present:
+            report.vanished[name] = day
+            # With its moment this is an entry in the journal: a replay knows what was not there.
+            ledger[name] = replace(row, error=GONE, loaded_at=now)
     load.finish()
     transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
     report.days.append(day)
@@ -198,8 +204,8 @@ def ledger_row(
     if known is not None and known.sha256 == content.sha256:
         if known.error == error and known.row_count == row_count:
             return known
-        # The same content, judged by another limit, or in a day that takes it now: it counts from
-        # when it was received.
+        # The same content, judged by another limit, back again, or in a day that takes it now: it
+        # counts from when it was received.
         return replace(known, row_count=row_count, error=error, loaded_at=now)
     return LedgerRow(
         source_file=file.source_file,

@@ -19,6 +19,7 @@ from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.ledger import GONE
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.records import Record
 from mab_pipeline.rule import code_version, decide, identify
@@ -81,7 +82,7 @@ def replay(platform: Platform, record: Record) -> Replay:
         )
     with tempfile.TemporaryDirectory(prefix="mab-replay-") as folder:
         past = _past_platform(platform, record, Path(folder))
-        wanted = _wanted(ledger, record, platform.inbox)
+        wanted = _without_gone(_wanted(ledger, record, platform.inbox), result)
         result.files = _lay_out(platform.inbox, past.inbox, wanted, result)
         rows = _compute(past, record, ledger, first_day=_first_day(wanted, record))
     for name in sorted(set(record.rows) | set(rows)):
@@ -128,6 +129,17 @@ def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, An
         oldest = record.as_of_date - timedelta(days=record.rule.max_window_days - 1)
         metrics = [row for row in metrics if row["metric_date"] >= oldest]
     return registered + metrics
+
+
+def _without_gone(rows: list[dict[str, Any]], result: Replay) -> list[dict[str, Any]]:
+    """Leave out the files that were gone when it was decided, and note them."""
+    result.notes += [
+        f"{row['source_file']} was gone when this was decided (since {row['loaded_at']:%F %T} "
+        "UTC), so it is left out"
+        for row in rows
+        if row["error"] == GONE
+    ]
+    return [row for row in rows if row["error"] != GONE]
 
 
 def _first_day(wanted: list[dict[str, Any]], record: Record) -> date:
