@@ -179,6 +179,7 @@ def run(
     from mab_pipeline.jobs import REFRESHED
     from mab_pipeline.runs import check_days, run_days
     from mab_pipeline.shards import Shard
+    from mab_pipeline.undecided import notes_of_run
 
     if republish + windows + (shard is not None) > 1:
         raise UsageError("Give one of --republish, --windows and --shard.")
@@ -196,8 +197,9 @@ def run(
     yesterday = date.fromordinal(platform.clock().date().toordinal() - 1)
     start = _day(first) or _day(day) or yesterday
     days = check_days(platform, start, _day(last) or _day(day) or yesterday)
-    assets, notes = REFRESHED if windows else ["allocations"] if part else None, notes_console()
-    run_days(
+    assets = REFRESHED if windows else ["allocations"] if part else None
+    notes = notes_console()
+    result = run_days(
         platform,
         days,
         console=notes,
@@ -207,6 +209,8 @@ def run(
         accept_variant_gap=accept_variant_gap,
         shard=part,
     )
+    for note in notes_of_run(platform, days, result) if not assets else ():
+        say(notes, note)
     if assets:
         say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
 
@@ -240,17 +244,29 @@ def explain(experiment: Experiment, day: Day = None) -> None:
 
 @app.command()
 def replay(
-    experiment: Experiment,
-    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of day.")],
+    experiment: Annotated[str | None, typer.Argument(help="Experiment id or name.")] = None,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="As-of day: the version published last."),
+    ] = None,
+    allocation: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Any decision ever made, by its allocation_id."),
+    ] = None,
 ) -> None:
     """Compute a past allocation again from the files of that time; compare it bit for bit."""
     from mab_pipeline.platform import build_platform
-    from mab_pipeline.records import find_record
+    from mab_pipeline.records import find_allocation, find_record
     from mab_pipeline.replay import replay as replay_record
 
+    if (day is None) == (allocation is None) or (day and not experiment):
+        raise UsageError("Give an experiment with --date, or --allocation with an allocation_id.")
     settings = load_settings()
     with open_reader(settings) as copy:
-        record = find_record(copy, experiment, day.date())
+        if allocation is not None:
+            record = find_allocation(copy, allocation, experiment)
+        else:
+            record = find_record(copy, str(experiment), _day(day))
     result = replay_record(build_platform(settings), record)
     notes = notes_console()
     for note in result.notes:

@@ -1,8 +1,9 @@
-"""`mab rebuild` and `mab prune`: what is done to a home as a whole.
+"""`mab load`, `mab rebuild` and `mab prune`: what is done to tables, and decides nothing.
 
 What belongs here: options and what is printed, as in `cli.py`. What does not: work.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +19,20 @@ AcceptLoss = Annotated[
         "--accept-loss", help="Publish although readers lose experiments or days served now."
     ),
 ]
+
+
+@app.command()
+def load(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+) -> None:
+    """Load days again and make again the windows that see them; decide and publish nothing."""
+    from mab_pipeline.jobs import LOADED
+    from mab_pipeline.runs import check_days, prepared_platform, run_days
+
+    platform = prepared_platform(load_settings())
+    days = check_days(platform, first.date(), last.date())
+    run_days(platform, days, console=notes_console(), assets=LOADED)
 
 
 @app.command()

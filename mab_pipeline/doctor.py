@@ -6,14 +6,28 @@ What belongs here: looking at each part from outside, changing nothing. What doe
 import http.client
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 
-from mab_pipeline.arrivals import find_arrivals, newest_due_day, newest_published_day
+from mab_pipeline.alerts import HELD_BACK, KINDS
+from mab_pipeline.arrivals import (
+    Arrivals,
+    find_arrivals,
+    newest_due_day,
+    newest_published_day,
+    plan_runs,
+)
+from mab_pipeline.assets.declare import Days
+from mab_pipeline.checks import CHECKS
+from mab_pipeline.failed_runs import cause_of
+from mab_pipeline.findings import Subject
+from mab_pipeline.gate import Failure
 from mab_pipeline.home import what_is_missing
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.platform import Platform
+from mab_pipeline.sensors import ATTEMPTS, failed_attempts
+from mab_pipeline.undecided import load_command, run_command
 from mab_pipeline.unplaced import unplaced_files
 from mab_store.allocation_body import GRACE_HOURS
 from mab_store.errors import MabError, NotPublishedError
@@ -21,6 +35,13 @@ from mab_store.publication_loss import Loss, Published, publication_loss, publis
 from mab_store.reading import open_reader
 
 API_TIMEOUT_SECONDS = 3
+SENSOR_DAEMON = "SENSOR"
+# What they find the next run makes good before it looks; files that wait are the inbox's finding.
+MENDED_BY_THE_NEXT_RUN = {
+    "windowed_aggregates.window_days_are_loaded",
+    "allocations.windows_are_fresh",
+    "allocations.every_running_variant_has_a_row",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +74,11 @@ def examine(
         with_api: Whether an API should be running on API_HOST and API_PORT.
     """
     looks: list[tuple[str, Callable[[], Finding]]] = [
-        ("inbox", lambda: _inbox(platform)),
+        ("inbox", lambda: _inbox(platform, instance)),
         ("inbox days", lambda: _inbox_days(platform)),
         ("warehouse", lambda: _warehouse(platform)),
         ("runs", lambda: _runs(instance)),
-        ("checks", lambda: _checks(instance)),
+        ("checks", lambda: _checks(platform, instance)),
         ("publication", lambda: _publication(platform)),
     ]
     if with_api:
@@ -83,17 +104,25 @@ def _alerts(platform: Platform) -> Finding:
     return Finding("alerts", is_ok=True, detail=detail)
 
 
-def _inbox(platform: Platform) -> Finding:
+def _inbox(platform: Platform, instance: dg.DagsterInstance) -> Finding:
+    """Say which files wait, and the commands that load them; a daemon at work needs none."""
     arrivals = find_arrivals(platform)
     waiting = len(arrivals.metrics) + len(arrivals.events)
     if not waiting:
         return Finding("inbox", is_ok=True, detail="every file is loaded")
     names = [*arrivals.events, *arrivals.metrics][:3]
+    detail = f"{waiting} files are not loaded, such as {', '.join(names)}"
+    if _sensor_takes(platform, instance, arrivals):
+        return Finding("inbox", is_ok=True, detail=f"{detail}; the daemon's sensor takes them")
+    plan = plan_runs(platform, arrivals)
+    commands = [run_command(_days(*plan.decide))] if plan.decide else []
+    commands += [load_command(_days(*plan.audit))] if plan.audit else []
     return Finding(
         "inbox",
         is_ok=False,
-        detail=f"{waiting} files are not loaded, such as {', '.join(names)}",
-        remedy="Run `mab run`, or start the daemon: its sensor loads them.",
+        detail=detail,
+        remedy=f"Run {', then '.join(f'`{command}`' for command in commands)}; or start the "
+        "daemon: its sensor does that.",
     )
 
 
@@ -108,6 +137,20 @@ def _inbox_days(platform: Platform) -> Finding:
         detail=f"{len(unplaced)} files are in no day that is taken: {first.source_file} {reason}",
         remedy="The asset raw_metrics names each one: move it, or take it away.",
     )
+
+
+def _sensor_takes(platform: Platform, instance: dg.DagsterInstance, arrivals: Arrivals) -> bool:
+    """Say whether a daemon is at work that will load these files by itself."""
+    if platform.settings.mab_automation == "off":
+        return False
+    statuses = instance.get_daemon_statuses(daemon_types=[SENSOR_DAEMON])
+    if not statuses[SENSOR_DAEMON].healthy:
+        return False
+    return failed_attempts(instance, arrivals) < ATTEMPTS
+
+
+def _days(first: date, last: date) -> Days:
+    return Days(first, last + timedelta(days=1))
 
 
 def _warehouse(platform: Platform) -> Finding:
@@ -159,36 +202,53 @@ def _runs(instance: dg.DagsterInstance) -> Finding:
     status = runs[0].status.value.lower()
     detail = f"the last one ({runs[0].run_id}) is {status}"
     if runs[0].status == dg.DagsterRunStatus.FAILURE:
+        cause = cause_of(instance, runs[0])
         return Finding(
             "runs",
             is_ok=False,
             detail=detail,
-            remedy="Its last event in the Dagster UI says why; mend that and run the days again.",
+            remedy=f"{cause.reason} To do: {cause.remedy}",
         )
     return Finding("runs", is_ok=True, detail=detail)
 
 
-def _checks(instance: dg.DagsterInstance) -> Finding:
-    """Look at the evaluations of the last run; warnings are left to the UI."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
-    failed = {
-        f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
-        for run in runs
-        for entry in instance.all_logs(
-            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        )
-        if entry.dagster_event
-        for evaluation in [entry.dagster_event.asset_check_evaluation_data]
-        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
-    }
+def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
+    """Evaluate the checks on the newest decided day as the next run would; warnings are no fault.
+
+    The records of the last run would not do: it may have been a part, or a rebuild, or be gone.
+    """
+    if what_is_missing(platform):
+        return Finding("checks", is_ok=True, detail="not looked at: the warehouse is not whole")
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+    newest = row["newest_day"]
+    if newest is None:
+        return Finding("checks", is_ok=True, detail="no day is decided yet")
+    failed: dict[str, list[Failure]] = {}
+    for asset, checks in CHECKS.items():
+        subject = Subject(platform, _days(newest, newest), instance, asset)
+        for check in checks:
+            name = f"{asset}.{check.name}"
+            is_looked_at = not check.is_warning and name not in MENDED_BY_THE_NEXT_RUN
+            if is_looked_at and (failures := check.find(subject)):
+                failed[name] = failures
     if not failed:
-        return Finding("checks", is_ok=True, detail="none failed in the last run")
+        return Finding("checks", is_ok=True, detail=f"none fails on {newest}")
+    named = {failure.experiment_id for failures in failed.values() for failure in failures}
+    first = next(iter(failed.values()))[0]
     return Finding(
         "checks",
         is_ok=False,
-        detail=f"failed in the last run: {', '.join(sorted(failed))}",
-        remedy="The check's page in the Dagster UI shows what it found and for whom.",
+        detail=f"fail on {newest}: {', '.join(failed)}; {first.detail}",
+        remedy=_remedy_of_checks(set(failed)),
+        experiments=tuple(sorted(filter(None, named))),
     )
+
+
+def _remedy_of_checks(names: set[str]) -> str:
+    """Return what to do about failed checks, as the alerts say it."""
+    remedies = {KINDS[name][2] if name in KINDS else HELD_BACK for name in names}
+    return " ".join(f"{remedy[0].upper()}{remedy[1:]}" for remedy in sorted(remedies))
 
 
 def _publication(platform: Platform) -> Finding:

@@ -69,7 +69,11 @@ def _headline(record: Record) -> Iterator[RenderableType]:
         f"allocation {head['allocation_id']}, computed {head['computed_at']:%Y-%m-%d %H:%M:%S} UTC"
     )
     if record.versions > 1:
-        text += f"; the day has {record.versions} versions, this is the one published last"
+        others = ", ".join(name for name in record.version_ids if name != head["allocation_id"])
+        text += (
+            f"; the day has {record.versions} versions, this is the one published last\n"
+            f"the others: {others} (mab replay --allocation ID)"
+        )
     yield words((text, "bold"))
 
 

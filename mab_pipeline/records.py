@@ -21,13 +21,18 @@ class Record:
         experiment_id: The experiment.
         experiment_name: Its name.
         rows: Its rows of `allocations`, one per variant, by variant name.
-        versions: How many versions of the day's decision there are.
+        version_ids: Ids of all versions of the day's decision, the one published last first.
     """
 
     experiment_id: str
     experiment_name: str
     rows: dict[str, dict[str, Any]]
-    versions: int
+    version_ids: tuple[str, ...]
+
+    @property
+    def versions(self) -> int:
+        """Return how many versions of the day's decision there are."""
+        return len(self.version_ids)
 
     @property
     def head(self) -> dict[str, Any]:
@@ -52,6 +57,35 @@ class Record:
         return RuleSettings.from_json(self.head["settings"])
 
 
+def find_allocation(copy: Reader, allocation_id: str, experiment: str | None = None) -> Record:
+    """Return a decision by its id, whichever version of its day it is.
+
+    Args:
+        copy: The published copy.
+        allocation_id: Its id, as bodies, `mab explain` and the API's lists show it.
+        experiment: Id or name of its experiment, if that is known.
+
+    Raises:
+        NotPublishedError: There is no such decision, or it is of another experiment.
+    """
+    owners = copy.fetch_arrow("serving/allocation_owner", {"allocation_id": allocation_id})
+    for owner in owners.to_pylist():
+        versions = _versions(copy, owner["experiment_id"], owner["as_of_date"])
+        record = Record(
+            experiment_id=owner["experiment_id"],
+            experiment_name=_experiment(copy, owner["experiment_id"])["experiment_name"],
+            rows=versions[allocation_id],
+            version_ids=tuple(versions),
+        )
+        if experiment in {None, record.experiment_id, record.experiment_name}:
+            return record
+    of = f" of {experiment}" if experiment else ""
+    raise NotPublishedError(
+        f"No allocation {allocation_id!r}{of} is known. `mab allocations --format json` shows the "
+        "ids of today, GET /experiments/{id}/allocations those of every day that was published."
+    )
+
+
 def find_record(copy: Reader, experiment: str, as_of_date: date | None) -> Record:
     """Return the decision that was published last for a day, else the one computed last.
 
@@ -63,21 +97,35 @@ def find_record(copy: Reader, experiment: str, as_of_date: date | None) -> Recor
     Raises:
         NotPublishedError: There is no such experiment, or no decision for that day.
     """
+    match = _experiment(copy, experiment)
+    versions = _versions(copy, match["experiment_id"], as_of_date)
+    if not versions:
+        day = f"for {as_of_date}" if as_of_date else "yet"
+        raise NotPublishedError(f"{experiment} has no allocation {day}. Run that day first.")
+    return Record(
+        experiment_id=match["experiment_id"],
+        experiment_name=match["experiment_name"],
+        rows=next(iter(versions.values())),
+        version_ids=tuple(versions),
+    )
+
+
+def _experiment(copy: Reader, experiment: str) -> dict[str, Any]:
     matches = copy.fetch_arrow("serving/experiment_ids", {"experiment": experiment}).to_pylist()
     if not matches:
         raise NotPublishedError(
             f"No experiment {experiment!r} is known by id or name. `mab allocations` lists them."
         )
-    experiment_id = matches[0]["experiment_id"]
+    match: dict[str, Any] = matches[0]
+    return match
+
+
+def _versions(
+    copy: Reader, experiment_id: str, as_of_date: date | None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return each version of a day's decision by id, the one published last first."""
     parameters = {"experiment_id": experiment_id, "as_of_date": as_of_date}
-    rows = copy.fetch_arrow("serving/recorded_allocations", parameters).to_pylist()
-    if not rows:
-        day = f"for {as_of_date}" if as_of_date else "yet"
-        raise NotPublishedError(f"{experiment} has no allocation {day}. Run that day first.")
-    chosen = rows[0]["allocation_id"]
-    return Record(
-        experiment_id=experiment_id,
-        experiment_name=matches[0]["experiment_name"],
-        rows={row["variant_name"]: row for row in rows if row["allocation_id"] == chosen},
-        versions=len({row["allocation_id"] for row in rows}),
-    )
+    versions: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in copy.fetch_arrow("serving/recorded_allocations", parameters).to_pylist():
+        versions.setdefault(row["allocation_id"], {})[row["variant_name"]] = row
+    return versions

@@ -74,9 +74,7 @@ def inbox_sensor(
     if not arrivals.metrics and not arrivals.events:
         yield dg.SkipReason("Everything in the inbox is loaded.")
         return
-    failed = context.instance.get_runs_count(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={ARRIVALS_TAG: arrivals.key})
-    )
+    failed = failed_attempts(context.instance, arrivals)
     if failed >= ATTEMPTS:
         yield dg.SkipReason(
             f"{failed} runs failed on the same files. See why in the last of them, then "
@@ -84,6 +82,14 @@ def inbox_sensor(
         )
         return
     yield from _requests(platform, arrivals, attempt=failed)
+
+
+def failed_attempts(instance: dg.DagsterInstance, arrivals: Arrivals) -> int:
+    """Return how many runs for these files have failed; after ATTEMPTS a person must look."""
+    failed = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={ARRIVALS_TAG: arrivals.key}
+    )
+    return instance.get_runs_count(failed)
 
 
 def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterator[dg.RunRequest]:

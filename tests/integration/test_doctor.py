@@ -1,12 +1,20 @@
 """`mab doctor`: each part is looked at, and a remedy stands beside what failed."""
 
+import time
 from dataclasses import replace
 
 import dagster as dg
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
+from rich.console import Console
 
+from mab_pipeline.arrivals import find_arrivals
 from mab_pipeline.doctor import Finding, examine
+from mab_pipeline.jobs import LOADED
 from mab_pipeline.printing import print_findings
+from mab_pipeline.rebuild import rebuild
+from mab_pipeline.sensors import ARRIVALS_TAG, ATTEMPTS
+from mab_store.contracts import experiment_id_of
 
 
 def findings(world):
@@ -16,7 +24,10 @@ def findings(world):
 
 @pytest.fixture(scope="module")
 def decided(make_world):
-    world = make_world()
+    return decide(make_world())
+
+
+def decide(world):
     world.register("cta")
     world.metrics("2025-03-19", ("cta", "control", 1000, 30), ("cta", "variant_a", 1000, 40))
     world.run("2025-03-19")
@@ -41,6 +52,56 @@ def test_a_file_that_is_not_loaded_is_named(decided):
 
     assert not finding.is_ok
     assert name in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("day", "command"),
+    [
+        ("2025-03-17", "`mab run --date 2025-03-19`"),
+        ("2025-02-01", "`mab load --from 2025-02-01 --to 2025-02-01`"),
+    ],
+)
+def test_the_remedy_for_a_file_that_waits_loads_it_however_old_it_is(make_world, day, command):
+    world = decide(make_world())
+    world.metrics(day, ("cta", "control", 10, 1), name="late.csv")
+
+    finding = findings(world)["inbox"]
+
+    assert command in finding.remedy
+    world.run(command.strip("`").split()[-1], assets=tuple(LOADED) if "load" in command else ())
+    assert findings(world)["inbox"].is_ok
+
+
+def test_files_that_a_daemon_s_sensor_takes_are_nothing_to_act_on_until_it_gives_up(
+    make_world, tmp_path
+):
+    world = decide(make_world())
+    world.instance = dg.DagsterInstance.local_temp(str(tmp_path))
+    world.metrics("2025-03-17", ("cta", "control", 10, 1), name="late.csv")
+    world.instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "here"))
+    assert findings(world)["inbox"].is_ok
+
+    tags = {ARRIVALS_TAG: find_arrivals(world.platform).key}
+    for _ in range(ATTEMPTS):
+        run = world.instance.create_run_for_job(world.job, tags=tags)
+        world.instance.report_run_failed(run)
+    assert not findings(world)["inbox"].is_ok
+
+
+def test_checks_are_reported_as_the_next_run_would_after_a_rebuild_too(make_world):
+    world = decide(make_world(now="2025-03-20T02:00:00"))
+    world.clock.set("2025-03-24T02:00:00")
+    world.run("2025-03-23")
+
+    before = findings(world)["checks"]
+    rebuild(world.platform, console=Console(quiet=True))
+    after = findings(world)["checks"]
+
+    assert not before.is_ok
+    assert "publication.feeds_are_alive" in before.detail
+    assert before.experiments == (experiment_id_of("cta"),)
+    assert after == before
+    assert "finish the experiment" in before.remedy.lower() or "Finish one" in before.remedy
 
 
 def test_a_publication_that_is_late_is_told_with_the_day_that_is_due(decided):

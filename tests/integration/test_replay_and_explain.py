@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mab_pipeline.explain import explain
-from mab_pipeline.records import find_record
+from mab_pipeline.records import find_allocation, find_record
 from mab_pipeline.replay import replay
 from mab_store.errors import NotPublishedError, ReplayError
 from mab_store.published import open_published
@@ -73,6 +73,32 @@ def test_what_came_late_made_another_decision(world):
     )
 
 
+def ids(world) -> set[str]:
+    return {name for (name,) in world.query("select distinct allocation_id from allocations")}
+
+
+def test_every_decision_ever_made_is_replayed_by_its_id_and_not_only_the_last_of_its_day(world):
+    first, last = world.first["checkout", DAYS[1]], record_of(world, "checkout", DAYS[1])
+    assert set(last.version_ids) == {name.head["allocation_id"] for name in (first, last)}
+    with open_published(world.settings.published_dir) as copy:
+        records = [find_allocation(copy, name) for name in sorted(ids(world))]
+        by_name = find_allocation(copy, first.head["allocation_id"], "checkout")
+    assert len(records) > len(NAMES) * len(DAYS)
+    assert by_name == dataclasses.replace(first, version_ids=by_name.version_ids, rows=by_name.rows)
+    for record in (by_name, *(r for r in records if r.experiment_name == "checkout")):
+        assert replay(world.platform, record).is_exact
+
+
+@pytest.mark.parametrize("experiment", [None, "thin"])
+def test_an_allocation_that_is_not_there_is_said_in_a_sentence(world, experiment):
+    own = world.first["checkout", DAYS[1]].head["allocation_id"]
+    with (
+        open_published(world.settings.published_dir) as copy,
+        pytest.raises(NotPublishedError, match="No allocation"),
+    ):
+        find_allocation(copy, own if experiment else "nothing", experiment)
+
+
 def changed(record, **columns):
     rows = {name: dict(row) for name, row in record.rows.items()}
     for row in rows.values():
@@ -135,6 +161,30 @@ def test_replay_says_which_file_is_gone_and_which_changed(world):
     assert ("b", "impressions", 600, 301) in result.differences
 
 
+def test_a_decision_made_while_a_file_was_gone_is_replayed_without_it_and_says_so(make_world):
+    world = make_world(now="2025-03-15T02:00:00")
+    world.register("checkout")
+    for number, name in enumerate(("here.csv", "gone.csv")):
+        variant = ("control", "variant_a")[number]
+        world.metrics(DAYS[0], ("checkout", variant, 300 + number, 3), name=name)
+    path = world.inbox / f"metrics/{DAYS[0]}/gone.csv"
+    content = path.read_bytes()
+    moments = []
+    for present in (True, False, True):
+        path.write_bytes(content) if present else path.unlink()
+        world.clock.set(f"2025-03-15T0{3 + len(moments)}:00:00")
+        world.run(DAYS[0])
+        moments.append(record_of(world, "checkout", DAYS[0]).head["allocation_id"])
+    assert moments[0] == moments[2] != moments[1]
+
+    with open_published(world.settings.published_dir) as copy:
+        results = [replay(world.platform, find_allocation(copy, name)) for name in moments]
+
+    assert [result.differences for result in results] == [[], [], []]
+    assert [len(result.notes) for result in results] == [0, 1, 0]
+    assert f"metrics/{DAYS[0]}/gone.csv was gone when this was decided" in results[1].notes[0]
+
+
 def test_replay_writes_nothing(world):
     def listing():
         return {p: p.stat().st_mtime_ns for p in world.home.rglob("*") if p.is_file()}
@@ -175,6 +225,7 @@ def test_explain_tells_files_days_window_posterior_and_share(world):
         "traffic of 2025-03-15, decided from data up to 2025-03-14",
         record.head["allocation_id"],
         "the day has 2 versions",
+        "mab replay --allocation ID",
         "a_late.csv",
         "export.csv",
         "14 d 30 d",
