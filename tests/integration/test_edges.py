@@ -66,14 +66,18 @@ def test_the_longest_window_counts_its_first_day_and_not_the_day_before(world):
     ("days", "plan"),
     [
         ([UNSEEN], Plan(audit=(UNSEEN, UNSEEN))),
-        ([FIRST_SEEN], Plan(None, (FIRST_SEEN, NEWEST - ONE_DAY), (NEWEST, NEWEST))),
-        ([NEWEST - ONE_DAY], Plan(None, (NEWEST - ONE_DAY,) * 2, (NEWEST, NEWEST))),
+        ([FIRST_SEEN], Plan(decide=(NEWEST, NEWEST))),
+        ([NEWEST - ONE_DAY], Plan(decide=(NEWEST, NEWEST))),
         ([NEWEST], Plan(decide=(NEWEST, NEWEST))),
         ([NEWEST + ONE_DAY], Plan(decide=(NEWEST + ONE_DAY,) * 2)),
-        ([NEWEST, NEWEST + ONE_DAY], Plan(None, (NEWEST, NEWEST), (NEWEST + ONE_DAY,) * 2)),
+        ([NEWEST, NEWEST + ONE_DAY], Plan(decide=(NEWEST + ONE_DAY,) * 2)),
+        (
+            [FIRST_SEEN, FIRST_SEEN + ONE_DAY, NEWEST + ONE_DAY],
+            Plan((FIRST_SEEN, FIRST_SEEN), (NEWEST + ONE_DAY,) * 2),
+        ),
         (
             [UNSEEN - ONE_DAY, UNSEEN, NEWEST + 3 * ONE_DAY],
-            Plan((UNSEEN - ONE_DAY, UNSEEN), None, (NEWEST + ONE_DAY, NEWEST + 3 * ONE_DAY)),
+            Plan((UNSEEN - ONE_DAY, UNSEEN), (NEWEST + ONE_DAY, NEWEST + 3 * ONE_DAY)),
         ),
         ([], Plan()),
     ],
@@ -102,7 +106,7 @@ def test_files_count_from_the_start_date_to_the_day_that_just_ended(world, day, 
 def test_a_known_file_is_read_again_if_it_came_in_at_or_after_its_loading(world):
     (file,) = world.platform.inbox.metric_files(NEWEST, NEWEST + ONE_DAY)
     came_in = datetime.fromtimestamp(world.platform.inbox.arrival(file), UTC).replace(tzinfo=None)
-    known = {"sha256": "another content", "metric_date": NEWEST}
+    known = {"sha256": "another content", "metric_date": NEWEST, "error": None}
     millisecond = timedelta(milliseconds=1)
     assert _new_content(world.platform, file, known | {"loaded_at": came_in - millisecond})
     assert _new_content(world.platform, file, known | {"loaded_at": came_in + millisecond}) is None
