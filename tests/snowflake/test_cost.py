@@ -9,7 +9,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 from mab_pipeline import demo
 
-MOST_STATEMENTS = {"ddl": 45, "frame": 135, "query": 88, "write": 18, "load": 20}
+MOST_STATEMENTS = {"ddl": 45, "frame": 135, "query": 103, "write": 18, "load": 20}
 LAST = date(2025, 2, 22)
 
 
