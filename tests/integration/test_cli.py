@@ -72,10 +72,11 @@ def test_allocations_as_json_is_an_array_of_bodies_and_nothing_else(demo):
     for body in bodies:
         assert list(body)[:6] == BRIEF_KEYS
         assert sum(round(100 * v["allocation_percentage"]) for v in body["allocations"]) == 10_000
-    # A dead export job and one whose rows are rejected keep their last publication, and one of
-    # which a negative count took a sixth of three days.
+    # A dead export job, one that brings zeros and one whose rows are rejected keep their last
+    # publication, and one of which a negative count took a sixth of three days.
     held = {b["experiment_name"]: b["held_back"]["reason"] for b in bodies if b["held_back"]}
     assert held == {
+        "asos_4509ec": "data_gap",
         "asos_47a23b": "data_gap",
         "asos_b3280a": "variant_gap",
         "asos_df31d1": "data_gap",
