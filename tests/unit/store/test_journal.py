@@ -180,3 +180,91 @@ def test_an_entry_that_cannot_be_written_is_said_and_written_by_the_next_call(
     folder.unlink()
     assert write(warehouse, journal) == 1
     assert pq.read_table(folder / "run-1.parquet")["experiment_id"].to_pylist() == ["exp_1"]
+
+
+def missing(warehouse: DuckDBWarehouse, journal: Journal) -> dict[str, int]:
+    with warehouse.transaction() as transaction:
+        return journal.missing_from(transaction)
+
+
+def empty(warehouse: DuckDBWarehouse, *tables: str) -> None:
+    with warehouse.transaction() as transaction:
+        for table in tables:
+            transaction._connection.execute(f"delete from {table}")
+
+
+def test_a_journal_is_empty_until_anything_is_in_it(warehouse, journal):
+    assert journal.is_empty()
+    commit(warehouse, "publications", publications(("exp_1", "run-1", NOW)))
+    write(warehouse, journal)
+    assert not journal.is_empty()
+
+
+def test_a_warehouse_that_holds_all_of_the_journal_lacks_nothing(warehouse, journal):
+    assert missing(warehouse, journal) == {}
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW)))
+    commit(warehouse, "publications", publications(("exp_1", "run-1", NOW)))
+    write(warehouse, journal)
+    assert missing(warehouse, journal) == {}
+    # What is not journaled yet is not lacking either.
+    commit(warehouse, "publications", publications(("exp_2", "run-2", NOW)))
+    assert missing(warehouse, journal) == {}
+
+
+def test_what_an_empty_warehouse_lacks_is_counted_by_table(warehouse, journal):
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW), ("b", "1", LATER)))
+    rows = [("exp_1", "run-1", NOW), ("exp_2", "run-1", NOW), ("exp_1", "run-2", LATER)]
+    commit(warehouse, "publications", publications(*rows))
+    write(warehouse, journal)
+
+    empty(warehouse, "inbox_files")
+    assert missing(warehouse, journal) == {"inbox_files": 2}
+    empty(warehouse, "publications")
+    assert missing(warehouse, journal) == {"inbox_files": 2, "publications": 3}
+
+
+def test_one_row_is_missed_and_so_is_one_of_the_first_and_of_the_last_day(warehouse, journal):
+    for number, day in enumerate((DAY, DAY + timedelta(days=1), DAY + timedelta(days=2))):
+        rows = publications(("exp_1", f"run-{number}", NOW))
+        column = pa.array([day], rows.schema.field("as_of_date").type)
+        commit(warehouse, "publications", rows.set_column(0, rows.schema.field(0), column))
+    write(warehouse, journal)
+    for number in range(3):
+        with warehouse.transaction() as transaction:
+            run = f"run-{number}"
+            keep = "create or replace temp table kept as select * from publications"
+            transaction._connection.execute(f"{keep} where run_id = '{run}'")
+            transaction._connection.execute(f"delete from publications where run_id = '{run}'")
+            assert journal.missing_from(transaction) == {"publications": 1}
+            transaction._connection.execute("insert into publications select * from kept")
+
+
+def test_a_copy_of_an_entry_under_another_name_makes_nothing_missing(warehouse, journal, tmp_path):
+    commit(warehouse, "publications", publications(("exp_1", "run-1", NOW)))
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW)))
+    write(warehouse, journal)
+    for path in list(tmp_path.rglob("*.parquet")):
+        path.with_name(f"copy of {path.name}").write_bytes(path.read_bytes())
+    assert missing(warehouse, journal) == {}
+
+
+def test_of_the_ledger_only_loads_after_the_newest_known_count_and_each_file_once(
+    warehouse, journal
+):
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW), ("b", "1", LATER), ("c", "1", LATEST)))
+    write(warehouse, journal)
+    commit(warehouse, "inbox_files", ledger(("c", "2", LATEST + timedelta(days=1))))
+    write(warehouse, journal)
+    with warehouse.transaction() as transaction:  # an older load proves nothing
+        transaction._connection.execute("delete from inbox_files where source_file = 'a'")
+        assert journal.missing_from(transaction) == {}
+        transaction._connection.execute("delete from inbox_files where source_file = 'c'")
+        assert journal.missing_from(transaction) == {"inbox_files": 1}
+
+
+def test_an_entry_that_cannot_be_read_is_named(journal, tmp_path):
+    entry = tmp_path / "journal" / "publications" / "run-1.parquet"
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(b"not Parquet")
+    with pytest.raises(HomeError, match=r"entry .*run-1.parquet cannot be read \(.+\)\. Put it"):
+        journal.read("publications")
