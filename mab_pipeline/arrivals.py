@@ -14,6 +14,7 @@ from typing import Any
 
 from mab_pipeline.ledger import GONE, new_content
 from mab_pipeline.platform import Platform
+from mab_pipeline.waiting_files import journaled, released
 from mab_store.errors import NotPublishedError
 from mab_store.inbox import InboxFile
 from mab_store.journal import last_of_each_file
@@ -54,8 +55,10 @@ def find_arrivals(platform: Platform) -> Arrivals:
     A file that the ledger knows by name is read again only where the file system says that it came
     in or changed after it was loaded.
     """
-    ledger = last_of_each_file(platform.journal.read("inbox_files"))
-    known = {row["source_file"]: row for row in ledger.to_pylist()}
+    journal = platform.journal.read("inbox_files")
+    known = {row["source_file"]: row for row in last_of_each_file(journal).to_pylist()}
+    for name in released(platform.inbox, journaled(journal)):
+        del known[name]  # what it waited for is back: it is as good as new
     start, today = platform.settings.mab_start_date, platform.clock().date()
     listed = platform.inbox.experiment_files()
     for day in platform.inbox.metric_days():

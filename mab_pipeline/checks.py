@@ -30,6 +30,7 @@ from mab_pipeline.findings import (
     stale_windows,
     unloaded_days,
     unreadable_files,
+    waiting_files,
     wrong_columns,
 )
 from mab_pipeline.gate import Failure, missing_rows, unlikely_draws, wrong_totals
@@ -114,6 +115,12 @@ CHECKS: dict[str, Sequence[Check]] = {
             "files_are_readable",
             "Every metrics file could be parsed.",
             unreadable_files("raw_metrics_files_readable"),
+            is_warning=True,
+        ),
+        Check(
+            "no_file_waits_for_others",
+            "No file waits until the other files of its day, which are gone, are back.",
+            waiting_files,
             is_warning=True,
         ),
         Check(

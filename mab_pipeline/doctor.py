@@ -29,6 +29,7 @@ from mab_pipeline.platform import Platform
 from mab_pipeline.sensors import ATTEMPTS, failed_attempts
 from mab_pipeline.undecided import load_command, run_command
 from mab_pipeline.unplaced import unplaced_files
+from mab_pipeline.waiting_files import journaled, waiting
 from mab_store.allocation_body import GRACE_HOURS
 from mab_store.errors import MabError, NotPublishedError
 from mab_store.publication_loss import Loss, Published, publication_loss, published_days
@@ -76,6 +77,7 @@ def examine(
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("inbox", lambda: _inbox(platform, instance)),
         ("inbox days", lambda: _inbox_days(platform)),
+        ("waiting files", lambda: _waiting(platform)),
         ("warehouse", lambda: _warehouse(platform)),
         ("runs", lambda: _runs(instance)),
         ("checks", lambda: _checks(platform, instance)),
@@ -151,6 +153,21 @@ def _sensor_takes(platform: Platform, instance: dg.DagsterInstance, arrivals: Ar
 
 def _days(first: date, last: date) -> Days:
     return Days(first, last + timedelta(days=1))
+
+
+def _waiting(platform: Platform) -> Finding:
+    """Look for files that wait until the others of their day are back."""
+    held = waiting(platform.inbox, journaled(platform.journal.read("inbox_files")))
+    if not held:
+        return Finding("waiting files", is_ok=True, detail="none")
+    days = sorted({str(row.metric_date) for row in held})
+    return Finding(
+        "waiting files",
+        is_ok=False,
+        detail=f"{len(held)} files of {', '.join(days[:3])} ({len(days)} days) do not count yet, "
+        f"such as {held[0].source_file}, which {held[0].error}",
+        remedy=f"Put back what is missing, then run `mab run --date {days[0]}`.",
+    )
 
 
 def _warehouse(platform: Platform) -> Finding:

@@ -5,7 +5,7 @@ how severe it is (`checks.py`), and conditions that publication obeys too (`gate
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -13,10 +13,12 @@ import dagster as dg
 
 from mab_pipeline.assets.declare import Days
 from mab_pipeline.gate import CurrentAllocations, Failure, current_allocations
-from mab_pipeline.ledger import known_files, unloaded_files
+from mab_pipeline.ledger import LedgerRow, known_files, unloaded_files
 from mab_pipeline.platform import Platform
 from mab_pipeline.rule import RuleSettings
 from mab_pipeline.unplaced import unplaced_files
+from mab_pipeline.waiting_files import missing_files
+from mab_store.inbox import Inbox
 from mab_store.schema import declared_tables
 from mab_store.warehouse import rolled_back
 
@@ -121,12 +123,17 @@ def unloaded_days(subject: Subject) -> list[Failure]:
         known = known_files(transaction, lookback.start, lookback.end)
         stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
     files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
+    kept = _kept_days(platform.inbox, known, files)
     arriving = _arrived_since(subject, lookback)
     faults = {
         day: f"daily_metrics of {day} is older than raw_metrics"
         for day in stale["metric_date"].to_pylist()
     }
-    faults |= {day: f"{name} is not loaded" for name, day in files.items() if name not in arriving}
+    faults |= {
+        day: f"{name} is not loaded"
+        for name, day in files.items()
+        if name not in arriving and day not in kept
+    }
     window = timedelta(days=platform.settings.max_window_days - 1)
     return [
         Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")
@@ -134,6 +141,27 @@ def unloaded_days(subject: Subject) -> list[Failure]:
         for day, fault in sorted(faults.items())
         if as_of - window <= day <= as_of
     ]
+
+
+def _kept_days(
+    inbox: Inbox, known: Mapping[str, LedgerRow], unloaded: Mapping[str, date]
+) -> set[date]:
+    """Return the days that stay as they are until their known files are back."""
+    days = set(unloaded.values())
+    return set(missing_files(inbox, (row for row in known.values() if row.metric_date in days)))
+
+
+def waiting_files(subject: Subject) -> list[Failure]:
+    """Find files that wait until the others of their day are back, and are still there."""
+    inbox = subject.platform.inbox
+    with subject.platform.warehouse.transaction() as transaction:
+        rows = transaction.fetch_arrow("checks/raw_metrics_waiting_files").to_pylist()
+    present = {
+        file.source_file
+        for day in {row["day"] for row in rows}
+        for file in inbox.metric_files(day, day + timedelta(days=1))
+    }
+    return [Failure(row["day"], row["detail"]) for row in rows if row["source_file"] in present]
 
 
 def _arrived_since(subject: Subject, days: Days) -> set[str]:

@@ -7,14 +7,15 @@ What does not: parsing (`mab_store.readers`) and judging rows (SQL).
 `received_at` is the moment of its receipt, or when the pipeline first saw it (`sightings.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 import pyarrow as pa
 
+from mab_pipeline.raw_rows import RawRows
 from mab_pipeline.sightings import Held, order_of_receipt
+from mab_pipeline.waiting_files import KnownFileUnreadableError, counts, missing_files, waits, why
 from mab_store.errors import UnreadableFileError
 from mab_store.inbox import Content, Inbox, InboxFile
 from mab_store.limits import Limits, RowCollector
@@ -22,7 +23,6 @@ from mab_store.readers import MetricsFile, read_metrics
 from mab_store.schema import declared_tables
 from mab_store.warehouse import Transaction
 
-ROWS_AT_ONCE = 1 << 16
 # The ledger's error of a file whose rows were taken out since it is no longer there.
 GONE = "is gone from the inbox"
 
@@ -53,6 +53,7 @@ class LoadReport:
         unreadable: Why a file could not be used, by name.
         changed: Day of each file that has another content than when it was loaded before, by name.
         vanished: Day of each file that was loaded before and is gone, by name.
+        kept: Days that stay as they are, as known files of them are not readable, and why.
     """
 
     files: int = 0
@@ -61,6 +62,7 @@ class LoadReport:
     unreadable: dict[str, str] = field(default_factory=dict)
     changed: dict[str, date] = field(default_factory=dict)
     vanished: dict[str, date] = field(default_factory=dict)
+    kept: dict[date, str] = field(default_factory=dict)
 
 
 def known_files(transaction: Transaction, start: date, end: date) -> dict[str, LedgerRow]:
@@ -118,7 +120,7 @@ def arrived_files(
     for name, file in present.items():
         row = known.get(name)
         assert file.metric_date is not None
-        is_known = row is not None and row.error != GONE
+        is_known = row is not None and row.error != GONE and not waits(row.error)
         if row and is_known and new_content(inbox, file, row.sha256, row.loaded_at) is None:
             continue
         differing[name] = file.metric_date
@@ -144,11 +146,33 @@ def load_day(
     known: dict[str, LedgerRow],
     now: datetime,
     report: LoadReport,
+    unreadable: Mapping[str, str],
 ) -> None:
-    """Make raw_metrics and the ledger mirror the files of one day."""
+    """Make raw_metrics and the ledger mirror the files of one day.
+
+    Args:
+        transaction: The open transaction.
+        inbox: The inbox.
+        day: The day.
+        known: The ledger's rows of at least this day.
+        now: The time that new files are stamped with.
+        report: What was done is added to it.
+        unreadable: Known files that turned out to be unreadable before, and why.
+
+    Raises:
+        KnownFileUnreadableError: A file that counted cannot be read any more: nothing may be kept
+            of this transaction, and the day stays as it is.
+    """
     known_today = {name: row for name, row in known.items() if row.metric_date == day}
+    missing = missing_files(inbox, known_today.values()).get(day, {})
+    missing |= {name: reason for name, reason in unreadable.items() if name in known_today}
+    if missing:
+        report.kept[day] = why(missing)
+        report.vanished |= {name: day for name in missing if known[name].has_rows}
+        _note_waiting(transaction, inbox, day, known=known_today, now=now, report=report)
+        return
     ledger: dict[str, LedgerRow] = dict(known_today)
-    load = _RawRows(transaction)
+    load = RawRows(transaction)
     present = set()
     transaction.execute("ledger/delete_day", {"metric_date": day})
     files = inbox.metric_files(day, _next(day))
@@ -166,6 +190,9 @@ def load_day(
         if file.source_file in known_today and known_today[file.source_file].sha256 != row.sha256:
             report.changed[file.source_file] = day
         if row.error:
+            is_same = content.payload is None or (known_row and known_row.sha256 == content.sha256)
+            if known_row and counts(known_row) and is_same:
+                raise KnownFileUnreadableError(file.source_file, row.error)
             report.unreadable[file.source_file] = row.error
         ledger[file.source_file] = row
         present.add(file.source_file)
@@ -180,6 +207,36 @@ def load_day(
     load.finish()
     transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
     report.days.append(day)
+
+
+def _note_waiting(
+    transaction: Transaction,
+    inbox: Inbox,
+    day: date,
+    *,
+    known: dict[str, LedgerRow],
+    now: datetime,
+    report: LoadReport,
+) -> None:
+    """Enter in the ledger what came in for a day that stays as it is, and why it waits."""
+    error = report.kept[day]
+    files = inbox.metric_files(day, _next(day))
+    held = {name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known.items()}
+    order = order_of_receipt(inbox, files, known=held, now=now)
+    ledger = dict(known)
+    for file in files:
+        before = known.get(file.source_file)
+        if before is not None and (before.has_rows or counts(before)):
+            continue
+        content = inbox.read(file)
+        received_at = order.received_at(file.source_file, content.sha256)
+        ledger[file.source_file] = ledger_row(
+            file, content, before, now=now, row_count=0, error=error, received_at=received_at
+        )
+        report.unreadable[file.source_file] = error
+    if ledger != known:
+        transaction.execute("ledger/delete_files_of_day", {"metric_date": day})
+        transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
 
 
 def ledger_rows(rows: Iterable[LedgerRow]) -> pa.Table:
@@ -217,52 +274,6 @@ def ledger_row(
         error=error,
         loaded_at=now,
     )
-
-
-class _RawRows:
-    """Rows on their way into raw_metrics, a bounded number at a time.
-
-    They go in as they are read: the files of a day together may be larger than memory.
-    """
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        self._schema = declared_tables()["raw_metrics"].arrow_schema
-        self._waiting: list[pa.Table] = []
-
-    def add(self, row: LedgerRow, parsed: pa.Table) -> None:
-        """Load the rows of a file, or one that says why there are none."""
-        if row.error:
-            self._take(row, pa.nulls(1, pa.string()), first=0, parsed=None)
-        for start in range(0, 0 if row.error else len(parsed), ROWS_AT_ONCE):
-            part = parsed.slice(start, ROWS_AT_ONCE)
-            self._take(row, pa.nulls(len(part), pa.string()), first=start + 1, parsed=part)
-
-    def finish(self) -> None:
-        """Load what waits."""
-        if self._waiting:
-            self._transaction.load_arrow("raw_metrics", pa.concat_tables(self._waiting))
-            self._waiting = []
-
-    def _take(self, row: LedgerRow, nothing: pa.Array, *, first: int, parsed: Any) -> None:
-        constants = {
-            "metric_date": row.metric_date,
-            "source_file": row.source_file,
-            "received_at": row.received_at,
-            "error": row.error,
-        }
-        numbers = pa.array(range(first, first + len(nothing)), pa.int64())
-        columns = dict.fromkeys(self._schema.names, nothing) | {"row_number": numbers}
-        columns |= (
-            {name: parsed[name] for name in parsed.column_names} if parsed is not None else {}
-        )
-        for name, value in constants.items():
-            kind = self._schema.field(name).type
-            columns[name] = pa.repeat(pa.scalar(value, kind), len(nothing))
-        arrays = [columns[name] for name in self._schema.names]
-        self._waiting.append(pa.Table.from_arrays(arrays, schema=self._schema))
-        if sum(map(len, self._waiting)) >= ROWS_AT_ONCE:
-            self.finish()
 
 
 def _load_file(

@@ -25,6 +25,7 @@ from mab_pipeline.platform import Clock, Platform
 from mab_pipeline.printing import say
 from mab_pipeline.publishing import serve
 from mab_pipeline.rule import RuleSettings
+from mab_pipeline.waiting_files import journaled, missing_files
 from mab_store.errors import WarehouseError, WarehouseLockedError
 from mab_store.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
 
@@ -37,7 +38,8 @@ class Rebuilt(NamedTuple):
         loaded: Days of metrics that were loaded.
         windowed: As-of days whose windows were made.
         set_aside: Where the old warehouse went; None if there was none.
-        missing: Files that the ledger knows and the inbox has not: archived, or lost.
+        missing: Files that counted and the inbox has not: archived, or lost. Their days come back
+            without rows.
     """
 
     restored: dict[str, int]
@@ -49,10 +51,11 @@ class Rebuilt(NamedTuple):
     def __str__(self) -> str:
         restored = ", ".join(f"{count} rows of {table}" for table, count in self.restored.items())
         aside = f" The old warehouse is {self.set_aside}." if self.set_aside else ""
+        days = sorted({name.split("/")[1] for name in self.missing})
         gone = (
             f" {len(self.missing)} files that were loaded once are not in the inbox, such as "
-            f"{self.missing[0]}, so that their counts are missing: put them back and run "
-            "`mab rebuild` again."
+            f"{self.missing[0]}, so that {len(days)} days come back without rows ({days[0]} to "
+            f"{days[-1]}): put them back and run `mab rebuild` again."
             if self.missing
             else ""
         )
@@ -90,19 +93,9 @@ def restore(platform: Platform) -> Rebuilt:
     with platform.warehouse.replacement(f"{platform.clock():%Y%m%dT%H%M%S}") as made:
         loaded, windowed = _fill(replace(platform, warehouse=made.warehouse), journal)
     restored = {table: len(rows) for table, rows in journal.items()}
-    missing = tuple(_missing_files(platform, journal[LEDGER]))
-    return Rebuilt(restored, loaded, windowed, made.set_aside, missing)
-
-
-def _missing_files(platform: Platform, ledger: pa.Table) -> list[str]:
-    """Return the files with rows that the ledger knows and the inbox has not, by name."""
-    rows = [row for row in ledger.to_pylist() if row["row_count"] and row["metric_date"]]
-    present = {
-        file.source_file
-        for day in {row["metric_date"] for row in rows}
-        for file in platform.inbox.metric_files(day, day + timedelta(days=1))
-    }
-    return sorted(row["source_file"] for row in rows if row["source_file"] not in present)
+    by_day = missing_files(platform.inbox, journaled(journal[LEDGER])).values()
+    missing = sorted(name for names in by_day for name in names)
+    return Rebuilt(restored, loaded, windowed, made.set_aside, tuple(missing))
 
 
 def _journal_what_is_committed(platform: Platform) -> None:

@@ -23,6 +23,7 @@ from mab_pipeline.ledger import GONE
 from mab_pipeline.platform import Platform, build_platform
 from mab_pipeline.records import Record
 from mab_pipeline.rule import code_version, decide, identify
+from mab_pipeline.waiting_files import waits
 from mab_store.errors import ReplayError
 from mab_store.inbox import Inbox
 from mab_store.journal import last_of_each_file
@@ -116,7 +117,7 @@ def _entries_until(platform: Platform, moment: datetime) -> pa.Table:
 def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, Any]]:
     """Return the ledger's rows of the files that the allocation can depend on."""
     events = f"experiments/{record.experiment_id}/"
-    rows: list[dict[str, Any]] = ledger.to_pylist()
+    rows = [row for row in ledger.to_pylist() if not waits(row["error"])]  # did not count then
     registered = [row for row in rows if row["source_file"].startswith(events)]
     metrics = [
         row for row in rows if row["metric_date"] and row["metric_date"] <= record.as_of_date

@@ -6,6 +6,7 @@ A run for day D loads D. Of the days that D's windows see, and of those from D t
 that was made, it loads the ones that changed since: a late file waits for nobody to notice it.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from mab_pipeline.ledger import (
 from mab_pipeline.platform import Platform
 from mab_pipeline.stamps import next_stamp
 from mab_pipeline.unplaced import note_unplaced, sighted_before
+from mab_pipeline.waiting_files import KnownFileUnreadableError
 from mab_store.plain_text import plain
 from mab_store.sql_files import sql_fingerprint
 
@@ -55,6 +57,7 @@ def raw_metrics(
         **{name: f"{name} has another content than before" for name in report.changed},
         **{name: f"{name} was loaded before and is gone" for name in report.vanished},
     }
+    notices |= {str(day): f"{day} stays as it is: {error}" for day, error in report.kept.items()}
     for notice in notices.values():
         context.log.warning(plain(notice))
     return dg.MaterializeResult(
@@ -64,6 +67,7 @@ def raw_metrics(
             "quarantined_files": len(report.unreadable),
             "changed_files": {name: str(day) for name, day in report.changed.items()},
             "vanished_files": {name: str(day) for name, day in report.vanished.items()},
+            "days_kept_as_they_are": {str(day): error for day, error in report.kept.items()},
             "late_days_loaded_too": [str(day) for day in late_days],
         }
     )
@@ -74,6 +78,16 @@ def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
 
     That is: in the days that their windows see, and in those up to the newest day that was made.
     """
+    unreadable: dict[str, str] = {}
+    while True:
+        try:
+            return _load(platform, days, unreadable)
+        except KnownFileUnreadableError as error:
+            unreadable[error.source_file] = error.reason  # its day stays as it is
+
+
+def _load(platform: Platform, days: Days, unreadable: Mapping[str, str]) -> LoadReport:
+    """Load in one transaction."""
     report = LoadReport()
     lookback = platform.lookback_start(days.start)
     with platform.warehouse.transaction() as transaction:
@@ -89,6 +103,15 @@ def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
         wanted = sorted(asked | set(late.values()))
         known |= {row.source_file: row for row in sighted_before(transaction, wanted)}
         for day in wanted:
-            load_day(transaction, platform.inbox, day, known=known, now=now, report=report)
-        report.unreadable |= note_unplaced(transaction, platform, now=now, loaded=report.days)
+            load_day(
+                transaction,
+                platform.inbox,
+                day,
+                known=known,
+                now=now,
+                report=report,
+                unreadable=unreadable,
+            )
+        dated = {*report.days, *report.kept}
+        report.unreadable |= note_unplaced(transaction, platform, now=now, loaded=dated)
     return report

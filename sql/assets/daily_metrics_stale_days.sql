@@ -1,7 +1,8 @@
 -- Purpose: the days on which daily_metrics is not what raw_metrics and the registry give now:
 --          a late file, a late registration, or a run that was killed between the two tables.
 -- Grain:   metric_date
--- Inputs:  validated_metrics, daily_metrics
+-- Inputs:  validated_metrics, daily_metrics, inbox_files, raw_metrics
+-- Note:    a day of which raw_metrics lacks a file that counted is never stale: it stays as it is.
 -- Parameters: :start_date first day, :end_date day after the last
 with expected as (
     select
@@ -47,7 +48,29 @@ surplus as (
     select * from expected
 )
 
-select metric_date from missing
-union
-select metric_date from surplus
+select metric_date
+from (
+    select metric_date from missing
+    union
+    select metric_date from surplus
+) as differing
+where
+    metric_date not in (
+        select inbox_files.metric_date
+        from inbox_files
+        left join (
+            select distinct source_file
+            from raw_metrics
+            where
+                metric_date >= cast(:start_date as date)
+                and metric_date < cast(:end_date as date)
+        ) as loaded
+            on inbox_files.source_file = loaded.source_file
+        where
+            inbox_files.metric_date >= cast(:start_date as date)
+            and inbox_files.metric_date < cast(:end_date as date)
+            and inbox_files.error is null
+            and inbox_files.row_count > 0
+            and loaded.source_file is null
+    )
 order by metric_date;

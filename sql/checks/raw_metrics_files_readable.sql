@@ -7,6 +7,7 @@ select
 from inbox_files
 where
     error is not null
+    and error not like 'waits: %'
     and source_file like 'metrics/%'
     and (
         metric_date is null
