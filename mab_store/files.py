@@ -7,6 +7,7 @@ not: what the files mean.
 import os
 import uuid
 from collections.abc import Mapping
+from errno import ENOTDIR
 from pathlib import Path
 
 _MOST_REMEMBERED = 10_000
@@ -105,7 +106,10 @@ def make_folders(folder: Path, *, durable: bool = True, root: Path | None = None
     chain = [folder, *folder.parents]
     missing = [path for path in chain if not path.is_dir()]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except FileExistsError:  # a file is in the way
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path)) from None
     if not durable:
         return
     inside = chain[: chain.index(root)] if root in chain else []
