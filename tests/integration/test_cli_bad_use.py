@@ -172,4 +172,4 @@ def test_a_file_that_is_no_warehouse_is_said(mab, tmp_path):
     code, text = complaint(mab(tmp_path)("init"))
     assert code == 1
     assert "cannot be opened" in text
-    assert "run `mab rebuild`" in text
+    assert "Run `mab rebuild`" in text
