@@ -73,6 +73,7 @@ class World:
         **settings: object,
     ) -> None:
         self.home = home
+        self.dropped = 1_700_000_000
         self.clock = clock or FakeClock(now)
         self.settings = load_settings(mab_home=home, _env_file=None, **settings)
         self.platform = build_platform(self.settings, clock=self.clock)
@@ -104,10 +105,16 @@ class World:
         self.drop(f"experiments/{body['experiment_id']}/{stamp}.json", json.dumps(body))
 
     def drop(self, source_file: str, content: str | bytes) -> None:
-        """Put a file into the inbox as a person would, replacing one that is there."""
+        """Put a file into the inbox as a person would, replacing one that is there.
+
+        Each says that it was written a second after the one before: the order of corrections may
+        not depend on the machine.
+        """
         path = self.inbox / source_file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.dropped += 1
+        os.utime(path, (self.dropped, self.dropped))
 
     def metrics(self, day: str, *rows: tuple[object, ...], name: str = "export.csv") -> str:
         """Drop a CSV of (experiment, variant, impressions, clicks) for a day; return its name."""

@@ -36,6 +36,7 @@ PARAMETERS: dict[str, object] = {
     "effective_date": date(2025, 2, 15),
     "entry": None,
     "limit": 5,
+    "most": 3,
     "prefix": "metrics/%",
     "table_name": "allocations",
 }

@@ -1,5 +1,6 @@
 """A world on an engine: a MAB_HOME, the platform on it, the real Dagster job, and its tables."""
 
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,7 @@ class World:
 
     def __init__(self, settings: Settings, *, now: str = "2025-03-01T02:00:00") -> None:
         self.settings = settings
+        self.dropped = 1_700_000_000
         self.clock = Clock(now)
         self.platform = build_platform(settings, clock=self.clock)
         self.platform.warehouse.create_schema()
@@ -43,10 +45,12 @@ class World:
         self.job = definitions.resolve_job_def(DAILY_ALLOCATION)
 
     def drop(self, source_file: str, content: str | bytes) -> None:
-        """Put a file into the inbox as a person would."""
+        """Put a file into the inbox as a person would, written a second after the one before."""
         path = self.settings.mab_home / "inbox" / source_file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.dropped += 1
+        os.utime(path, (self.dropped, self.dropped))
 
     def run(self, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
         """Run the daily job for a day or a range, as Dagster runs it."""
