@@ -24,6 +24,7 @@ PARAMETERS: dict[str, object] = {
     "after_date": None,
     "after_variant": None,
     "after_moment": None,
+    "allocation_id": "alc_0000000000000000",
     "as_of_date": date(2025, 2, 19),
     "max_rejected_share": 0.01,
     "gap_days": 3,
