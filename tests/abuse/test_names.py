@@ -230,6 +230,7 @@ def called(monkeypatch, capsys):
 
     def call(home, *arguments):
         monkeypatch.setenv("MAB_HOME", str(home))
+        monkeypatch.setenv("COLUMNS", "300")  # a test runner's narrow width would fold the names
         monkeypatch.setattr(sys, "argv", ["mab", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

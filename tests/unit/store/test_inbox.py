@@ -256,7 +256,7 @@ def test_an_inbox_that_cannot_be_written_is_one_sentence_that_says_what_to_do(tm
 
 def test_a_file_where_a_days_folder_should_be_is_not_mistaken_for_the_file_itself(local):
     put(local, "metrics/2025-01-02", b"not a folder")
-    with pytest.raises(InboxError, match="cannot be written: File exists"):
+    with pytest.raises(InboxError, match="cannot be written: Not a directory"):
         local.write("metrics/2025-01-02/a.csv", b"1")
 
 
