@@ -43,6 +43,7 @@ def _die(*_arguments: object, **_options: object) -> None:
 
 
 def _before(owner: object, name: str) -> Callable[[], None]:
+    getattr(owner, name)  # a renamed function would otherwise let the rebuild live
     return lambda: setattr(owner, name, _die)
 
 
@@ -63,7 +64,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "before the registry": _before(rebuild_module, "load_experiments"),
     "before raw_metrics": _before(rebuild_module, "load_raw_metrics"),
     "before daily_metrics": _before(rebuild_module, "load_daily_metrics"),
-    "before the windows": _before(rebuild_module, "_unbroken"),
+    "before the windows": _before(rebuild_module, "unbroken"),
     "before the new file is whole": _before(DuckDBWarehouse, "_settle"),
     "before the swap": _before(DuckDBWarehouse, "_take_over"),
     "in the middle of the swap": _in_mid_of_the_swap,
