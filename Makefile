@@ -25,10 +25,10 @@ demo: $(STAMP)  ## Run the pipeline on real experiments and show tomorrow's shar
 	@$(BIN)/mab demo
 
 up: $(STAMP)  ## Dagster, its daemon and the API on 127.0.0.1, until Ctrl-C
-	@$(BIN)/python -m mab_pipeline.up
+	@$(BIN)/python -m mab_pipeline.operations.up
 
 ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
-	@$(BIN)/python -m mab_pipeline.up --read-only
+	@$(BIN)/python -m mab_pipeline.operations.up --read-only
 
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
@@ -64,7 +64,7 @@ mutants: $(STAMP)  ## Break the code in small ways, one at a time: do the tests 
 	@nice -n 19 $(BIN)/python -m tests.mutants $(GROUPS)
 
 docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
-	@$(BIN)/python -m mab_store.schema_docs
+	@$(BIN)/python -m tools.schema_docs
 
 lock: $(STAMP)  ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \

@@ -1,1 +1,1 @@
-"""The serving API: reads what was published, never computes."""
+"""The serving API: answers from published copies; computes nothing, imports no pipeline."""

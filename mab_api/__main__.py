@@ -10,10 +10,10 @@ import sys
 import uvicorn
 
 from mab_api.app import create_app
-from mab_api.limits import BACKLOG
-from mab_api.observability import make_log
-from mab_api.protocol import LimitedProtocol
-from mab_api.stopping import Watchdog
+from mab_api.server.limits import BACKLOG
+from mab_api.server.protocol import LimitedProtocol
+from mab_api.server.stopping import Watchdog
+from mab_api.telemetry import make_log
 from mab_store.errors import SettingsError
 from mab_store.settings import Settings, load_settings
 

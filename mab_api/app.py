@@ -21,20 +21,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Router
 
 from mab_api.auth import Door, KeyDoor, Keyring, dev_door
-from mab_api.child import Read, read_in_child
-from mab_api.documentation import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
-from mab_api.gateway import Gateway
-from mab_api.hot import FastLane, hot_routes
-from mab_api.intake import Intake
-from mab_api.limits import Turnstile, limits_of
-from mab_api.observability import Metrics, RequestLines, make_log
+from mab_api.dependencies import Serving
+from mab_api.middleware import Gateway
+from mab_api.openapi import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
-from mab_api.refresher import Refresher
 from mab_api.routes import OPEN_ROUTES, ROUTERS
+from mab_api.routes.allocation_fast_path import FastLane, hot_routes
 from mab_api.routes.allocations import documented
-from mab_api.serving import Serving
-from mab_store.inbox import Inbox
-from mab_store.receipts import Receipts
+from mab_api.server.limits import Turnstile, limits_of
+from mab_api.snapshot.refresher import Refresher
+from mab_api.snapshot.worker import Read, read_in_child
+from mab_api.submissions import Intake
+from mab_api.telemetry import Metrics, RequestLines, make_log
+from mab_store.files.inbox import Inbox
+from mab_store.files.receipts import Receipts
 from mab_store.settings import Settings
 
 HISTORY_SLOTS = 2

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from mab_store.errors import FileInInboxError
-from mab_store.inbox import Inbox
+from mab_store.files.inbox import Inbox
 
 FOLDER = "idempotency"
 INDEXED = f"{FOLDER}/indexed.json"

@@ -1,1 +1,4 @@
-"""The Dagster code location; importing it imports nothing."""
+"""The Dagster code location. `definitions` wires it; importing this package imports nothing.
+
+Dagster concept: https://docs.dagster.io/guides/build/projects
+"""

@@ -5,32 +5,33 @@ their code, and any choice that a setting does not make.
 """
 
 import warnings
+from importlib import import_module
+from pkgutil import iter_modules
 
 import dagster as dg
 
-from mab_pipeline.assets.allocations import allocations
-from mab_pipeline.assets.daily_metrics import daily_metrics
-from mab_pipeline.assets.experiments import experiments
-from mab_pipeline.assets.inbox import inbox_sources
-from mab_pipeline.assets.publication import publication
-from mab_pipeline.assets.raw_metrics import raw_metrics
-from mab_pipeline.assets.windowed_aggregates import windowed_aggregates
-from mab_pipeline.checks import build_checks
-from mab_pipeline.home import platform_of_a_run
+from mab_pipeline import assets
+from mab_pipeline.assets.source_files import inbox_sources
+from mab_pipeline.assets.table_asset import TableAsset
+from mab_pipeline.checks.definitions import build_checks
 from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
-from mab_pipeline.platform import Platform, build_platform
+from mab_pipeline.recovery.home import platform_of_a_run
+from mab_pipeline.resources import Platform, build_platform
 from mab_pipeline.schedules import schedules
 from mab_pipeline.sensors import sensors
 from mab_store.settings import Settings, load_settings
 
-ASSETS = (
-    experiments,
-    raw_metrics,
-    daily_metrics,
-    windowed_aggregates,
-    allocations,
-    publication,
-)
+
+def table_assets() -> list[TableAsset]:
+    """Return the assets that the modules of `mab_pipeline.assets` declare, by name."""
+    modules = (
+        import_module(name) for _, name, _ in iter_modules(assets.__path__, assets.__name__ + ".")
+    )
+    declared = (value for module in modules for value in vars(module).values())
+    return sorted(
+        {value.name: value for value in declared if isinstance(value, TableAsset)}.values(),
+        key=lambda asset: asset.name,
+    )
 
 
 def build_defs(
@@ -54,7 +55,7 @@ def build_defs(
         # Single-run backfills are marked beta; the version is pinned and the behaviour tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=[*inbox_sources(), *(build(settings) for build in ASSETS)],
+            assets=[*inbox_sources(), *(asset.build(settings) for asset in table_assets())],
             asset_checks=build_checks(settings),
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),

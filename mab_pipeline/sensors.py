@@ -14,20 +14,20 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from mab_pipeline.alert_memory import Memory
-from mab_pipeline.alerts import LATE, late_publication, notices_of_run
-from mab_pipeline.arrivals import Arrivals, find_arrivals, plan_runs
-from mab_pipeline.failed_runs import leave_advice
+from mab_pipeline.alerts.conditions import LATE, late_publication, notices_of_run
+from mab_pipeline.alerts.throttle import Memory
+from mab_pipeline.alerts.webhook import WebhookError, payload, post
+from mab_pipeline.ingestion.late_data import Arrivals, find_arrivals, plan_runs
 from mab_pipeline.jobs import daily_allocation, refresh_day
-from mab_pipeline.platform import Platform
-from mab_pipeline.run_records import (
+from mab_pipeline.resources import Platform
+from mab_pipeline.runs.failures import leave_advice
+from mab_pipeline.runs.liveness import (
     DAY_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     fail_dead_runs,
     partition_tags,
 )
-from mab_pipeline.webhook import WebhookError, payload, post
 from mab_store.errors import MabError
 from mab_store.plain_text import plain
 from mab_store.settings import Settings

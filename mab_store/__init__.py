@@ -1,1 +1,4 @@
-"""What the pipeline and the API share: settings, contracts, inbox, warehouse, published copies."""
+"""Shared by the pipeline and the API: settings, errors, files, experiments and the warehouse.
+
+Imports neither Dagster nor a web framework.
+"""

@@ -1,15 +1,12 @@
-"""What OpenAPI says of the hot routes, which FastAPI does not serve (`mab_api/hot.py` does).
-
-What belongs here: their documentation. What does not: code that runs.
-"""
+"""OpenAPI documentation of the routes that `allocation_fast_path` serves outside FastAPI."""
 
 from fastapi import APIRouter
 
-from mab_api.documentation import ENCODED_HEADERS, NOT_MODIFIED, example, operation_id, problems
-from mab_api.hot import ALLOCATION, ALLOCATIONS
-from mab_api.models import Allocation, AllocationList
+from mab_api.openapi import ENCODED_HEADERS, NOT_MODIFIED, example, operation_id, problems
 from mab_api.problems import Kind
+from mab_api.routes.allocation_fast_path import ALLOCATION, ALLOCATIONS
 from mab_api.routes.experiments import ExperimentId
+from mab_api.schemas import Allocation, AllocationList
 
 documented = APIRouter(tags=["allocations"], generate_unique_id_function=operation_id)
 

@@ -10,12 +10,12 @@ import orjson
 from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
-from mab_api.changes import CHANGE_CURSOR, changes_page
-from mab_api.documentation import EXPERIMENT_ID, example, problems
-from mab_api.models import Assignment, ChangeList, Experiment, ExperimentList
+from mab_api.dependencies import ServingDep
+from mab_api.openapi import EXPERIMENT_ID, example, problems
 from mab_api.problems import Kind
-from mab_api.serving import ServingDep
-from mab_store.assignment import bucket_of, variant_of
+from mab_api.queries.changes import CHANGE_CURSOR, changes_page
+from mab_api.schemas import Assignment, ChangeList, Experiment, ExperimentList
+from mab_store.experiments.assignment import bucket_of, variant_of
 
 router = APIRouter(tags=["experiments"])
 

@@ -1,7 +1,7 @@
 """Reading the past: accepted counts, and what was published.
 
 What belongs here: routes that query the open copy in a worker thread. What does not: the queries
-and pages (`mab_api/history.py`).
+and pages (`mab_api/queries/history.py`).
 """
 
 from collections.abc import Callable
@@ -12,9 +12,10 @@ import anyio
 import duckdb
 from fastapi import APIRouter, Query, Request, Response
 
-from mab_api.documentation import ENCODED_HEADERS, NOT_MODIFIED, example, problems
-from mab_api.encoding import Answer, holds, not_modified
-from mab_api.history import (
+from mab_api.dependencies import Serving, ServingDep
+from mab_api.openapi import ENCODED_HEADERS, NOT_MODIFIED, example, problems
+from mab_api.problems import Kind, ProblemError
+from mab_api.queries.history import (
     HISTORY_CURSOR,
     PUBLICATION_CURSOR,
     Fetch,
@@ -22,12 +23,11 @@ from mab_api.history import (
     metrics_page,
     publications_page,
 )
-from mab_api.models import Day, History, PublicationHistory
-from mab_api.problems import Kind, ProblemError
-from mab_api.registry import Record
 from mab_api.routes.experiments import ExperimentId, Limit
-from mab_api.serving import Serving, ServingDep
-from mab_api.snapshot import Snapshot
+from mab_api.schemas import Day, History, PublicationHistory
+from mab_api.snapshot.encoded import Answer, holds, not_modified
+from mab_api.snapshot.experiment_index import Record
+from mab_api.snapshot.snapshot import Snapshot
 from mab_store.errors import MabError
 
 router = APIRouter(tags=["history"])

@@ -1,6 +1,6 @@
 """Writing: the only routes that take a POST or a PATCH.
 
-What belongs here: routes. What does not: validation and files (`mab_api/intake.py`), and keys,
+What belongs here: routes. What does not: validation and files (`mab_api/submissions.py`), and keys,
 which the door has checked before these run (`mab_api/auth.py`).
 """
 
@@ -11,14 +11,14 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mab_api.auth import check_may_write
-from mab_api.changes import record_on
-from mab_api.documentation import body_of, example, linked, problems
-from mab_api.intake import MAX_KEY_LENGTH, read_body
-from mab_api.models import ChangedExperiment, Experiment, Receipt
+from mab_api.dependencies import ServingDep
+from mab_api.openapi import body_of, example, linked, problems
 from mab_api.problems import Kind
-from mab_api.registry import registered_record
 from mab_api.routes.experiments import ExperimentId
-from mab_api.serving import ServingDep
+from mab_api.schemas import ChangedExperiment, Experiment, Receipt
+from mab_api.snapshot.experiment_index import registered_record
+from mab_api.snapshot.registrations import record_on
+from mab_api.submissions import MAX_KEY_LENGTH, read_body
 
 router = APIRouter(tags=["intake"], dependencies=[Depends(check_may_write)])
 

@@ -5,12 +5,12 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from mab_api.documentation import TEXT_METRICS, example, problems
-from mab_api.models import Health, Readiness
+from mab_api.dependencies import ServingDep
+from mab_api.openapi import TEXT_METRICS, example, problems
 from mab_api.problems import Kind
-from mab_api.refresher import Refused
-from mab_api.serving import ServingDep
-from mab_store.allocation_body import timestamp
+from mab_api.schemas import Health, Readiness
+from mab_api.snapshot.refresher import Refused
+from mab_store.allocation_payload import timestamp
 
 router = APIRouter(tags=["service"])
 open_router = APIRouter(tags=["service"])

@@ -1,1 +1,4 @@
-"""One module per asset, named as the asset."""
+"""Dagster assets: one module per table, named after it.
+
+Dagster concept: https://docs.dagster.io/guides/build/assets
+"""

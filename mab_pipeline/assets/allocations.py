@@ -1,7 +1,7 @@
 """The decisions: each variant's share of tomorrow's traffic.
 
 What belongs here: reading what the windows hold, and adding decisions that are not there yet.
-What does not: the rule (`mab_pipeline.rule`, `mab_pipeline.bandit`).
+What does not: the rule (`mab_pipeline.allocation.decide`, `mab_pipeline.bandit`).
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mab_pipeline.assets.declare import Days, days_of, same_columns, table_asset
-from mab_pipeline.gate import current_allocations
-from mab_pipeline.platform import Platform
-from mab_pipeline.report import first_shares, shares_plot, shares_table
-from mab_pipeline.rule import Decisions, RuleSettings, code_version, decide, identify
-from mab_pipeline.shards import Shard
-from mab_pipeline.stamps import next_stamp
+from mab_pipeline.allocation.code_version import code_version
+from mab_pipeline.allocation.decide import Decisions, RuleSettings, decide, identify
+from mab_pipeline.allocation.gate import current_allocations
+from mab_pipeline.allocation.sharding import Shard
+from mab_pipeline.allocation.timestamps import next_stamp
+from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.metadata import first_shares, shares_plot, shares_table
+from mab_pipeline.partitions import days_of
+from mab_pipeline.resources import Platform
+from mab_store.days import Days
 from mab_store.plain_text import plain
-from mab_store.warehouse import Transaction
+from mab_store.warehouse.warehouse import Transaction
 
 DAYS_AT_ONCE = 31
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.assets.declare import Days, days_of, same_columns, table_asset
-from mab_pipeline.follow_up import FollowUp, follow_metrics, log_follow_up
-from mab_pipeline.platform import Platform
+from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.ingestion.follow_up import FollowUp, follow_metrics, log_follow_up
+from mab_pipeline.partitions import days_of
+from mab_pipeline.resources import Platform
+from mab_store.days import Days
 
 
 @table_asset(

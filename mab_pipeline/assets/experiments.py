@@ -1,7 +1,7 @@
 """The registry: experiments and their variants, folded from every event file.
 
 What belongs here: reading the event files and loading the two tables. What does not: the folding
-(`mab_store.experiment_events`).
+(`mab_store.experiments.events`).
 """
 
 from typing import Any
@@ -9,17 +9,17 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from mab_pipeline.assets.declare import table_asset
-from mab_pipeline.assets.inbox import EVENT_FILES
-from mab_pipeline.follow_up import FollowUp, follow_registry, log_follow_up
-from mab_pipeline.ledger import LedgerRow, ledger_row, ledger_rows
-from mab_pipeline.platform import Platform
-from mab_pipeline.registry_changes import registry_change
-from mab_pipeline.stamps import next_stamp
-from mab_store.experiment_events import Registry, fold_events
+from mab_pipeline.allocation.timestamps import next_stamp
+from mab_pipeline.assets.source_files import EVENT_FILES
+from mab_pipeline.assets.table_asset import table_asset
+from mab_pipeline.ingestion.file_ledger import LedgerRow, ledger_row, ledger_rows
+from mab_pipeline.ingestion.follow_up import FollowUp, follow_registry, log_follow_up
+from mab_pipeline.ingestion.registry_changes import registry_change
+from mab_pipeline.resources import Platform
+from mab_store.experiments.events import Registry, fold_events
 from mab_store.plain_text import plain
-from mab_store.schema import declared_tables
-from mab_store.warehouse import Transaction
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import Transaction
 
 PREFIX = {"prefix": "experiments/%"}
 

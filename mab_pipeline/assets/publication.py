@@ -8,12 +8,13 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.assets.declare import days_of, same_columns, table_asset
-from mab_pipeline.platform import Platform
-from mab_pipeline.publishing import Order, publish
-from mab_pipeline.variant_gaps import accepted_detail
+from mab_pipeline.allocation.publish import Order, publish
+from mab_pipeline.allocation.variant_gaps import accepted_detail
+from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.partitions import days_of
+from mab_pipeline.resources import Platform
 from mab_store.plain_text import plain
-from mab_store.sql_files import sql_fingerprint
+from mab_store.warehouse.sql_loader import sql_fingerprint
 
 
 class PublicationConfig(dg.Config):

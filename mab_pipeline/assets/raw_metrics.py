@@ -12,22 +12,24 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.assets.declare import Days, days_of, table_asset
-from mab_pipeline.assets.inbox import METRIC_FILES
-from mab_pipeline.follow_up import made_days
-from mab_pipeline.ledger import (
+from mab_pipeline.allocation.timestamps import next_stamp
+from mab_pipeline.assets.source_files import METRIC_FILES
+from mab_pipeline.assets.table_asset import table_asset
+from mab_pipeline.ingestion.file_ledger import (
     LoadReport,
     arrived_files,
     known_files,
     load_day,
     unloaded_files,
 )
-from mab_pipeline.platform import Platform
-from mab_pipeline.stamps import next_stamp
-from mab_pipeline.unplaced import note_unplaced, sighted_before
-from mab_pipeline.waiting_files import KnownFileUnreadableError
+from mab_pipeline.ingestion.follow_up import made_days
+from mab_pipeline.ingestion.unplaced import note_unplaced, sighted_before
+from mab_pipeline.ingestion.waiting_files import KnownFileUnreadableError
+from mab_pipeline.partitions import days_of
+from mab_pipeline.resources import Platform
+from mab_store.days import Days
 from mab_store.plain_text import plain
-from mab_store.sql_files import sql_fingerprint
+from mab_store.warehouse.sql_loader import sql_fingerprint
 
 
 @table_asset(

@@ -7,9 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.assets.declare import days_of, same_columns, table_asset
-from mab_pipeline.platform import Platform
-from mab_pipeline.rule import RuleSettings
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.partitions import days_of
+from mab_pipeline.resources import Platform
 
 _COUNTS = {
     f"{prefix}{column}": [("daily_metrics", column)]

@@ -1,8 +1,6 @@
 """The numeric core: from counts to posteriors, shares, hundredths and buckets.
 
-What belongs here: pure functions of arrays and plain values, built on numpy, scipy and the standard
-library. What does not: Dagster, databases, files, settings, clocks and pandas; callers hand over
-arrays and keep the names of experiments and variants to themselves.
+Pure functions of arrays on numpy and scipy. No Dagster, database, file, setting or clock.
 """
 
 from mab_pipeline.bandit.agreement import binomial_tail

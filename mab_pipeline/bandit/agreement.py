@@ -1,8 +1,4 @@
-"""Does Monte Carlo agree with the exact probability?
-
-What belongs here: the exact test behind the data check that compares the two. What does not: the
-check itself, its threshold, and what it holds back.
-"""
+"""Does Monte Carlo agree with the exact probability? The test behind the data check."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +13,7 @@ PROBABILITY_TOLERANCE = 1e-9
 def _at_most(wins: FloatArray, samples: FloatArray, probability: FloatArray) -> FloatArray:
     """P(X <= wins), as the complement of a regularised incomplete beta function."""
     certain = wins >= samples
-    # betaincc wants positive parameters; where all samples may be wins the answer is 1 anyway.
+    # betaincc wants positive parameters; if all samples may be wins, the answer is 1.
     rest = np.where(certain, 1.0, samples - wins)
     return np.where(certain, 1.0, special.betaincc(wins + 1.0, rest, probability))
 
@@ -57,11 +53,11 @@ def binomial_tail(
 
     Notes:
         With `I` the regularised incomplete beta function, `P(X <= w) = 1 - I_p(w + 1, n - w)` and
-        `P(X >= w) = I_p(w, n - w + 1)`. Both are evaluated in the form that does not cancel where
-        it is small. The first grows with w and falls with p, the second the other way round, so
-        the most favourable values lie at the ends of the intervals. A normal approximation is no
-        substitute: one win at `p = 1e-6` is 9 standard errors away and happens once in a hundred
-        runs.
+        `P(X >= w) = I_p(w, n - w + 1)`. Each form is the one that does not cancel when
+        its value is small. The first grows with w and falls with p, the second the other way
+        round, so the most favourable values lie at the ends of the intervals. A normal
+        approximation is no substitute: one win at `p = 1e-6` is 9 standard errors away and
+        happens once in a hundred runs.
 
     References:
         NIST Digital Library of Mathematical Functions, section 8.17(i), equation 8.17.5.

@@ -1,8 +1,4 @@
-"""Arrays as the public functions take them: checked once, with an error that names the cell.
-
-What belongs here: shapes, NaN padding and the refusal of bad values, shared by every module of the
-package. What does not: any mathematics.
-"""
+"""Shapes, NaN padding and the refusal of bad values, shared by the whole package."""
 
 from typing import NamedTuple
 
@@ -19,9 +15,9 @@ class Batch(NamedTuple):
     """Posteriors of many experiments, one row each.
 
     Attributes:
-        alpha: First shape parameter, shape `(n_experiments, n_variants)`, NaN where padded.
+        alpha: First shape parameter, shape `(n_experiments, n_variants)`, NaN for padding.
         beta: Second shape parameter, same shape and padding.
-        real: True where a cell holds a variant.
+        real: True if a cell holds a variant.
         shape: The caller's shape, `(n_variants,)` or `(n_experiments, n_variants)`.
     """
 
@@ -74,7 +70,8 @@ def refuse(bad: BoolArray, rule: str, **values: FloatArray) -> None:
     """Raise for the first bad cell, if there is one.
 
     Args:
-        bad: True where the rule is broken; 0-D, `(n_variants,)` or `(n_experiments, n_variants)`.
+        bad: True if the cell breaks the rule; 0-D, `(n_variants,)` or
+            `(n_experiments, n_variants)`.
         rule: What must hold, as a sentence without its full stop.
         **values: The arrays to quote from, by the name the caller knows them by.
 

@@ -1,8 +1,4 @@
-"""100 traffic buckets, dealt so that as few sessions as possible change variant.
-
-What belongs here: which bucket belongs to which variant. What does not: how sessions are hashed
-into buckets, and the percentages (`decision`).
-"""
+"""100 traffic buckets, dealt so that as few sessions as possible change variant."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -76,12 +72,12 @@ def _previous_runs(previous: Mapping[str, Sequence[tuple[int, int]]]) -> list[Ru
     runs: list[Run] = []
     for (low, high), name in sorted(spans):
         if low != expected:
-            fault = "belongs to two ranges" if low < expected else "belongs to nobody"
+            fault = "belongs to two ranges" if low < expected else "belongs to no variant"
             raise ValueError(f"bucket {min(low, expected)} {fault} in previous; see {name!r}")
         runs.append(Run(name, high - low + 1))
         expected = high + 1
     if expected != N_BUCKETS:
-        raise ValueError(f"bucket {expected} belongs to nobody in previous")
+        raise ValueError(f"bucket {expected} belongs to no variant in previous")
     return _tidy(runs)
 
 
@@ -138,7 +134,7 @@ def assign_buckets(
     Args:
         hundredths: Hundredths of a percent per variant, whole, not negative, summing to 10,000.
         previous: The inclusive ranges of buckets that each variant had, together 0 to 99 exactly
-            once; variants may since have come or gone. None where nothing was live.
+            once; variants may since have come or gone. None if nothing was live.
 
     Returns:
         For each variant of `hundredths`, in that order, the inclusive ranges of its buckets,

@@ -1,8 +1,4 @@
-"""From shares to the percentages that are published.
-
-What belongs here: rounding that loses nothing. What does not: how the shares came about
-(`thompson`, `exact`) and how sessions are split by them (`buckets`).
-"""
+"""From shares to published percentages: rounding that loses nothing."""
 
 import numpy as np
 from numpy.typing import ArrayLike

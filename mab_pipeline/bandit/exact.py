@@ -1,8 +1,6 @@
 """Exact comparison of Beta posteriors by deterministic quadrature.
 
-What belongs here: the probability that each variant is best, and the loss expected of choosing it.
-What does not: how panels are placed (`quadrature`), a single posterior (`logit_beta`), Monte Carlo
-(`thompson`).
+`quadrature` places the panels, `logit_beta` describes one posterior.
 """
 
 from collections.abc import Iterator
@@ -125,7 +123,7 @@ def _compare(alpha: FloatArray, beta: FloatArray) -> Comparison:
     # Sorted, so that the caller's order of the variants changes no bit of a result.
     order = np.lexsort((alpha, -arms.mode, ~able), axis=1)
     best, gain = np.zeros_like(alpha), np.zeros(n)
-    best[np.arange(n), order[:, 0]] = 1.0  # to be overwritten where there is a rival
+    best[np.arange(n), order[:, 0]] = 1.0  # overwritten below if there is a rival
     power_of_2 = 2 ** np.ceil(np.log2(n_able)).astype(np.intp)
     width = np.clip(power_of_2, min(_MIN_WIDTH, n_variants), n_variants)
     width[n_able == 1] = 0
@@ -172,7 +170,7 @@ def probability_best(alpha: ArrayLike, beta: ArrayLike) -> FloatArray:
         beta: Second shape parameter, likewise.
 
     Returns:
-        Probabilities of the shape of `alpha`, 0 where padded, each row summing to 1 up to
+        Probabilities of the shape of `alpha`, 0 for padding, each row summing to 1 up to
         rounding. The absolute error is below 1e-11 up to 1e9 impressions, below 1e-9 up to 1e13.
         A variant whose probability is below 1e-13 may get 0.
 
@@ -212,7 +210,7 @@ def expected_loss(alpha: ArrayLike, beta: ArrayLike) -> FloatArray:
         beta: Second shape parameter, likewise.
 
     Returns:
-        Losses in clicks per impression, at least 0, of the shape of `alpha`; NaN where padded,
+        Losses in clicks per impression, at least 0, of the shape of `alpha`; NaN for padding,
         since 0 would mark the padding as the best choice. The absolute error is that of
         `probability_best`, which see.
 

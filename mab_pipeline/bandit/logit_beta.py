@@ -1,8 +1,4 @@
-"""One Beta posterior in logit space: density, deviance and its inverse, without cancellation.
-
-What belongs here: what concerns a single posterior. What does not: integrals over several of them
-(`quadrature`, `exact`).
-"""
+"""One Beta posterior in logit space: density, deviance and its inverse, without cancellation."""
 
 from types import EllipsisType
 from typing import NamedTuple, Self
@@ -41,7 +37,7 @@ class LogitBeta(NamedTuple):
 
     Attributes:
         mode: Mode of y, `ln(alpha / beta)`, any shape.
-        sign: 1 where alpha <= beta, else -1: the posterior is seen in the mirror.
+        sign: 1 if alpha <= beta, else -1: the posterior is seen in the mirror.
         small: The smaller shape parameter.
         total: `alpha + beta`.
         log_peak: Logarithm of the density of y at its mode.
@@ -106,7 +102,7 @@ class LogitBeta(NamedTuple):
         """Evaluate equation (1) with the opposite sign, in place.
 
         Args:
-            t: Distance from the mode, mirrored where the posterior is, in logit units; a shape to
+            t: Distance from the mode, mirrored if the posterior is, in logit units; a shape to
                 which the posteriors broadcast. Overwritten with the result.
             work: Scratch of the same shape.
 
@@ -140,7 +136,7 @@ class LogitBeta(NamedTuple):
         return np.copysign(np.sqrt(np.maximum(-2.0 * fall, 0.0)), t)
 
     def reach(self) -> FloatArray:
-        """Find where the signed root deviance is -REACH and REACH.
+        """Find the points with a signed root deviance of -REACH and of REACH.
 
         Returns:
             Logits, shape `(..., 2)`: the lower and the upper end; good to 1e-3 of a standard

@@ -1,8 +1,4 @@
-"""Beta posteriors of click-through rates, and what can be read off one of them alone.
-
-What belongs here: the conjugate update and summaries of a single posterior. What does not: anything
-that compares variants with each other (`thompson`, `exact`).
-"""
+"""Beta posteriors of click-through rates: the conjugate update, and summaries of one posterior."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,7 +68,7 @@ def credible_interval(
         level: Posterior probability inside the interval, above 0 and below 1.
 
     Returns:
-        `(low, high)`, as rates between 0 and 1, each of the shape of `alpha`, NaN where padded;
+        `(low, high)`, as rates between 0 and 1, each of the shape of `alpha`, NaN for padding;
         `(1 - level) / 2` of the posterior lies below `low` and as much above `high`.
 
     Raises:

@@ -1,8 +1,4 @@
-"""Gauss-Legendre panels, placed where a set of Beta posteriors asks for them.
-
-What belongs here: the rule on one panel and the layout of panels over an experiment. What does not:
-the integrand (`exact`) and the shape of a single posterior (`logit_beta`).
-"""
+"""Gauss-Legendre panels, placed to suit a set of Beta posteriors."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -121,7 +117,7 @@ def _progress(arms: LogitBeta, cuts: FloatArray) -> FloatArray:
 
 
 def _edges(cuts: FloatArray, progress: FloatArray, count: IndexArray) -> tuple[FloatArray, ...]:
-    """Invert `progress` where it is k / count of its total, k = 0 .. count.
+    """Invert `progress` at k / count of its total, k = 0 .. count.
 
     Returns the lower and the upper edge of each panel, the experiments' panels in sequence.
     """
@@ -145,7 +141,7 @@ def _edges(cuts: FloatArray, progress: FloatArray, count: IndexArray) -> tuple[F
 
 
 def lay_panels(arms: LogitBeta, reach: FloatArray, *, width: float) -> Panels:
-    """Cut the range where variants can win so that no panel spans much of any posterior.
+    """Cut the range in which variants can win so that no panel spans much of any posterior.
 
     The range is from the highest lower end of the posteriors' reaches to the highest upper end.
 

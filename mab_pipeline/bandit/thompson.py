@@ -1,8 +1,4 @@
-"""Thompson sampling by Monte Carlo, and the seeds that make it replayable.
-
-What belongs here: drawing, counting wins, seeding. What does not: the exact value of the same
-quantity (`exact`) and rounding to percentages (`decision`).
-"""
+"""Thompson sampling by Monte Carlo, and the seeds that make it replayable."""
 
 import hashlib
 from datetime import date
@@ -117,7 +113,7 @@ def thompson_shares(
 
     Returns:
         The share of draws that each variant wins, of the shape of `alpha`: multiples of
-        `1 / samples`, 0 where padded, each row summing to 1 up to rounding.
+        `1 / samples`, 0 for padding, each row summing to 1 up to rounding.
 
     Raises:
         ValueError: If a parameter is not above 0, infinite or NaN in one array only (the message
@@ -131,8 +127,8 @@ def thompson_shares(
 
         With `G` gamma variates, `theta = G(alpha) / (G(alpha) + G(beta))` is the Beta variate and
         the odds `G(alpha) / G(beta)` grow with it, so the largest odds win. Odds keep their
-        relative precision where theta rounds to 1 (frequent already at beta = 0.1). Where a shape
-        is below 0.1, and G itself may underflow to 0, the experiment is drawn in log odds by
+        relative precision where theta rounds to 1 (frequent already at beta = 0.1). If a shape is
+        below 0.1, G itself may underflow to 0, and the experiment is drawn in log odds by
         `log G(a) = log G(a + 1) - E / a`, `E` a standard exponential. Ties, which would go to the
         first variant, are then no more frequent than equal 53-bit numbers.
 

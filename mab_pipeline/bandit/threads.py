@@ -1,8 +1,4 @@
-"""Work on every core: one function over many independent chunks.
-
-What belongs here: the only place of the package that knows about threads. What does not: anything
-that depends on which chunk is done when; chunks write to places of their own.
-"""
+"""Threads: one function over many independent chunks, on every core."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -33,7 +29,7 @@ def for_each(chunks: Sequence[Chunk], work: Callable[[Chunk], None]) -> None:
         work: Does one piece and stores the result itself.
 
     Raises:
-        Exception: The first one that `work` raised; what has not begun then is not begun.
+        Exception: The first one that `work` raised; chunks that have not begun are dropped.
     """
     workers = min(available_cores(), len(chunks))
     if workers <= 1:
@@ -41,9 +37,4 @@ def for_each(chunks: Sequence[Chunk], work: Callable[[Chunk], None]) -> None:
             work(chunk)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="bandit") as pool:
-        futures = [pool.submit(work, chunk) for chunk in chunks]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        list(pool.map(work, chunks))

@@ -2,7 +2,7 @@
 -- Run by:  `mab init` and the first transaction of a run; running it again changes nothing.
 -- Reading: the comment above a table gives its meaning and its grain, the one behind a column its
 --          meaning and its unit in brackets. Column declarations in Dagster, docs/DATA_DICTIONARY.md,
---          docs/ERD.md and the checks are generated from this file (mab_store/schema.py).
+--          docs/ERD.md and the checks are generated from this file (mab_store/warehouse/table_schema.py).
 -- No primary keys: DuckDB pays for them with load time and size, Snowflake does not enforce them
 -- (docs/adr/0003). Uniqueness of the grain is a check. Times are UTC.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mab_store.limits import Limits
+from mab_store.files.limits import Limits
 
 HEADER = b"experiment,variant_name,impressions,clicks\n"
 LIMITS = Limits(max_rows=100_000, max_text_bytes=16 << 20)

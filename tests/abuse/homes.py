@@ -12,12 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mab_pipeline import rebuild as rebuild_module
-from mab_pipeline.platform import build_platform
-from mab_store import duckdb_warehouse
-from mab_store.duckdb_warehouse import DuckDBWarehouse
+from mab_pipeline.recovery import rebuild as rebuild_module
+from mab_pipeline.resources import build_platform
 from mab_store.home_lock import HomeLock
 from mab_store.settings import load_settings
+from mab_store.warehouse.duckdb import warehouse as duckdb_warehouse
+from mab_store.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])

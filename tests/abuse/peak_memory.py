@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from mab_store.errors import UnreadableFileError
-from mab_store.readers import read_metrics
+from mab_store.files.parsers import read_metrics
 from tests.abuse.bombs import BOMBS, LIMITS
 
 DAY = date(2025, 3, 19)

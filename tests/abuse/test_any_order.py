@@ -7,18 +7,18 @@ from datetime import date, timedelta
 import pytest
 from rich.console import Console
 
-from mab_pipeline.arrivals import find_arrivals, plan_runs
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.publish import Order, publish
 from mab_pipeline.assets.allocations import allocate
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.declare import Days
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
-from mab_pipeline.publishing import Order, publish
-from mab_pipeline.rebuild import rebuild
-from mab_pipeline.rule import RuleSettings
-from mab_store.warehouse import rolled_back
+from mab_pipeline.ingestion.late_data import find_arrivals, plan_runs
+from mab_pipeline.recovery.rebuild import rebuild
+from mab_store.days import Days
+from mab_store.warehouse.warehouse import rolled_back
 from tests.integration.conftest import World
-from tests.integration.test_sensor import tick
+from tests.integration.test_sensors import tick
 
 FIRST = date(2025, 3, 1)
 DAYS = 12

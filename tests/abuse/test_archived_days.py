@@ -10,13 +10,13 @@ import shutil
 import pytest
 from rich.console import Console
 
-from mab_pipeline.doctor import examine
-from mab_pipeline.rebuild import rebuild
-from mab_pipeline.records import find_record
-from mab_pipeline.replay import replay
+from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.operations.doctor import examine
+from mab_pipeline.operations.replay import replay
+from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import UnreadableFileError
-from mab_store.reading import open_reader
-from tests.integration.test_sensor import requests
+from mab_store.warehouse.reader import open_reader
+from tests.integration.test_sensors import requests
 
 NAME = "checkout"
 OLD, BESIDE, NEWEST = "2025-03-10", "2025-03-11", "2025-03-16"

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import Settings
 from tests.abuse.asgi import made_app, send
 

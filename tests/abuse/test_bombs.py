@@ -9,10 +9,10 @@ import pytest
 from upath import UPath
 
 from mab_store.errors import UnreadableFileError
-from mab_store.experiment_events import fold_events
-from mab_store.inbox import OVERSIZE, Inbox
-from mab_store.limits import MAX_EVENT_BYTES, Limits
-from mab_store.readers import read_metrics
+from mab_store.experiments.events import fold_events
+from mab_store.files.inbox import OVERSIZE, Inbox
+from mab_store.files.limits import MAX_EVENT_BYTES, Limits
+from mab_store.files.parsers import read_metrics
 from mab_store.settings import load_settings
 from tests.abuse.bombs import BOMBS, HEADER, same_row
 from tests.abuse.peak_memory import DAY

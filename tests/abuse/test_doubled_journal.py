@@ -5,9 +5,9 @@ import shutil
 import pytest
 from rich.console import Console
 
-from mab_pipeline.rebuild import rebuild
-from mab_store.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
-from mab_store.schema import declared_tables
+from mab_pipeline.recovery.rebuild import rebuild
+from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
+from mab_store.warehouse.table_schema import declared_tables
 
 QUIET = Console(quiet=True)
 DAYS = ("2025-03-17", "2025-03-18")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mab_pipeline.arrivals import find_arrivals
-from mab_pipeline.doctor import examine
-from mab_pipeline.records import find_record
-from mab_pipeline.replay import replay
-from mab_store.contracts import experiment_id_of
-from mab_store.published import open_published
+from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.ingestion.late_data import find_arrivals
+from mab_pipeline.operations.doctor import examine
+from mab_pipeline.operations.replay import replay
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.warehouse.duckdb.published_copies import open_published
 
 DAY, BEFORE, LINKED, LOOP = "2025-03-19", "2025-03-18", "2025-03-17", "2025-03-16"
 NAME = "checkout"
@@ -145,7 +145,7 @@ CLOSED = """
 import json, os, sys
 from datetime import date
 from upath import UPath
-from mab_store.inbox import Inbox
+from mab_store.files.inbox import Inbox
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 inbox = Inbox(UPath(sys.argv[1]), max_file_bytes=1 << 20)
 day = date(2025, 1, 2)

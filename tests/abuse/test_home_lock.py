@@ -8,8 +8,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from mab_pipeline.prune import prune
-from mab_pipeline.rebuild import rebuild
+from mab_pipeline.operations.prune import prune
+from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import HomeError, HomeLockedError
 from mab_store.home_lock import HomeLock
 from mab_store.settings import load_settings

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mab_pipeline.ingest import Intake
-from mab_store.contracts import experiment_id_of
+from mab_pipeline.operations.ingest import Intake
 from mab_store.errors import ConflictError, InboxError
+from mab_store.experiments.schemas import experiment_id_of
 
 HEADER = "date,experiment,variant_name,impressions,clicks\n"
 NAME = "checkout"

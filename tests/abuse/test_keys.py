@@ -13,9 +13,9 @@ from fastapi.routing import iter_route_contexts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mab_api.hot import hot_routes
-from mab_store.contracts import ExperimentSpec, experiment_id_of
-from mab_store.registration import register
+from mab_api.routes.allocation_fast_path import hot_routes
+from mab_store.experiments.registration import register
+from mab_store.experiments.schemas import ExperimentSpec, experiment_id_of
 from mab_store.settings import Settings
 from tests.abuse.asgi import made_app, send
 from tests.integration.api.homes import NOW
@@ -237,7 +237,7 @@ def test_a_server_with_a_root_path_takes_no_write_without_a_key(tmp_path):
     home.mkdir()
     program = (
         "import sys, uvicorn; from mab_store.settings import load_settings; "
-        "sys.argv[1:] = ['mab_api.main:app', '--port', str(load_settings().api_port)]; "
+        "sys.argv[1:] = ['mab_api.asgi:app', '--port', str(load_settings().api_port)]; "
         "uvicorn.main()"
     )
     environment = {"UVICORN_ROOT_PATH": "/mab", "API_WRITE_KEYS": digest(WRITE)}

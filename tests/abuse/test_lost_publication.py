@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mab_pipeline.alerts import notices_of_run
-from mab_pipeline.cli import app
-from mab_pipeline.publishing import serve
-from mab_pipeline.rebuild import rebuild
+from mab_pipeline.alerts.conditions import notices_of_run
+from mab_pipeline.allocation.publish import serve
+from mab_pipeline.cli.main import app
+from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import PublicationRefusedError, UsageError
-from mab_store.published import current_copy
+from mab_store.warehouse.duckdb.published_copies import current_copy
 
 QUIET = Console(quiet=True)
 DAYS = ("2025-03-17", "2025-03-18")

@@ -6,11 +6,11 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from mab_pipeline.doctor import examine
-from mab_pipeline.prune import prune
-from mab_pipeline.rebuild import rebuild
+from mab_pipeline.operations.doctor import examine
+from mab_pipeline.operations.prune import prune
+from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import WarehouseLostError
-from mab_store.journal import JOURNALED
+from mab_store.files.journal import JOURNALED
 from tests.abuse.homes import CONTEXT, POINTS, rebuild_until
 
 QUIET = Console(quiet=True)

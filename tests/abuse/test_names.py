@@ -16,15 +16,14 @@ from rich.console import Console
 from upath import UPath
 
 import mab_pipeline
-from mab_api.observability import RequestLines, make_log
-from mab_pipeline.alert_memory import Waiting
-from mab_pipeline.alerts import Notice
-from mab_pipeline.checks import _evidence
-from mab_pipeline.cli import main
-from mab_pipeline.doctor import Finding
-from mab_pipeline.failed_runs import found_lines
-from mab_pipeline.gate import Failure
-from mab_pipeline.printing import (
+from mab_api.telemetry import RequestLines, make_log
+from mab_pipeline.alerts.conditions import Notice
+from mab_pipeline.alerts.throttle import Waiting
+from mab_pipeline.alerts.webhook import payload
+from mab_pipeline.allocation.gate import Failure
+from mab_pipeline.checks.definitions import _evidence
+from mab_pipeline.cli.main import main
+from mab_pipeline.console import (
     PlainConsole,
     add_row,
     new_table,
@@ -32,14 +31,20 @@ from mab_pipeline.printing import (
     print_prunable,
     say,
 )
-from mab_pipeline.prune import Prunable
-from mab_pipeline.report import shares_plot
-from mab_pipeline.webhook import payload
-from mab_store.contracts import ChangeSpec, ExperimentRegistered, ExperimentSpec, experiment_id_of
+from mab_pipeline.metadata import shares_plot
+from mab_pipeline.operations.doctor import Finding
+from mab_pipeline.operations.prune import Prunable
+from mab_pipeline.runs.failures import found_lines
 from mab_store.errors import MabError, NewNameError
-from mab_store.inbox import Inbox
+from mab_store.experiments.registration import change, register
+from mab_store.experiments.schemas import (
+    ChangeSpec,
+    ExperimentRegistered,
+    ExperimentSpec,
+    experiment_id_of,
+)
+from mab_store.files.inbox import Inbox
 from mab_store.plain_text import fault_of_new_name, plain
-from mab_store.registration import change, register
 from mab_store.settings import load_settings
 
 DAY = "2025-03-19"

@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mab_api.intake import Intake as Api
+from mab_api.submissions import Intake as Api
+from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.declare import Days
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
-from mab_pipeline.explain import explain
-from mab_pipeline.ingest import Intake
-from mab_pipeline.rebuild import rebuild
-from mab_pipeline.records import find_record
-from mab_pipeline.replay import replay
-from mab_store.contracts import experiment_id_of
-from mab_store.published import open_published
-from mab_store.receipts import Receipts
+from mab_pipeline.operations.explain import explain
+from mab_pipeline.operations.ingest import Intake
+from mab_pipeline.operations.replay import replay
+from mab_pipeline.recovery.rebuild import rebuild
+from mab_store.days import Days
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.files.receipts import Receipts
+from mab_store.warehouse.duckdb.published_copies import open_published
 
 NAME = "checkout"
 TODAY = datetime.now(UTC).date()

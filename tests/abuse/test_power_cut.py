@@ -16,9 +16,9 @@ import httpx
 import pytest
 from upath import UPath
 
-from mab_store import files
-from mab_store.contracts import experiment_id_of
-from mab_store.inbox import Inbox
+from mab_store import atomic_files as files
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.files.inbox import Inbox
 from tests.integration.api.servers import serving
 
 CALLS = "fsync,mkdir,mkdirat,link,linkat,write,writev,sendto,sendmsg"
@@ -103,7 +103,7 @@ def synced(monkeypatch) -> list[Path]:
         paths.append(Path(f"/proc/self/fd/{descriptor}").readlink())
         real(descriptor)
 
-    monkeypatch.setattr("mab_store.files.os.fsync", watching)
+    monkeypatch.setattr("mab_store.atomic_files.os.fsync", watching)
     monkeypatch.setattr(files, "_lasting", set())
     return paths
 

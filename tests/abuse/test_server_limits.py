@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from mab_api.limits import MOST_HEADERS, MOST_PIPELINED
+from mab_api.server.limits import MOST_HEADERS, MOST_PIPELINED
 from tests.abuse.raw import (
     answer_to,
     connect,

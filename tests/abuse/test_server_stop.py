@@ -21,12 +21,12 @@ SLACK_SECONDS = 3.0
 POST = b"POST /experiments HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
 BY_UVICORN = (
     "import uvicorn; from mab_store.settings import load_settings; "
-    "uvicorn.run('mab_api.main:app', port=load_settings().api_port)"
+    "uvicorn.run('mab_api.asgi:app', port=load_settings().api_port)"
 )
 # A child that never says a word, from the moment on when there is the file.
 HANGING = """
 import os, sys, time
-if "mab_api.child" in sys.orig_argv and os.path.exists({flag!r}):
+if "mab_api.snapshot.worker" in sys.orig_argv and os.path.exists({flag!r}):
     time.sleep(600)
 """
 

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from mab_pipeline.arrivals import find_arrivals, plan_runs
-from mab_pipeline.doctor import examine
+from mab_pipeline.ingestion.late_data import find_arrivals, plan_runs
+from mab_pipeline.operations.doctor import examine
 
 NAME = "checkout"
 NOW = "2025-03-20T02:00:00"

@@ -6,13 +6,13 @@ from datetime import date
 import pytest
 from rich.console import Console
 
-from mab_pipeline.alerts import notices_of_run
-from mab_pipeline.doctor import examine
-from mab_pipeline.explain import explain
-from mab_pipeline.rebuild import rebuild
-from mab_pipeline.records import find_record
-from mab_store.contracts import experiment_id_of
-from mab_store.reading import open_reader
+from mab_pipeline.alerts.conditions import notices_of_run
+from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.operations.doctor import examine
+from mab_pipeline.operations.explain import explain
+from mab_pipeline.recovery.rebuild import rebuild
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.warehouse.reader import open_reader
 
 FIRST, SECOND, DAY, NEXT, LAST = (f"2025-03-{day}" for day in range(16, 21))
 SOUND = (("control", 400, 4), ("a", 400, 8), ("b", 400, 12))

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
+from mab_pipeline.allocation.decide import RuleSettings, decide, identify  # noqa: E402  # likewise
 from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the package
     expected_loss,
     posterior,
@@ -34,7 +35,6 @@ from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the pac
     thompson_shares,
 )
 from mab_pipeline.bandit.threads import available_cores  # noqa: E402  # likewise
-from mab_pipeline.rule import RuleSettings, decide, identify  # noqa: E402  # likewise
 from tests.bench.rows import Row, as_markdown  # noqa: E402  # likewise
 
 FloatArray = NDArray[np.float64]
@@ -94,7 +94,7 @@ def medians(work: Mapping[str, Callable[[], object]], repetitions: int) -> dict[
 
 def reference_module() -> ModuleType:
     """Load the test data's generator, whose oracle shares no formula with the package."""
-    path = ROOT / "tests/unit/bandit/data/make_reference.py"
+    path = ROOT / "tests/unit/pipeline/bandit/data/make_reference.py"
     spec = importlib.util.spec_from_file_location("make_reference", path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)

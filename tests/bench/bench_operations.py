@@ -23,11 +23,11 @@ from typing import NamedTuple
 import dagster as dg
 import psutil
 
-from mab_pipeline.demo import sample_rows
-from mab_pipeline.platform import Platform, build_platform, utc_now
+from mab_pipeline.operations.demo import sample_rows
+from mab_pipeline.resources import Platform, build_platform, utc_now
 from mab_pipeline.sensors import INTERVAL_SECONDS
-from mab_store.contracts import ExperimentSpec, VariantSpec
-from mab_store.registration import register
+from mab_store.experiments.registration import register
+from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import Settings, load_settings
 from tests.bench.rows import Row
 

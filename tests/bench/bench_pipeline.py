@@ -16,18 +16,18 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.publish import serve
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.declare import Days
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
-from mab_pipeline.checks import CHECKS
+from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
-from mab_pipeline.platform import Platform, build_platform
-from mab_pipeline.publishing import serve
-from mab_pipeline.rule import RuleSettings
-from mab_store.contracts import ExperimentSpec, VariantSpec
-from mab_store.registration import register
+from mab_pipeline.resources import Platform, build_platform
+from mab_store.days import Days
+from mab_store.experiments.registration import register
+from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import load_settings
 from tests.bench.rows import Row
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from mab_pipeline.up import ROOT, environment
+from mab_pipeline.operations.up import ROOT, environment
 from mab_store.settings import Settings
 
 PROGRAMS = Path(sys.executable).parent

@@ -1,7 +1,7 @@
 """A disk that is really full: a small one in memory, where this machine lets us mount it.
 
-Who may not mount is left with the quota of `tests/integration/test_recovery.py`, which proves the
-same for every user; the reason of the skip says so.
+Anyone who may not mount is left with the quota of `tests/integration/recovery/test_recovery.py`,
+which proves the same for every user; the reason of the skip says so.
 """
 
 import os
@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from mab_pipeline.platform import utc_now
+from mab_pipeline.resources import utc_now
 
 DAY, NEXT = "2025-03-18", "2025-03-19"
 NAME = "checkout"

@@ -17,11 +17,11 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from mab_pipeline.assets.declare import Days
-from mab_pipeline.platform import utc_now
-from mab_pipeline.runs import run_days
-from mab_store.journal import JOURNALED, last_of_each_file
-from mab_store.schema import declared_tables
+from mab_pipeline.operations.run import run_days
+from mab_pipeline.resources import utc_now
+from mab_store.days import Days
+from mab_store.files.journal import JOURNALED, last_of_each_file
+from mab_store.warehouse.table_schema import declared_tables
 
 KILLS = math.ceil(int(os.environ.get("MAB_DRILL_KILLS", "3")) / 3)
 BEFORE, FIRST, LAST = date(2025, 3, 10), date(2025, 3, 11), date(2025, 3, 12)

@@ -17,16 +17,16 @@ import dagster as dg
 import psutil
 import pytest
 
-from mab_pipeline.arrivals import find_arrivals
-from mab_pipeline.platform import utc_now
-from mab_pipeline.runs import prepare_home
+from mab_pipeline.ingestion.late_data import find_arrivals
+from mab_pipeline.operations.run import prepare_home
+from mab_pipeline.resources import utc_now
 from mab_pipeline.sensors import UNFINISHED
 from mab_store.errors import NotPublishedError
-from mab_store.schema import declared_tables
+from mab_store.warehouse.table_schema import declared_tables
 from tests.drill.services import answers, daemon, wait_until, webserver
 from tests.integration.api.servers import free_port
 from tests.integration.conftest import VOLATILE
-from tests.integration.test_sensor import tick
+from tests.integration.test_sensors import tick
 
 ROUNDS = math.ceil(int(os.environ.get("MAB_DRILL_KILLS", "3")) / 3)
 NAMES = [f"experiment {number}" for number in range(3)]

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mab_pipeline.assets.declare import Days
-from mab_pipeline.demo import sample_rows
-from mab_pipeline.ingest import Intake
-from mab_pipeline.platform import build_platform
-from mab_pipeline.runs import prepare_home, run_days
+from mab_pipeline.operations.demo import sample_rows
+from mab_pipeline.operations.ingest import Intake
+from mab_pipeline.operations.run import prepare_home, run_days
+from mab_pipeline.resources import build_platform
+from mab_store.days import Days
 from mab_store.settings import Settings, load_settings
 
 DAYS = 7

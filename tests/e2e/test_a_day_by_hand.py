@@ -10,12 +10,12 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from mab_pipeline.assets.inbox import inbox_sources
-from mab_pipeline.checks import CHECKS
-from mab_pipeline.run_records import RANGE_END_TAG, RANGE_START_TAG
+from mab_pipeline.assets.source_files import inbox_sources
+from mab_pipeline.checks.definitions import CHECKS
+from mab_pipeline.runs.liveness import RANGE_END_TAG, RANGE_START_TAG
 from mab_pipeline.schedules import schedules
 from mab_pipeline.sensors import sensors
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import load_settings
 from tests.e2e.dagster_ui import DagsterUi
 from tests.e2e.scene import EXPERIMENTS, ONE_DAY

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, time, timedelta
 import dagster as dg
 import pytest
 
+from mab_pipeline.allocation.publish import serve
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.declare import Days
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
-from mab_pipeline.failed_runs import cause_of
-from mab_pipeline.publishing import serve
-from mab_pipeline.runs import prepare_home
+from mab_pipeline.operations.run import prepare_home
+from mab_pipeline.runs.failures import cause_of
+from mab_store.days import Days
 from tests.drill.services import daemon, wait_until
 from tests.e2e.shifted_clock import ShiftedClock
 from tests.integration import conftest as worlds

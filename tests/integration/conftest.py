@@ -19,19 +19,19 @@ import dagster as dg
 import duckdb
 import pytest
 
-from mab_pipeline.assets.declare import Days
-from mab_pipeline.checks import CHECKS
+from mab_pipeline.allocation.gate import Failure
+from mab_pipeline.checks.definitions import CHECKS
+from mab_pipeline.checks.finders import Subject
 from mab_pipeline.definitions import build_defs
-from mab_pipeline.findings import Subject
-from mab_pipeline.gate import Failure
 from mab_pipeline.jobs import DAILY_ALLOCATION
-from mab_pipeline.platform import Clock, build_platform
-from mab_pipeline.runs import DAGSTER_YAML
-from mab_store.allocation_body import allocation_bodies
-from mab_store.contracts import experiment_id_of
-from mab_store.published import open_published
-from mab_store.schema import declared_tables
+from mab_pipeline.operations.run import DAGSTER_YAML
+from mab_pipeline.resources import Clock, build_platform
+from mab_store.allocation_payload import allocation_bodies
+from mab_store.days import Days
+from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import Settings, load_settings
+from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.api import servers
 
 Row = dict[str, Any]

@@ -11,11 +11,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from mab_pipeline.checks import CHECKS
-from mab_pipeline.definitions import ASSETS, build_defs
-from mab_pipeline.runs import DAGSTER_YAML
-from mab_store.schema import declared_tables
+from mab_pipeline.checks.definitions import CHECKS
+from mab_pipeline.definitions import build_defs, table_assets
+from mab_pipeline.operations.run import DAGSTER_YAML
 from mab_store.settings import load_settings
+from mab_store.warehouse.table_schema import declared_tables
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
@@ -54,7 +54,7 @@ def specs(defs):
 
 def test_the_assets_are_those_of_the_design_and_one_partitions_definition_serves_all(defs, specs):
     assert sorted(specs) == sorted([*NAMES, *INBOX])
-    assert len(ASSETS) == len(NAMES)
+    assert [asset.name for asset in table_assets()] == sorted(NAMES)
     partitions = {repr(specs[name].partitions_def) for name in NAMES}
     assert len(partitions) == 1
     for name in NAMES:
@@ -71,6 +71,19 @@ def test_every_asset_says_what_whose_and_of_what_kind_it_is(specs, name):
     assert spec.kinds & {"sql", "python"}
     assert spec.description.endswith(".")
     assert spec.code_version
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_asset_links_to_the_function_and_the_sql_that_make_it(specs, name):
+    references = specs[name].metadata["dagster/code_references"].code_references
+    function, *statements = references
+    source = Path(function.file_path)
+    assert source == ROOT / "mab_pipeline" / "assets" / f"{name}.py"
+    declared = source.read_text("utf-8").splitlines()[function.line_number - 1]
+    assert declared.startswith("@table_asset(")
+    for statement in statements:
+        assert Path(statement.file_path).is_relative_to(ROOT / "sql")
+        assert Path(statement.file_path).is_file()
 
 
 @pytest.mark.parametrize("name", INBOX)

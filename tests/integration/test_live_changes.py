@@ -7,9 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from mab_api.app import create_app
-from mab_pipeline.replay import replay
-from mab_store.contracts import experiment_id_of
-from tests.integration.test_replay_and_explain import record_of, told
+from mab_pipeline.operations.replay import replay
+from mab_store.experiments.schemas import experiment_id_of
+from tests.integration.operations.test_replay_and_explain import record_of, told
 
 NAMES = ("pausing", "finishing", "growing", "shrinking", "ending")
 PAST, NEXT, LAST = "2025-03-16", "2025-03-17", "2025-03-18"

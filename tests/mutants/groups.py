@@ -23,18 +23,31 @@ class Group(NamedTuple):
 
 GROUPS = {
     "bandit": Group(("mab_pipeline/bandit/*.py",), ("tests/unit/bandit",)),
-    "rule": Group(("mab_pipeline/rule.py",), ("tests/unit/test_rule.py",)),
-    "auth": Group(("mab_api/auth.py",), ("tests/unit/api/test_auth.py",)),
-    "journal": Group(("mab_store/journal.py",), ("tests/unit/store/test_journal.py",)),
-    "inbox": Group(("mab_store/inbox.py",), ("tests/unit/store/test_inbox.py",)),
-    "gate": Group(("mab_pipeline/gate.py",), ("tests/integration/test_gate.py",)),
-    "publishing": Group(
-        ("mab_pipeline/publishing.py",),
-        ("tests/integration/test_publication.py", "tests/integration/test_gate.py"),
+    "rule": Group(
+        ("mab_pipeline/allocation/decide.py",), ("tests/unit/pipeline/allocation/test_decide.py",)
     ),
-    "ledger": Group(("mab_pipeline/ledger.py",), ("tests/integration/test_late_data.py",)),
+    "auth": Group(("mab_api/auth.py",), ("tests/unit/api/test_auth.py",)),
+    "journal": Group(("mab_store/files/journal.py",), ("tests/unit/store/files/test_journal.py",)),
+    "inbox": Group(("mab_store/files/inbox.py",), ("tests/unit/store/files/test_inbox.py",)),
+    "gate": Group(
+        ("mab_pipeline/allocation/gate.py",), ("tests/integration/allocation/test_gate.py",)
+    ),
+    "publishing": Group(
+        ("mab_pipeline/allocation/publish.py",),
+        (
+            "tests/integration/assets/test_publication.py",
+            "tests/integration/allocation/test_gate.py",
+        ),
+    ),
+    "ledger": Group(
+        ("mab_pipeline/ingestion/file_ledger.py",),
+        ("tests/integration/ingestion/test_late_data.py",),
+    ),
     "replay": Group(
-        ("mab_pipeline/replay.py",),
-        ("tests/integration/test_edges.py", "tests/integration/test_replay_and_explain.py"),
+        ("mab_pipeline/operations/replay.py",),
+        (
+            "tests/integration/ingestion/test_edges.py",
+            "tests/integration/operations/test_replay_and_explain.py",
+        ),
     ),
 }

@@ -23,11 +23,11 @@ from dagster_postgres import (
 )
 
 from mab_pipeline.definitions import build_defs
-from mab_pipeline.demo import place_sample
-from mab_pipeline.platform import build_platform
-from mab_pipeline.run_records import HOST_TAG, process_tags
+from mab_pipeline.operations.demo import place_sample
+from mab_pipeline.resources import build_platform
+from mab_pipeline.runs.liveness import HOST_TAG, process_tags
 from mab_store.settings import Settings, load_settings
-from tests.integration.alerting import listening
+from tests.integration.alerts.alerting import listening
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 600

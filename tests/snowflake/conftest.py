@@ -24,10 +24,10 @@ from pathlib import Path
 
 import pytest
 
-from mab_store import snowflake_connection
 from mab_store.settings import Settings, load_settings
-from mab_store.snowflake_connection import Connect, connect_directly
-from mab_store.snowflake_warehouse import SnowflakeWarehouse
+from mab_store.warehouse.snowflake import connection as snowflake_connection
+from mab_store.warehouse.snowflake.connection import Connect, connect_directly
+from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.api.servers import free_port
 from tests.snowflake.worlds import World
 

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 from snowflake.connector import SnowflakeConnection
 
-from mab_pipeline.snowflake import connect_through_dagster, snowflake_warehouse
+from mab_pipeline.snowflake_resource import connect_through_dagster, snowflake_warehouse
 from mab_store.errors import NotPublishedError, SettingsError, WarehouseError
-from mab_store.query_tag import query_tag
-from mab_store.reading import open_reader
-from mab_store.schema import declared_tables
-from mab_store.snowflake_arrow import result_table
-from mab_store.snowflake_connection import connect_directly, connection_arguments
-from mab_store.snowflake_warehouse import SnowflakeTransaction, SnowflakeWarehouse
+from mab_store.warehouse.query_tag import query_tag
+from mab_store.warehouse.reader import open_reader
+from mab_store.warehouse.snowflake.arrow import result_table
+from mab_store.warehouse.snowflake.connection import connect_directly, connection_arguments
+from mab_store.warehouse.snowflake.warehouse import SnowflakeTransaction, SnowflakeWarehouse
+from mab_store.warehouse.table_schema import declared_tables
 
 NOON = datetime(2025, 3, 1, 12, 0, 0, 123456)  # noqa: DTZ001  # the warehouse holds naive UTC
 DAY = {"start_date": date(2025, 3, 1), "end_date": date(2025, 3, 2)}

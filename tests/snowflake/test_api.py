@@ -15,8 +15,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from mab_api.app import create_app
-from mab_store.contracts import ExperimentSpec, VariantSpec, experiment_id_of
-from mab_store.registration import register
+from mab_store.experiments.registration import register
+from mab_store.experiments.schemas import ExperimentSpec, VariantSpec, experiment_id_of
 from mab_store.settings import Settings
 from tests.snowflake.conftest import START_SECONDS
 from tests.snowflake.door import Door, Refusal

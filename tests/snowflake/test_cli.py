@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from mab_pipeline.cli import app
+from mab_pipeline.cli.main import app
 from mab_store.errors import WarehouseError
 
 DAYS = ("--from", "2025-02-20", "--to", "2025-02-21")

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from snowflake.connector.cursor import SnowflakeCursor
 
-from mab_pipeline import demo
+from mab_pipeline.operations import demo
 
 MOST_STATEMENTS = {"ddl": 45, "frame": 135, "query": 103, "write": 18, "load": 20}
 LAST = date(2025, 2, 22)

@@ -6,14 +6,14 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from mab_pipeline import demo, prune
-from mab_pipeline.explain import explain
-from mab_pipeline.records import find_record
-from mab_pipeline.replay import replay
-from mab_store.allocation_body import allocation_bodies
-from mab_store.contracts import experiment_id_of
-from mab_store.reading import open_reader
-from mab_store.sql_files import SQL_ROOT, load_sql
+from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.operations import demo, prune
+from mab_pipeline.operations.explain import explain
+from mab_pipeline.operations.replay import replay
+from mab_store.allocation_payload import allocation_bodies
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.warehouse.reader import open_reader
+from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql
 
 LAST = "2025-02-22"  # of the sample, whose first day is 2025-01-10
 PARAMETERS: dict[str, object] = {

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from mab_pipeline.cli import app
-from mab_pipeline.snowflake import connect_through_dagster
+from mab_pipeline.cli.main import app
+from mab_pipeline.snowflake_resource import connect_through_dagster
 from mab_store.errors import SettingsError, WarehouseError, WarehouseLockedError
-from mab_store.snowflake_connection import connect_directly
-from mab_store.snowflake_warehouse import SnowflakeWarehouse
+from mab_store.warehouse.snowflake.connection import connect_directly
+from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.snowflake.door import Door, Refusal, opened
 from tests.snowflake.test_adapter import files, ledger_rows
 

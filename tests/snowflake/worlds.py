@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
-from mab_pipeline.platform import build_platform
-from mab_store.schema import declared_tables
+from mab_pipeline.resources import build_platform
 from mab_store.settings import Settings
-from mab_store.snowflake_arrow import result_table
-from mab_store.snowflake_connection import connect_directly
+from mab_store.warehouse.snowflake.arrow import result_table
+from mab_store.warehouse.snowflake.connection import connect_directly
+from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.conftest import RANGE, silent
 
 Rows = list[dict[str, Any]]

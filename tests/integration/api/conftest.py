@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from mab_api.app import create_app
-from mab_api.child import Read
+from mab_api.snapshot.worker import Read
 from mab_store.settings import Settings
 from tests.integration.api.homes import YESTERDAY, Home
 from tests.integration.api.reading import reading_elsewhere

@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from mab_pipeline import bandit
-from mab_pipeline.platform import build_platform
-from mab_pipeline.publishing import serve
-from mab_store.contracts import ExperimentSpec, VariantSpec, experiment_id_of
-from mab_store.experiment_events import fold_events
-from mab_store.registration import register
-from mab_store.schema import declared_tables
+from mab_pipeline.allocation.publish import serve
+from mab_pipeline.resources import build_platform
+from mab_store.experiments.events import fold_events
+from mab_store.experiments.registration import register
+from mab_store.experiments.schemas import ExperimentSpec, VariantSpec, experiment_id_of
 from mab_store.settings import Settings
+from mab_store.warehouse.table_schema import declared_tables
 
 TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(days=1)

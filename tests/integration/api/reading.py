@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
-from mab_api.child import Read
-from mab_api.parts import Order, Part, published_parts
+from mab_api.snapshot.loader import Order, Part, published_parts
+from mab_api.snapshot.worker import Read
 
 
 def all_parts(order: Order) -> list[Part]:

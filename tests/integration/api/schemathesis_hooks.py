@@ -10,7 +10,7 @@ from typing import Any
 
 import schemathesis
 
-from mab_api.documentation import NAME_PATTERN
+from mab_api.openapi import NAME_PATTERN
 from mab_store.plain_text import fault_of_new_name
 
 VARIANTS = ("control", "variant_a")  # every experiment here has these

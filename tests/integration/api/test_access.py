@@ -5,8 +5,8 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from mab_api.hot import hot_routes
-from mab_store.contracts import experiment_id_of
+from mab_api.routes.allocation_fast_path import hot_routes
+from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import Home
 
 FIRST = experiment_id_of("experiment_000")
@@ -173,8 +173,8 @@ def test_a_crash_is_a_500_problem_and_its_message_stays_out_of_the_log(api, monk
     def crash(*_arguments, **_names):
         raise RuntimeError("s3cret")
 
-    monkeypatch.setattr("mab_api.serving.Serving.snapshot", crash)
-    monkeypatch.setattr("mab_api.registry.Registry.page", crash)
+    monkeypatch.setattr("mab_api.dependencies.Serving.snapshot", crash)
+    monkeypatch.setattr("mab_api.snapshot.experiment_index.ExperimentIndex.page", crash)
     answer = api.get(path)
     assert answer.status_code == 500
     body = answer.json()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import NOW, TODAY, YESTERDAY
 from tests.integration.api.test_writing import JSON, json_values, relaxed, written
 

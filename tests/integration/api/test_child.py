@@ -13,15 +13,15 @@ from threading import Event, Timer
 import psutil
 import pytest
 
-from mab_api.child import ChildError, read_in_child
-from mab_api.parts import PART, Done, Experiments, Failed, Order, published_parts
+from mab_api.snapshot.loader import PART, Done, Experiments, Failed, Order, published_parts
+from mab_api.snapshot.worker import ChildError, read_in_child
 from tests.integration.api.homes import Home
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, serving
 
 KEEPER = """
 import pickle, sys, time
 from threading import Event
-from mab_api.child import read_in_child
+from mab_api.snapshot.worker import read_in_child
 parts = read_in_child(pickle.load(sys.stdin.buffer), Event())
 if sys.argv[1] == "taking one part":
     next(parts)
@@ -120,14 +120,14 @@ def test_parts_of_another_version_of_the_program_are_an_error(large, others, mon
     def refuse(_content):
         raise AttributeError
 
-    monkeypatch.setattr("mab_api.child.pickle.loads", refuse)
+    monkeypatch.setattr("mab_api.snapshot.worker.pickle.loads", refuse)
     with pytest.raises(ChildError, match="Restart the API"):
         list(read_in_child(order_of(large), Event()))
     assert ours(others) == []
 
 
 def test_a_child_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
-    monkeypatch.setattr("mab_api.child.LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 2.0)
     with pytest.raises(ChildError, match="takes longer than 2 s"):
         list(read_in_child(stuck, Event()))
     assert ours(others) == []
@@ -173,7 +173,7 @@ def test_a_server_that_cannot_start_a_child_goes_on(api, monkeypatch):
     refresher = api.app.state.serving.refresher
     refresher._read = read_in_child
     refresher._version = None
-    monkeypatch.setattr("mab_api.child.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("mab_api.snapshot.worker.sys.executable", "/nowhere/python")
     before = api.get("/allocations").content
     assert not api.refresh()
     assert api.get("/allocations").content == before

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from mab_api.problems import Kind
-from mab_store.assignment import bucket_of
+from mab_store.experiments.assignment import bucket_of
 from tests.integration.api.pages import PAGE, commands, normalised, snippet, vectors
 from tests.integration.api.servers import ROOT, Server, serving
 
 WRITES = os.environ.get("MAB_WRITE_DOCS") == "1"
 EXAMPLES = ROOT / "mab_api" / "examples.json"
-CLI = "from mab_pipeline.cli import main; main()"
+CLI = "from mab_pipeline.cli.main import main; main()"
 # `make test` needs nothing but Python; .ci/run installs what these two need, and so runs all of it.
 WITHOUT_CURL, WITHOUT_NODE = (shutil.which(program) is None for program in ("curl", "node"))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import NOW, TODAY
 from tests.integration.api.servers import DEADLINE_SECONDS
 
@@ -151,7 +151,9 @@ def test_stale_seconds_rise_while_refreshing_fails(api, monkeypatch):
     refresher = api.app.state.serving.refresher
     remove_pointer(api.home)
     moments = iter(range(1_000_000))
-    monkeypatch.setattr("mab_api.refresher.time.monotonic", lambda: 1e9 + 10 * next(moments))
+    monkeypatch.setattr(
+        "mab_api.snapshot.refresher.time.monotonic", lambda: 1e9 + 10 * next(moments)
+    )
     refresher._good_at = 1e9
     assert not api.refresh()
     first = metric(api, "mab_stale_seconds")
@@ -162,7 +164,7 @@ def test_stale_seconds_rise_while_refreshing_fails(api, monkeypatch):
 def test_one_warning_a_minute_is_logged_however_often_it_fails(api, monkeypatch):
     remove_pointer(api.home)
     seconds = {"now": 1e9}
-    monkeypatch.setattr("mab_api.refresher.time.monotonic", lambda: seconds["now"])
+    monkeypatch.setattr("mab_api.snapshot.refresher.time.monotonic", lambda: seconds["now"])
     for _ in range(130):
         assert not api.refresh()
         seconds["now"] += 1

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import YESTERDAY
 
 FIRST = experiment_id_of("experiment_000")

@@ -8,8 +8,8 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from mab_store.contracts import experiment_id_of
-from mab_store.published import next_copy_name
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.warehouse.duckdb.published_copies import next_copy_name
 from tests.integration.api.homes import TODAY, YESTERDAY, Home
 from tests.integration.api.test_failures import metric, warnings
 

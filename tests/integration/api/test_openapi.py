@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from mab_api import models
+from mab_api import schemas as models
 from mab_api.problems import Kind
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.schemas import experiment_id_of
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 FIRST = experiment_id_of("experiment_000")
 
 
 def test_the_committed_document_is_current(api):
-    """Write it anew with `python -m mab_api.documentation > docs/openapi.json`."""
+    """`python -m tools.write_openapi` writes it."""
     assert json.loads(COMMITTED.read_text("utf-8")) == api.get("/openapi.json").json()
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mab_store.contracts import experiment_id_of
-from mab_store.readers import read_metrics
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.files.parsers import read_metrics
 from tests.integration.api.homes import YESTERDAY
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, free_port, serving, wait_until_up
 
 FIRST = experiment_id_of("experiment_000")
 KILLS = 20
-CLI = "from mab_pipeline.cli import main; main()"
+CLI = "from mab_pipeline.cli.main import main; main()"
 
 
 FORKER = """
@@ -109,7 +109,7 @@ def test_dev_mode_refuses_to_listen_on_another_address_than_this_machine(tmp_pat
         ("API_WRITE_KEYS", "ab" * 32 + ",short"),
     ],
 )
-@pytest.mark.parametrize("command", [("-m", "mab_api"), ("-m", "uvicorn", "mab_api.main:app")])
+@pytest.mark.parametrize("command", [("-m", "mab_api"), ("-m", "uvicorn", "mab_api.asgi:app")])
 def test_a_bad_setting_stops_it_with_one_sentence_that_shows_no_key(
     tmp_path, command, setting, value
 ):
@@ -138,7 +138,7 @@ def test_a_port_that_is_taken_is_said_and_exits_with_1(published):
 def test_uvicorn_serves_the_app_read_only(published, tmp_path):
     program = (
         "import sys, uvicorn; from mab_store.settings import load_settings; "
-        "uvicorn.run('mab_api.main:app', port=load_settings().api_port)"
+        "uvicorn.run('mab_api.asgi:app', port=load_settings().api_port)"
     )
     with serving(published.settings.mab_home, command=("-c", program)) as server:
         server.wait_for(f"/experiments/{FIRST}/allocation")

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mab_store.assignment import bucket_of, variant_of
-from mab_store.contracts import experiment_id_of
+from mab_store.experiments.assignment import bucket_of, variant_of
+from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import NOW, TODAY, YESTERDAY
 
 FIRST = experiment_id_of("experiment_000")
 ALLOCATION = f"/experiments/{FIRST}/allocation"
 PAGES = 1000
-CLI = "from mab_pipeline.cli import main; main()"
+CLI = "from mab_pipeline.cli.main import main; main()"
 
 
 def test_an_allocation_begins_with_the_keys_of_the_source_document_in_their_order(api):

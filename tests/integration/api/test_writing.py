@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mab_api.idempotency import Keys
-from mab_api.intake import MAX_BODY_BYTES
-from mab_store.contracts import experiment_id_of
-from mab_store.readers import read_metrics
-from mab_store.receipts import Receipt, Receipts
+from mab_api.submissions import MAX_BODY_BYTES
+from mab_store.experiments.schemas import experiment_id_of
+from mab_store.files.parsers import read_metrics
+from mab_store.files.receipts import Receipt, Receipts
 from tests.integration.api.homes import NOW, TODAY
 
 FIRST = experiment_id_of("experiment_000")

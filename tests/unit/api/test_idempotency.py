@@ -7,7 +7,7 @@ import pytest
 from upath import UPath
 
 from mab_api.idempotency import Keys
-from mab_store.inbox import Inbox
+from mab_store.files.inbox import Inbox
 
 
 class CountingInbox(Inbox):

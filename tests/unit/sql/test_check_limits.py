@@ -5,9 +5,9 @@ from datetime import date
 import duckdb
 import pytest
 
-from mab_store.duckdb_warehouse import SCHEMA_FILES, DuckDBTransaction
-from mab_store.schema import declared_tables
-from mab_store.sql_files import load_sql
+from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES, DuckDBTransaction
+from mab_store.warehouse.sql_loader import load_sql
+from mab_store.warehouse.table_schema import declared_tables
 from tests.unit.sql.test_sql_cases import to_arrow
 
 DAY = date(2025, 1, 1)

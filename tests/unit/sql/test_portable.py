@@ -12,9 +12,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from mab_store.duckdb_warehouse import SCHEMA_FILES
-from mab_store.schema import declared_tables
-from mab_store.sql_files import SQL_ROOT, load_sql
+from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES
+from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql
+from mab_store.warehouse.table_schema import declared_tables
 
 # Objects and rights that only Snowflake has; never run on DuckDB.
 SNOWFLAKE_ONLY = {

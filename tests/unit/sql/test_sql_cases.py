@@ -27,9 +27,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from mab_store.duckdb_warehouse import SCHEMA_FILES, DuckDBTransaction
-from mab_store.schema import Column, Table, declared_tables
-from mab_store.sql_files import load_sql
+from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES, DuckDBTransaction
+from mab_store.warehouse.sql_loader import load_sql
+from mab_store.warehouse.table_schema import Column, Table, declared_tables
 
 CASES = Path(__file__).with_name("cases")
 KEYS = {"purpose", "inputs", "vars", "run", "query", "order_by", "expect"}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mab_store.settings import Settings, load_settings
-from mab_store.sql_files import SQL_ROOT
+from mab_store.warehouse.sql_loader import SQL_ROOT
 
 EXAMPLE = SQL_ROOT.parent / ".env.example"
 

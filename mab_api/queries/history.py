@@ -1,0 +1,144 @@
+"""History: pages of what happened, read off the open copy in a worker thread.
+
+What belongs here: cursors, pages and their encoding. What does not: routes.
+
+A page is built once per publication. At most two queries run at a time, so that they never take
+the threads or the core that allocation answers need.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from mab_api.snapshot.allocation_list import EPOCH
+from mab_api.snapshot.encoded import Answer, encode
+from mab_api.snapshot.experiment_index import Record
+from mab_store.allocation_payload import timestamp, variant_body
+
+HISTORY_CURSOR = r"^[1-9][0-9]{0,5}-([0-9a-f]{2}){1,800}$"
+PUBLICATION_CURSOR = r"^[1-9][0-9]{0,5}-[0-9]{1,16}$"
+MAX_VARIANT_ROWS = 5_000
+
+
+class Window(NamedTuple):
+    """Which page is asked for.
+
+    Attributes:
+        first: First day; None from the beginning.
+        last: Last day; None to the end.
+        limit: Rows, or publications, at most.
+        cursor: Where the page before ended; None for the first.
+    """
+
+    first: date | None
+    last: date | None
+    limit: int
+    cursor: str | None
+
+
+Fetch = Callable[[str, dict[str, object]], pa.Table]
+
+
+def metrics_page(fetch: Fetch, record: Record, window: Window) -> Answer:
+    """Build a page of `/history`.
+
+    Args:
+        fetch: Runs a query of `sql/` on the copy.
+        record: The experiment.
+        window: Which page; `limit` counts rows.
+    """
+    ordinal, _, name = (window.cursor or "").partition("-")
+    parameters = _parameters(record, window) | {
+        "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
+        "after_variant": bytes.fromhex(name).decode("utf-8", "replace") if ordinal else None,
+    }
+    rows = fetch("serving/history", parameters).to_pylist()
+    page, has_more = rows[: window.limit], len(rows) > window.limit
+    last = page[-1] if has_more else None
+    return encode(
+        {
+            "experiment_id": record["experiment_id"],
+            "experiment_name": record["name"],
+            "history": [_day(row) for row in page],
+            "next_cursor": (
+                f"{last['metric_date'].toordinal()}-{last['variant_name'].encode().hex()}"
+                if last
+                else None
+            ),
+        }
+    )
+
+
+def publications_page(fetch: Fetch, record: Record, window: Window) -> Answer:
+    """Build a page of `/experiments/{id}/allocations`.
+
+    Args:
+        fetch: Runs a query of `sql/` on the copy.
+        record: The experiment.
+        window: Which page; `limit` counts publications. Where an experiment has many variants a
+            page holds fewer, so that no page has more than about 5,000 variant rows.
+    """
+    limit = max(1, min(window.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
+    ordinal, _, microseconds = (window.cursor or "").partition("-")
+    parameters = _parameters(record, window._replace(limit=limit)) | {
+        "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
+        "after_moment": EPOCH + timedelta(microseconds=int(microseconds)) if ordinal else None,
+    }
+    rows = fetch("serving/publication_history", parameters).to_pylist()
+    grouped = groupby(rows, key=lambda row: (row["as_of_date"], row["published_at"]))
+    found = [(key, list(group)) for key, group in grouped]
+    page = found[:limit]
+    cursor = None
+    if len(found) > limit:
+        day, moment = page[-1][0]
+        cursor = f"{day.toordinal()}-{(moment - EPOCH) // timedelta(microseconds=1)}"
+    return encode(
+        {
+            "experiment_id": record["experiment_id"],
+            "experiment_name": record["name"],
+            "publications": [_publication(group) for _, group in page],
+            "next_cursor": cursor,
+        }
+    )
+
+
+def _parameters(record: Record, window: Window) -> dict[str, object]:
+    return {
+        "experiment_id": record["experiment_id"],
+        "from_date": window.first,
+        "to_date": window.last,
+        "limit": window.limit + 1,  # one more tells whether there is another page
+    }
+
+
+def _day(row: dict[str, Any]) -> dict[str, Any]:
+    impressions, clicks = row["impressions"], row["clicks"]
+    return {
+        "date": str(row["metric_date"]),
+        "variant_name": row["variant_name"],
+        "impressions": impressions,
+        "clicks": clicks,
+        "ctr": clicks / impressions if impressions else None,
+        "received_at": timestamp(row["received_at"]),
+    }
+
+
+def _publication(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    first = rows[0]
+    buckets = json.loads(first["buckets"])
+    return {
+        "as_of_date": str(first["as_of_date"]),
+        "effective_date": str(first["effective_date"]),
+        "published_at": timestamp(first["published_at"]),
+        "was_live": first["was_live"],
+        "allocation_id": first["allocation_id"],
+        "computed_at": timestamp(first["computed_at"]),
+        "algorithm": first["algorithm"],
+        "window_days": max(row["window_days"] for row in rows),
+        "data_through": None if first["data_through"] is None else str(first["data_through"]),
+        "allocations": [variant_body(row, buckets) for row in rows],
+    }

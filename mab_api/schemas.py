@@ -1,0 +1,311 @@
+"""The shapes of bodies, as OpenAPI shows them.
+
+What belongs here: one pydantic model per body. Answers are encoded elsewhere from what was
+published; their models document them, and the tests hold them to it. What a POST takes is
+validated by its model (that of an experiment and of a change is `mab_store.experiments.schemas`).
+"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from mab_store.experiments.schemas import ExperimentSpec
+
+
+def _iso_day(value: object) -> object:
+    """Refuse what pydantic takes for a day too: a count of seconds since 1970."""
+    if not isinstance(value, str):
+        return value
+    if not _DAY.fullmatch(value):
+        raise ValueError("must be a day, YYYY-MM-DD")
+    return date.fromisoformat(value)
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+Day = Annotated[date, BeforeValidator(_iso_day)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Status = Literal["running", "paused", "finished"]
+Bucket = Annotated[int, Field(ge=0, le=99)]
+Percentage = Annotated[float, Field(ge=0, le=100)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(_Shape):
+    """Every error: RFC 9457, `application/problem+json`."""
+
+    type: Annotated[str, Field(pattern="^urn:mab:problem:[a-z-]+$")]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    request_id: str
+    errors: list["Fault"] | None = None
+
+
+class Fault(_Shape):
+    """A place in the request that is wrong."""
+
+    pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
+    detail: str
+
+
+class Metrics(_Shape):
+    """The counts that the posterior used."""
+
+    impressions: Count
+    clicks: Count
+    ctr: Annotated[Probability | None, Field(description="clicks / impressions; null for 0/0.")]
+
+
+class Posterior(_Shape):
+    """Parameters of the variant's Beta posterior."""
+
+    alpha: Annotated[float, Field(gt=0)]
+    beta: Annotated[float, Field(gt=0)]
+
+
+class VariantAllocation(_Shape):
+    """A variant's share of the traffic, and where it comes from."""
+
+    variant_name: str
+    is_control: bool
+    allocation_percentage: Percentage
+    metrics: Metrics
+    data_source: Literal["default_window", "max_window", "prior"]
+    window_days: int
+    probability_best: Probability
+    posterior: Posterior
+    buckets: Annotated[
+        list[Annotated[list[Bucket], Field(min_length=2, max_length=2)]],
+        Field(description="Inclusive ranges of 0..99; see `/experiments/{id}/assignment`."),
+    ]
+
+
+class HeldBack(_Shape):
+    """Why a newer allocation is not served."""
+
+    reason: str
+    detail: str
+
+
+class Allocation(_Shape):
+    """How to split the sessions of a day."""
+
+    experiment_id: str
+    experiment_name: str
+    computed_at: datetime
+    algorithm: str
+    window_days: Annotated[int, Field(description="The widest window that a variant needed.")]
+    allocations: list[VariantAllocation]
+    allocation_id: str
+    as_of_date: Annotated[date, Field(description="Last day of the evidence.")]
+    effective_date: Annotated[date, Field(description="Day that it is for: as_of_date + 1.")]
+    is_stale: Annotated[bool, Field(description="A newer one should have been there by now.")]
+    is_frozen: Annotated[bool, Field(description="Paused or finished: it stays as it is.")]
+    status: Status
+    published_at: datetime
+    data_through: Annotated[date | None, Field(description="Last day with accepted impressions.")]
+    held_back: HeldBack | None
+
+
+class AllocationList(_Shape):
+    """Allocations of all running and paused experiments."""
+
+    experiments: list[Allocation]
+    next_cursor: Annotated[None, Field(description="Always null: the list is whole.")]
+
+
+class RegisteredVariant(_Shape):
+    """A variant of a registered experiment."""
+
+    name: str
+    is_control: bool
+    status: Literal["active", "retired"]
+
+
+class Experiment(_Shape):
+    """A registered experiment."""
+
+    experiment_id: Annotated[str, Field(pattern="^exp_[0-9a-f]{12}$")]
+    name: str
+    description: str | None
+    start_date: date | None
+    variants: list[RegisteredVariant]
+    status: Status
+    created_at: datetime
+
+
+class ChangedExperiment(Experiment):
+    """An experiment as it will be."""
+
+    effective_date: Annotated[date, Field(description="First day on which it is like this.")]
+
+
+class Change(_Shape):
+    """What was changed, by whom and when; null or empty where it stayed."""
+
+    changed_at: datetime
+    effective_date: Annotated[date, Field(description="First day on which it is true.")]
+    changed_by: Annotated[str | None, Field(description="Null where a file did not say.")]
+    reason: str | None
+    status: Status | None
+    add_variants: list[str]
+    retire_variants: list[str]
+    source_file: Annotated[str, Field(description="The event's file, below the inbox.")]
+
+
+class ChangeList(_Shape):
+    """A page of changes, oldest first."""
+
+    experiment_id: str
+    experiment_name: str
+    changes: list[Change]
+    next_cursor: str | None
+
+
+class ExperimentList(_Shape):
+    """A page of the registry, by name."""
+
+    experiments: list[Experiment]
+    next_cursor: str | None
+
+
+class Assignment(_Shape):
+    """Which variant a session sees."""
+
+    experiment_id: str
+    session_id: str
+    bucket: Bucket
+    variant_name: str
+    allocation_id: str
+
+
+class DayMetrics(_Shape):
+    """Accepted counts of a variant on a day."""
+
+    date: date
+    variant_name: str
+    impressions: Count
+    clicks: Count
+    ctr: Probability | None
+    received_at: datetime
+
+
+class History(_Shape):
+    """A page of accepted counts, oldest first."""
+
+    experiment_id: str
+    experiment_name: str
+    history: list[DayMetrics]
+    next_cursor: str | None
+
+
+class Publication(_Shape):
+    """What was published for a day, and when."""
+
+    as_of_date: date
+    effective_date: date
+    published_at: datetime
+    was_live: Annotated[bool, Field(description="The effective date was not yet past.")]
+    allocation_id: str
+    computed_at: datetime
+    algorithm: str
+    window_days: int
+    data_through: date | None
+    allocations: list[VariantAllocation]
+
+
+class PublicationHistory(_Shape):
+    """A page of publications, oldest first."""
+
+    experiment_id: str
+    experiment_name: str
+    publications: list[Publication]
+    next_cursor: str | None
+
+
+def _in_this_century(day: date) -> date:
+    """Refuse a day on which no experiment can have begun, or will in any reader's time."""
+    if not 2000 <= day.year < 2100:
+        raise ValueError("must lie in the years 2000 to 2099")
+    return day
+
+
+class NewExperiment(ExperimentSpec):
+    """Body of `POST /experiments`; files that were dropped before may say more (`contracts`)."""
+
+    start_date: Annotated[Day, AfterValidator(_in_this_century)] | None = None
+
+
+class VariantCounts(_Shape):
+    """Counts of a variant on the day: integers, written without a decimal point."""
+
+    variant_name: Annotated[str, Field(min_length=1, max_length=200)]
+    impressions: Count
+    clicks: Annotated[Count, Field(description="At most the impressions.")]
+
+    @model_validator(mode="after")
+    def _clicks_fit(self) -> Self:
+        if self.clicks > self.impressions:
+            raise ValueError("clicks must not exceed impressions")
+        return self
+
+
+class MetricsSubmission(_Shape):
+    """Body of `POST /experiments/{id}/metrics`: the counts of one day."""
+
+    date: Annotated[Day, Field(description="Day of the counts (UTC), today at the latest.")]
+    metrics: Annotated[list[VariantCounts], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _names_a_variant_once(self) -> Self:
+        names = [counts.variant_name for counts in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError("metrics must not name a variant twice")
+        return self
+
+
+class Receipt(_Shape):
+    """The submission is on the disk; the next run of the pipeline reads it."""
+
+    submission_id: str
+    received_at: datetime
+    experiment_id: str
+    date: date
+
+
+class Health(_Shape):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class RefusedCopy(_Shape):
+    """A copy that lost what is served."""
+
+    version: str
+    reason: Annotated[str, Field(description="What it lost.")]
+
+
+class Readiness(_Shape):
+    """Allocations are served."""
+
+    status: Literal["ready"]
+    experiments: Annotated[int, Field(ge=0)]
+    published_at: datetime | None
+    stale_seconds: Annotated[float, Field(ge=0, description="Since the last good refresh.")]
+    refused: Annotated[
+        RefusedCopy | None, Field(description="A newer copy that is not served; else null.")
+    ]

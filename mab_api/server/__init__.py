@@ -1,0 +1,1 @@
+"""The HTTP server: its protocol, the limits that it holds, and how it stops."""

@@ -1,0 +1,1 @@
+"""The answers held in memory, and how they are refreshed."""

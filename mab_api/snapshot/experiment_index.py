@@ -1,0 +1,164 @@
+"""The registry: every experiment that is known, published or only just registered.
+
+What belongs here: the record that `GET /experiments` shows, from either source, and their order.
+What does not: encoding, HTTP, and when they are read.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC
+from heapq import merge
+from itertools import groupby, islice
+from threading import Lock
+from typing import Any, NamedTuple
+
+import orjson
+
+from mab_api.snapshot.encoded import compact
+from mab_store.allocation_payload import timestamp
+from mab_store.experiments.schemas import ExperimentRegistered
+
+Record = dict[str, Any]
+
+
+class Packed(NamedTuple):
+    """A record as it is kept: in one piece, which the garbage collector need not look into.
+
+    Attributes:
+        name: The experiment's name, by which records are ordered.
+        body: The record, encoded.
+    """
+
+    name: bytes
+    body: bytes
+
+    def unpack(self) -> Record:
+        """Return the record."""
+        record: Record = orjson.loads(self.body)
+        return record
+
+
+def pack(record: Record) -> Packed:
+    """Encode a record."""
+    return Packed(record["name"].encode(), compact(record))
+
+
+def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
+    """Yield a record per experiment.
+
+    Args:
+        rows: Rows of `sql/serving/registry.sql`, in its order.
+    """
+    for _, group in groupby(rows, key=lambda row: row["experiment_id"]):
+        variants = list(group)
+        first = variants[0]
+        yield {
+            "experiment_id": first["experiment_id"],
+            "name": first["experiment_name"],
+            "description": first["description"],
+            "start_date": None if first["start_date"] is None else str(first["start_date"]),
+            "variants": [
+                {
+                    "name": row["variant_name"],
+                    "is_control": row["is_control"],
+                    "status": row["variant_status"],
+                }
+                for row in variants
+            ],
+            "status": first["status"],
+            "created_at": timestamp(first["created_at"]),
+        }
+
+
+def registered_record(event: ExperimentRegistered) -> Record:
+    """Return the record of an experiment that the pipeline has not seen yet."""
+    return {
+        "experiment_id": event.experiment_id,
+        "name": event.name,
+        "description": event.description,
+        "start_date": None if event.start_date is None else str(event.start_date),
+        "variants": [
+            {"name": variant.name, "is_control": variant.is_control, "status": "active"}
+            for variant in event.variants
+        ],
+        "status": "running",
+        "created_at": timestamp(event.created_at.astimezone(UTC).replace(tzinfo=None)),
+    }
+
+
+class ExperimentIndex:
+    """Published records, and pending ones: registered since, in the inbox only.
+
+    Adding a record, finding one and reading a page take no longer the more there are, as the event
+    loop waits for them; only `publish`, which the refresher calls, goes through all of them.
+    """
+
+    def __init__(self) -> None:
+        self._published = _Published({}, ())
+        self._pending: dict[str, Packed] = {}
+        self._order: list[tuple[bytes, str]] = []  # name and id of each pending one, by name
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._published.records) + len(self._pending)
+
+    def __contains__(self, experiment_id: object) -> bool:
+        return experiment_id in self._published.records or experiment_id in self._pending
+
+    def get(self, experiment_id: str) -> Record | None:
+        """Return an experiment's record, or None."""
+        packed = self._published.records.get(experiment_id) or self._pending.get(experiment_id)
+        return None if packed is None else packed.unpack()
+
+    def page(self, after: bytes | None, limit: int) -> list[Record]:
+        """Return the records whose name comes after this one, by name, at most `limit` + 1."""
+        with self._lock:
+            published, waiting = self._published, list(self._pending_after(after, limit + 1))
+        first = 0 if after is None else bisect_right(published.ordered, after, key=_name)
+        pages = merge(published.ordered[first : first + limit + 1], waiting, key=_name)
+        return [packed.unpack() for packed in islice(pages, limit + 1)]
+
+    def add(self, record: Record) -> None:
+        """Make a pending experiment known, or known anew; a published one stays as it is."""
+        key, packed = record["experiment_id"], pack(record)
+        with self._lock:
+            if key in self._published.records:
+                return
+            if key not in self._pending:
+                insort(self._order, (packed.name, key))
+            self._pending[key] = packed
+
+    def pending_ids(self) -> list[str]:
+        """Return the ids of the pending experiments."""
+        return list(self._pending)
+
+    def publish(self, records: Mapping[str, Packed]) -> None:
+        """Replace the published records; whoever is among them is pending no more.
+
+        Args:
+            records: Records of the published copy, by experiment id, by name.
+        """
+        published = _Published(records, tuple(records.values()))
+        with self._lock:
+            self._published = published
+        for key in filter(records.__contains__, self.pending_ids()):
+            with self._lock:  # one at a time: the event loop may be waiting for it
+                place = (self._pending.pop(key).name, key)
+                del self._order[bisect_left(self._order, place)]
+
+    def _pending_after(self, after: bytes | None, count: int) -> Iterator[Packed]:
+        first = 0 if after is None else bisect_right(self._order, after, key=lambda item: item[0])
+        keys = (self._order[place][1] for place in range(first, len(self._order)))
+        waiting = (key for key in keys if key not in self._published.records)
+        return (self._pending[key] for key in islice(waiting, count))
+
+
+class _Published(NamedTuple):
+    """Records of the published copy: by id, and by name."""
+
+    records: Mapping[str, Packed]
+    ordered: Sequence[Packed]
+
+
+def _name(packed: Packed) -> bytes:
+    return packed.name

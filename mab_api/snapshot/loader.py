@@ -1,0 +1,172 @@
+"""The parts: all that is published, read and encoded, in pieces that take no time to take in.
+
+What belongs here: reading a version, encoding each experiment once, cutting the result. What does
+not: the process in which it is done (`child.py`), and what is served (`snapshot.py`).
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mab_api.snapshot.allocation_list import Listing, build_listing
+from mab_api.snapshot.experiment_index import Packed, pack, records_of
+from mab_api.snapshot.snapshot import Entry
+from mab_api.snapshot.sources import open_source
+from mab_store.allocation_payload import allocation_bodies
+from mab_store.errors import MabError, NotPublishedError
+from mab_store.settings import Settings
+from mab_store.warehouse.publication_loss import Published, published_days
+from mab_store.warehouse.reader import Reader
+
+SLICE = 256
+"""Experiments whose rows are Python objects at a time."""
+PART = 50
+"""Experiments of one part: well under a millisecond of work for the server."""
+READING_SECONDS = 240
+"""How long Snowflake may take for one of the queries."""
+FAILURES = (MabError, duckdb.Error, pa.ArrowException, OSError, ValueError, KeyError)
+"""What reading a version that is broken, or gone, can raise."""
+
+Value = TypeVar("Value")
+
+
+class Order(NamedTuple):
+    """What is to be read.
+
+    Attributes:
+        settings: The settings.
+        name: The version.
+        now: The time, as naive UTC: it decides which day's status is shown, and staleness.
+        niceness: How far the child stands back from whoever else wants the processor.
+    """
+
+    settings: Settings
+    name: str
+    now: datetime
+    niceness: int = 0
+
+
+class Experiments(NamedTuple):
+    """Some experiments, by id, in the order of the list.
+
+    Attributes:
+        entries: Their published allocations.
+        records: What the registry says of them.
+        published: How far their published history reaches.
+    """
+
+    entries: dict[str, Entry]
+    records: dict[str, Packed]
+    published: dict[str, Published]
+
+
+class Done(NamedTuple):
+    """Everything was handed over.
+
+    Attributes:
+        listing: The body of `GET /allocations`, without the bodies that the entries hold.
+        published_at: Moment of the newest publication; None where there is none.
+    """
+
+    listing: Listing
+    published_at: datetime | None
+
+
+class Failed(NamedTuple):
+    """It cannot be read.
+
+    Attributes:
+        reason: Why, in one line.
+    """
+
+    reason: str
+
+
+Part = Experiments | Done | Failed
+
+
+def published_parts(order: Order) -> Generator[Part]:
+    """Read a version and yield all of it; the last part is `Done` or `Failed`."""
+    try:
+        entries, records, published = _read(order)
+        listing = build_listing(entries.values(), now=order.now, since=order.now)
+    except FAILURES as error:
+        yield Failed(reason_of(error))
+        return
+    for entry_part in _cut(entries):
+        reach = {name: published[name] for name in entry_part if name in published}
+        yield Experiments(entry_part, {}, reach)
+    for record_part in _cut(records):
+        yield Experiments({}, record_part, {})
+    newest = max((entry.published_at for entry in entries.values()), default=None)
+    yield Done(listing.without_bodies(), newest)
+
+
+def reason_of(error: Exception) -> str:
+    """Say in one line what went wrong."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def slices(rows: pa.Table, size: int = SLICE) -> Iterator[pa.Table]:
+    """Cut rows that are grouped by experiment into parts of a few whole experiments each."""
+    if len(rows) == 0:
+        return
+    runs = pc.run_end_encode(rows["experiment_id"].combine_chunks())
+    ends = runs.run_ends.to_numpy()
+    first = 0
+    for index in range(size - 1, len(ends) + size - 1, size):
+        end = int(ends[min(index, len(ends) - 1)])
+        yield rows.slice(first, end - first)
+        first = end
+
+
+def _read(order: Order) -> tuple[dict[str, Entry], dict[str, Packed], dict[str, Published]]:
+    with (
+        closing(open_source(order.settings, query_seconds=READING_SECONDS)) as source,
+        closing(source.open(order.name)) as reader,
+    ):
+        return _entries(reader, order), _records(reader, order), published_days(reader)
+
+
+def _entries(reader: Reader, order: Order) -> dict[str, Entry]:
+    parameters = {"today": order.now.date(), "as_of_date": None}
+    entries: dict[str, Entry] = {}
+    for rows in slices(reader.fetch_arrow("serving/published_allocations", parameters)):
+        for body in allocation_bodies(rows, settings=order.settings, now=order.now):
+            _check(body, order.name)
+            entries[body["experiment_id"]] = Entry(body, settings=order.settings, now=order.now)
+    return entries
+
+
+def _records(reader: Reader, order: Order) -> dict[str, Packed]:
+    records: dict[str, Packed] = {}
+    for rows in slices(reader.fetch_arrow("serving/registry", {"today": order.now.date()})):
+        found = records_of(rows.to_pylist())
+        records |= {record["experiment_id"]: pack(record) for record in found}
+    return records
+
+
+def _cut(values: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+    items = iter(values.items())
+    while part := dict(islice(items, PART)):
+        yield part
+
+
+def _check(body: dict[str, Any], name: str) -> None:
+    """Refuse what no gate lets through: it means that the copy is not what it was."""
+    variants = body["allocations"]
+    total = sum(round(variant["allocation_percentage"] * 100) for variant in variants)
+    buckets = sorted(pair for variant in variants for pair in variant["buckets"])
+    covered = [bucket for first, last in buckets for bucket in range(first, last + 1)]
+    if total != 10_000 or covered != list(range(100)):
+        raise NotPublishedError(
+            f"The copy {name} gives {body['experiment_id']} shares of {total / 100} % in all, or "
+            "buckets that are not 0 to 99 once each. It is not served; publish anew with `mab run`."
+        )

@@ -1,0 +1,157 @@
+"""Alerts: what somebody should be told, read off finished runs and off what is published.
+
+What belongs here: which facts are worth an alert, and the words for them. What does not: when one
+is sent and how often (`alert_memory.py`), and sending (`webhook.py`).
+
+A notice belongs to a cause; of each cause at most one alert an hour is sent, and it tells how many
+notices it stands for. What a check found is taken from its evaluation in the run: an alert never
+says anything else than the Dagster UI.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+
+from mab_pipeline.ingestion.late_data import newest_due_day, newest_published_day
+from mab_pipeline.resources import Platform
+from mab_pipeline.runs.failures import cause_of, failed_checks, first_found, name_of
+from mab_pipeline.runs.liveness import days_name
+
+# Checks that are an alert of their own kind: cause, how it is called, and what to do.
+KINDS = {
+    "publication.feeds_are_alive": (
+        "data_gap",
+        "Data stopped",
+        (
+            "find out why the export brings nothing for these experiments and hand in what is "
+            "missing; until then each keeps its last publication. Finish one that is over."
+        ),
+    ),
+    "publication.variants_are_complete": (
+        "variant_gap",
+        "A part of the data is missing",
+        (
+            "see whether the export renamed a variant or spoils its rows (rejection_reason in "
+            "validated_metrics). Hand in a corrected file, or retire the variant and add its new "
+            "name; until then each of these experiments keeps its last publication. If the data "
+            "are as they should be, run `mab run --accept-variant-gap`."
+        ),
+    ),
+    "daily_metrics.few_rows_are_rejected": (
+        "rejected_rows",
+        "Rows were rejected",
+        (
+            "see rejection_reason in validated_metrics, mend the export, and hand in a corrected "
+            "file for the day; the inbox sensor brings it to effect."
+        ),
+    ),
+}
+LONGEST = 600
+LATE = "publication_late"
+REFUSED = "publication_refused"
+HELD_BACK = (
+    "see what the check found on its page in the Dagster UI; the experiments that it names keep "
+    "their last publication until it passes."
+)
+
+
+class Notice(BaseModel):
+    """One thing that somebody should know.
+
+    Attributes:
+        cause: What it is counted under: a kind, and what keeps apart alerts of a kind.
+        text: What happened, as a sentence.
+        remedy: What to do.
+        days: The days that it concerns, in words.
+        run_id: The run that it was found in; None where it is about no run.
+        experiments: The experiments that it concerns; empty where it concerns all.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cause: str
+    text: str
+    remedy: str
+    days: str = ""
+    run_id: str | None = None
+    experiments: tuple[str, ...] = ()
+
+
+def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Notice]:
+    """Yield what a finished run is worth telling of: that it failed, and what its checks found.
+
+    A run that a blocking check stopped is told by the check. Warnings without a kind of their own
+    stay in the UI.
+    """
+    days = days_name(run)
+    job = "materialization" if run.job_name.startswith("__") else run.job_name  # from the UI
+    failure = cause_of(instance, run) if run.status == dg.DagsterRunStatus.FAILURE else None
+    if failure and not failure.is_check:
+        yield Notice(
+            cause=REFUSED if failure.is_refusal else f"run_failure/{job}",
+            text=f"{job}{_of(days)} failed. {_line(failure.reason)}",
+            remedy=failure.remedy,
+            days=days,
+            run_id=run.run_id,
+        )
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    for check in failed_checks(entry.dagster_event for entry in entries if entry.dagster_event):
+        name = name_of(check)
+        if name not in KINDS and check.severity != dg.AssetCheckSeverity.ERROR:
+            continue
+        other = (f"check_failure/{name}", f"{name}{_of(days)} failed", HELD_BACK)
+        cause, title, remedy = KINDS.get(name, other)
+        if check.blocking and failure:
+            remedy = failure.remedy
+        experiments = check.metadata.get("experiments")
+        yield Notice(
+            cause=cause,
+            text=f"{title}: {_line(first_found(check))}.",
+            remedy=remedy,
+            days=days,
+            run_id=run.run_id,
+            experiments=tuple(map(str, _list(experiments and experiments.value))),
+        )
+
+
+def late_publication(
+    platform: Platform, instance: dg.DagsterInstance, now: datetime
+) -> Notice | None:
+    """Find that the day which should be published by now is not.
+
+    A day counts as published when its publication ran, also if it had nothing to publish. As long
+    as nothing was ever published, or no experiment runs, nothing is late.
+    """
+    hours = platform.settings.mab_schedule_hour + platform.settings.publication_deadline_hours
+    newest = newest_published_day(platform)
+    if newest is None:
+        return None
+    due = newest_due_day(platform, (now - timedelta(days=1, hours=hours)).date())
+    if due is None or newest >= due:
+        return None
+    ran = dg.AssetRecordsFilter(dg.AssetKey("publication"), asset_partitions=[str(due)])
+    if instance.fetch_materializations(ran, limit=1).records:
+        return None
+    return Notice(
+        cause=LATE,
+        text=f"{due} is not published, {hours} hours after its end; readers are served {newest}.",
+        remedy=f"see whether the daemon runs and whether a run failed (`mab doctor`), then run "
+        f"`mab run --date {due}`.",
+        days=str(due),
+    )
+
+
+def _line(text: str) -> str:
+    """Bring a message of any length into one line of a chat."""
+    return textwrap.shorten(text, LONGEST, placeholder=" …")
+
+
+def _of(days: str) -> str:
+    return f" of {days}" if days else ""
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

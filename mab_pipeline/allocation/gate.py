@@ -1,0 +1,162 @@
+"""The gate: which decisions are fit to be published.
+
+What belongs here: the conditions that can name experiments, as functions of decisions and rows;
+the checks show them and publication obeys them. What does not: structural conditions of a whole
+day (SQL in `sql/checks/`), and what happens to a held-back experiment (`publishing.py`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from mab_pipeline import bandit
+from mab_pipeline.allocation.code_version import code_version
+from mab_pipeline.allocation.decide import Decisions, RuleSettings, identify
+from mab_store.days import Days
+from mab_store.settings import Settings
+from mab_store.warehouse.warehouse import Transaction
+
+TOO_UNLIKELY = 1e-9
+TOTAL = 10_000
+
+Key = tuple[date, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that a check found.
+
+    Attributes:
+        day: Day that it concerns.
+        detail: What was found, in words.
+        experiment_id: Experiment that it concerns; None where it concerns the whole day.
+    """
+
+    day: date
+    detail: str
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One row of a stored allocation."""
+
+    hundredths: int
+    probability_best: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentAllocations:
+    """The decisions that the windows call for now, and what is stored for each.
+
+    Attributes:
+        decisions: One per experiment and day.
+        shares: Stored rows by allocation id and variant.
+    """
+
+    decisions: Decisions
+    shares: dict[str, dict[str, Share]]
+
+    def __iter__(self) -> Iterator[tuple[Key, str, dict[str, Share]]]:
+        """Yield day and experiment, allocation id and stored rows of each decision."""
+        for index, allocation_id in enumerate(self.decisions.allocation_ids):
+            yield self.decisions.key(index), allocation_id, self.shares.get(allocation_id, {})
+
+
+def current_allocations(
+    transaction: Transaction, days: Days, settings: Settings
+) -> CurrentAllocations:
+    """Match what the windows call for with what is stored, by the identity of the decision."""
+    inputs = transaction.fetch_arrow("assets/allocations_inputs", days.parameters)
+    stored = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
+    decisions = identify(inputs, RuleSettings.of(settings), version=code_version())
+    return CurrentAllocations(decisions, _by_decision(stored, set(decisions.allocation_ids)))
+
+
+def missing_rows(current: CurrentAllocations) -> list[Failure]:
+    """Find decisions of which a variant, or all, have no row."""
+    failures = []
+    for index, allocation_id in enumerate(current.decisions.allocation_ids):
+        expected = current.decisions.variants(index)
+        absent = sorted(set(expected) - current.shares.get(allocation_id, {}).keys())
+        if absent:
+            day, experiment_id = current.decisions.key(index)
+            detail = f"no share for {', '.join(absent)}; materialise allocations of {day}"
+            failures.append(Failure(day, detail, experiment_id))
+    return failures
+
+
+def wrong_totals(current: CurrentAllocations) -> list[Failure]:
+    """Find decisions whose shares do not sum to exactly 100.00 %, or leave 0 to 100."""
+    failures = []
+    for (day, experiment_id), _, shares in current:
+        values = [share.hundredths for share in shares.values()]
+        if values and (sum(values) != TOTAL or min(values) < 0):
+            detail = (
+                f"shares {values} (in 0.01 %) sum to {sum(values)}, not to {TOTAL}; `mab rebuild` "
+                "restores what was decided"
+            )
+            failures.append(Failure(day, detail, experiment_id))
+    return failures
+
+
+def unlikely_draws(current: CurrentAllocations) -> list[Failure]:
+    """Find shares that the exact probability makes all but impossible."""
+    cells = [
+        (key, name, share)
+        for key, _, shares in current
+        for name, share in shares.items()
+        if share.samples > 0
+    ]
+    if not cells:
+        return []
+    hundredths = np.array([share.hundredths for _, _, share in cells], dtype=np.int64)
+    samples = np.array([share.samples for _, _, share in cells], dtype=np.int64)
+    best = np.array([share.probability_best for _, _, share in cells], dtype=np.float64)
+    low, high = _wins(hundredths, samples)
+    tails = bandit.binomial_tail(low, high, samples, np.clip(best, 0.0, 1.0))
+    return [
+        Failure(
+            day,
+            f"{name}: {share.hundredths / 100:.2f} % of {share.samples} draws, but the exact "
+            f"probability is {share.probability_best:.6g} (tail {tail:.1e})",
+            experiment_id,
+        )
+        for ((day, experiment_id), name, share), tail in zip(cells, tails, strict=True)
+        if not tail >= TOO_UNLIKELY
+    ]
+
+
+def _wins(
+    hundredths: np.ndarray[tuple[int], np.dtype[np.int64]],
+    samples: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+    """Return the fewest and the most draws won that round to a share.
+
+    Where the number of draws divides 10,000 the share is exact; else rounding moved it by less
+    than one hundredth.
+    """
+    exact = TOTAL % samples == 0
+    low = np.where(exact, hundredths * samples // TOTAL, ((hundredths - 1) * samples) // TOTAL)
+    high = np.where(exact, low, -((-(hundredths + 1) * samples) // TOTAL))
+    return np.clip(low, 0, samples), np.clip(high, 0, samples)
+
+
+def _by_decision(stored: pa.Table, wanted: set[str]) -> dict[str, dict[str, Share]]:
+    columns = stored.to_pydict()
+    shares: dict[str, dict[str, Share]] = {}
+    for allocation_id, name, hundredths, best, samples in zip(
+        columns["allocation_id"],
+        columns["variant_name"],
+        columns["allocation_hundredths"],
+        columns["probability_best"],
+        columns["samples"],
+        strict=True,
+    ):
+        if allocation_id in wanted:
+            shares.setdefault(allocation_id, {})[name] = Share(hundredths, best, samples)
+    return shares

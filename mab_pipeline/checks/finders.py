@@ -1,0 +1,255 @@
+"""What the checks look for: each finder returns what is not as it must be.
+
+What belongs here: finders, and what they look at. What does not: which asset has which check and
+how severe it is (`checks.py`), and conditions that publication obeys too (`gate.py`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.gate import CurrentAllocations, Failure, current_allocations
+from mab_pipeline.ingestion.file_ledger import LedgerRow, known_files, unloaded_files
+from mab_pipeline.ingestion.unplaced import unplaced_files
+from mab_pipeline.ingestion.waiting_files import missing_files
+from mab_pipeline.resources import Platform
+from mab_store.days import Days
+from mab_store.files.inbox import Inbox
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import rolled_back
+
+ASSET_TABLES = {
+    "experiments": ("experiments", "variants", "inbox_files"),
+    "raw_metrics": ("raw_metrics",),
+    "daily_metrics": ("daily_metrics",),
+    "windowed_aggregates": ("windowed_aggregates",),
+    "allocations": ("allocations",),
+    "publication": ("publications", "publication_holds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a check looks at.
+
+    Attributes:
+        platform: The outside world.
+        days: The days of the run.
+        instance: Dagster's records.
+        asset: The asset whose check it is.
+        began: When the run began [seconds since 1970].
+    """
+
+    platform: Platform
+    days: Days
+    instance: dg.DagsterInstance
+    asset: str
+    began: float = math.inf
+
+
+Find = Callable[[Subject], list[Failure]]
+
+
+def sql_check(name: str, *settings: str, **values: object) -> Find:
+    """Return a finder that runs `sql/checks/<name>.sql`; each row is a failure.
+
+    Args:
+        name: The statement; it returns a day, a detail, and an experiment_id where it knows one.
+        settings: Settings that are parameters of it beside the days.
+        values: Other parameters of it.
+    """
+
+    def find(subject: Subject) -> list[Failure]:
+        chosen = {setting: getattr(subject.platform.settings, setting) for setting in settings}
+        parameters = subject.days.parameters | chosen | values
+        with subject.platform.warehouse.transaction() as transaction:
+            rows = transaction.fetch_arrow(f"checks/{name}", parameters)
+        last_day = subject.days.end - timedelta(days=1)
+        return [
+            Failure(row["day"] or last_day, row["detail"], row.get("experiment_id"))
+            for row in rows.to_pylist()
+        ]
+
+    return find
+
+
+def unreadable_files(name: str) -> Find:
+    """Return a finder of files that could not be used and are still there.
+
+    `sql/checks/<name>.sql` names them from the ledger, which remembers those that were taken away.
+    """
+
+    def find(subject: Subject) -> list[Failure]:
+        inbox, days = subject.platform.inbox, subject.days
+        files = [*inbox.experiment_files(), *unplaced_files(subject.platform)]
+        files += inbox.metric_files(days.start, days.end)
+        present = {file.source_file for file in files}
+        with subject.platform.warehouse.transaction() as transaction:
+            rows = transaction.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
+        last_day = days.end - timedelta(days=1)
+        return [
+            Failure(row["day"] or last_day, row["detail"])
+            for row in rows
+            if row["source_file"] in present
+        ]
+
+    return find
+
+
+def wrong_columns(subject: Subject) -> list[Failure]:
+    """Find tables of the asset whose columns are not those of `02_create_tables.sql`."""
+    failures = []
+    for table in ASSET_TABLES[subject.asset]:
+        with subject.platform.warehouse.transaction() as transaction:
+            found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
+        present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
+        declared = [(column.name, column.type) for column in declared_tables()[table].columns]
+        if present != declared:
+            odd = sorted({" ".join(pair) for pair in set(present) ^ set(declared)}) or ["order"]
+            detail = f"{table} differs from its declaration in: {', '.join(odd)}"
+            failures.append(Failure(subject.days.end - timedelta(days=1), detail))
+    return failures
+
+
+def unloaded_days(subject: Subject) -> list[Failure]:
+    """Find as-of days whose windows contain a day that is not loaded as the inbox holds it."""
+    platform, days = subject.platform, subject.days
+    lookback = Days(platform.lookback_start(days.start), days.end)
+    with platform.warehouse.transaction() as transaction:
+        known = known_files(transaction, lookback.start, lookback.end)
+        stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
+    files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
+    kept = _kept_days(platform.inbox, known, files)
+    arriving = _arrived_since(subject, lookback)
+    faults = {
+        day: f"daily_metrics of {day} is older than raw_metrics"
+        for day in stale["metric_date"].to_pylist()
+    }
+    faults |= {
+        day: f"{name} is not loaded"
+        for name, day in files.items()
+        if name not in arriving and day not in kept
+    }
+    window = timedelta(days=platform.settings.max_window_days - 1)
+    return [
+        Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")
+        for as_of in each_day(days)
+        for day, fault in sorted(faults.items())
+        if as_of - window <= day <= as_of
+    ]
+
+
+def _kept_days(
+    inbox: Inbox, known: Mapping[str, LedgerRow], unloaded: Mapping[str, date]
+) -> set[date]:
+    """Return the days that stay as they are until their known files are back."""
+    days = set(unloaded.values())
+    return set(missing_files(inbox, (row for row in known.values() if row.metric_date in days)))
+
+
+def waiting_files(subject: Subject) -> list[Failure]:
+    """Find files that wait until the others of their day are back, and are still there."""
+    inbox = subject.platform.inbox
+    with subject.platform.warehouse.transaction() as transaction:
+        rows = transaction.fetch_arrow("checks/raw_metrics_waiting_files").to_pylist()
+    present = {
+        file.source_file
+        for day in {row["day"] for row in rows}
+        for file in inbox.metric_files(day, day + timedelta(days=1))
+    }
+    return [Failure(row["day"], row["detail"]) for row in rows if row["source_file"] in present]
+
+
+def _arrived_since(subject: Subject, days: Days) -> set[str]:
+    """Return the files that came in while the run was at work; the next one loads them."""
+    return {
+        file.source_file
+        for file in subject.platform.inbox.metric_files(days.start, days.end)
+        if subject.platform.inbox.arrival(file) >= subject.began
+    }
+
+
+def noted_files(*kinds: str) -> Find:
+    """Return a finder of files that the last load found `changed` or `vanished`.
+
+    A file in the inbox never changes; a correction is another file.
+    """
+
+    def find(subject: Subject) -> list[Failure]:
+        event = subject.instance.get_latest_materialization_event(dg.AssetKey(subject.asset))
+        materialization = event.asset_materialization if event else None
+        if materialization is None:
+            return []
+        failures = []
+        for kind in kinds:
+            entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
+            value = entry.value if entry else {}
+            assert isinstance(value, dict)
+            failures += [
+                Failure(
+                    date.fromisoformat(day) if day else subject.days.end - timedelta(days=1),
+                    f"{name} has {kind} since it was loaded",
+                )
+                for name, day in value.items()
+            ]
+        return failures
+
+    return find
+
+
+def stale_windows(subject: Subject) -> list[Failure]:
+    """Find days whose windows are not what daily_metrics and the registry give now.
+
+    They are made anew in a transaction that is rolled back, and compared.
+    """
+    rule = RuleSettings.of(subject.platform.settings)
+    parameters = subject.days.parameters
+    with rolled_back(subject.platform.warehouse) as transaction:
+        present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+        transaction.execute("assets/windowed_aggregates", parameters | rule.window_parameters)
+        expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
+    if present.equals(expected):
+        return []
+    rows = [{tuple(row.values()) for row in side.to_pylist()} for side in (present, expected)]
+    days = sorted({row[0] for row in rows[0] ^ rows[1]})
+    detail = "its windows are older than daily_metrics; materialise windowed_aggregates first"
+    return [Failure(day, detail) for day in days]
+
+
+def late_publication(subject: Subject) -> list[Failure]:
+    """Find that the newest day that should be decided by now is not.
+
+    A day on whose next day no experiment runs has nothing to decide.
+    """
+    platform = subject.platform
+    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
+    due_by_now = {"due_date": (platform.clock() - late).date()}
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+        (due,) = transaction.fetch_arrow("serving/newest_due_day", due_by_now).to_pylist()
+    newest, due_day = row["newest_day"], due["due_day"]
+    if due_day is None or (newest is not None and newest >= due_day):
+        return []
+    known = f"the newest decided day is {newest}" if newest else "no day is decided yet"
+    detail = f"{known}; {due_day} is due, run it"
+    return [Failure(subject.days.end - timedelta(days=1), detail)]
+
+
+def gate_check(find: Callable[[CurrentAllocations], list[Failure]]) -> Find:
+    """Return a finder for a condition that publication obeys too."""
+
+    def run(subject: Subject) -> list[Failure]:
+        with subject.platform.warehouse.transaction() as transaction:
+            current = current_allocations(transaction, subject.days, subject.platform.settings)
+        return find(current)
+
+    return run
+
+
+def each_day(days: Days) -> Iterator[date]:
+    """Yield the days of a run in order."""
+    return (days.start + timedelta(days=offset) for offset in range(len(days)))

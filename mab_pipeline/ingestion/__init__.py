@@ -1,0 +1,1 @@
+"""From files to rows: the ledger of inbox files, their order, and late data."""

@@ -1,0 +1,319 @@
+"""The ledger: which files were seen, with which content, and when first.
+
+What belongs here: comparing the inbox with the ledger, and loading a day's files under its rules.
+What does not: parsing (`mab_store.files.parsers`) and judging rows (SQL).
+
+"New" always means: in the inbox and not, or not with this hash, in the ledger. A content's
+`received_at` is the moment of its receipt, or when the pipeline first saw it (`sightings.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+
+from mab_pipeline.ingestion.raw_rows import RawRows
+from mab_pipeline.ingestion.sightings import Held, order_of_receipt
+from mab_pipeline.ingestion.waiting_files import (
+    KnownFileUnreadableError,
+    counts,
+    missing_files,
+    waits,
+    why,
+)
+from mab_store.errors import UnreadableFileError
+from mab_store.files.inbox import Content, Inbox, InboxFile
+from mab_store.files.limits import Limits, RowCollector
+from mab_store.files.parsers import MetricsFile, read_metrics
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import Transaction
+
+# The ledger's error of a file whose rows were taken out since it is no longer there.
+GONE = "is gone from the inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A row of `inbox_files`, and whether raw_metrics holds rows of the file."""
+
+    source_file: str
+    metric_date: date | None
+    size_bytes: int
+    sha256: str
+    received_at: datetime
+    row_count: int
+    error: str | None
+    loaded_at: datetime
+    has_rows: bool = False
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What a load did, for metadata and warnings.
+
+    Attributes:
+        files: Files loaded.
+        rows: Rows loaded, a file that could not be parsed counting as one.
+        days: Days that were loaded, the late ones included.
+        unreadable: Why a file could not be used, by name.
+        changed: Day of each file that has another content than when it was loaded before, by name.
+        vanished: Day of each file that was loaded before and is gone, by name.
+        kept: Days that stay as they are, as known files of them are not readable, and why.
+    """
+
+    files: int = 0
+    rows: int = 0
+    days: list[date] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, date] = field(default_factory=dict)
+    vanished: dict[str, date] = field(default_factory=dict)
+    kept: dict[date, str] = field(default_factory=dict)
+
+
+def known_files(transaction: Transaction, start: date, end: date) -> dict[str, LedgerRow]:
+    """Return the ledger's rows of the days from start to before end, by file name."""
+    rows = transaction.fetch_arrow("ledger/files_of_days", {"start_date": start, "end_date": end})
+    return {row["source_file"]: LedgerRow(**row) for row in rows.to_pylist()}
+
+
+def unloaded_files(
+    inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
+) -> dict[str, date]:
+    """Return the files whose content raw_metrics does not hold, and those it holds in excess.
+
+    Args:
+        inbox: The inbox.
+        known: The ledger's rows of these days.
+        start: First day.
+        end: Day after the last.
+
+    Returns:
+        The day of each such file, by name.
+    """
+    present = {file.source_file: file for file in inbox.metric_files(start, end)}
+    differing = {
+        row.source_file: row.metric_date
+        for row in known.values()
+        if row.has_rows and row.source_file not in present and row.metric_date
+    }
+    for name, file in present.items():
+        row = known.get(name)
+        is_loaded = row is not None and (row.has_rows or (row.row_count == 0 and not row.error))
+        if row is None or not is_loaded or row.sha256 != inbox.fingerprint(file):
+            assert file.metric_date is not None
+            differing[name] = file.metric_date
+    return differing
+
+
+def arrived_files(
+    inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
+) -> dict[str, date]:
+    """Return the files of these days that came in, changed or went since they were loaded.
+
+    Unlike `unloaded_files` it misses no rows that were pruned, and reads a file that the ledger
+    knows only if the file system says that it came in after it was loaded.
+
+    Returns:
+        The day of each such file, by name.
+    """
+    present = {file.source_file: file for file in inbox.metric_files(start, end)}
+    differing = {
+        row.source_file: row.metric_date
+        for row in known.values()
+        if row.has_rows and row.source_file not in present and row.metric_date
+    }
+    for name, file in present.items():
+        row = known.get(name)
+        assert file.metric_date is not None
+        is_known = row is not None and row.error != GONE and not waits(row.error)
+        if row and is_known and new_content(inbox, file, row.sha256, row.loaded_at) is None:
+            continue
+        differing[name] = file.metric_date
+    return differing
+
+
+def new_content(inbox: Inbox, file: InboxFile, sha256: str, loaded_at: datetime) -> str | None:
+    """Return a file's fingerprint if it is not the one that was loaded, else None.
+
+    A file that did not come in since then is not read.
+    """
+    if inbox.arrival(file) < loaded_at.replace(tzinfo=UTC).timestamp():
+        return None
+    fingerprint = inbox.fingerprint(file)
+    return None if fingerprint == sha256 else fingerprint
+
+
+def load_day(
+    transaction: Transaction,
+    inbox: Inbox,
+    day: date,
+    *,
+    known: dict[str, LedgerRow],
+    now: datetime,
+    report: LoadReport,
+    unreadable: Mapping[str, str],
+) -> None:
+    """Make raw_metrics and the ledger mirror the files of one day.
+
+    Args:
+        transaction: The open transaction.
+        inbox: The inbox.
+        day: The day.
+        known: The ledger's rows of at least this day.
+        now: The time that new files are stamped with.
+        report: What was done is added to it.
+        unreadable: Known files that turned out to be unreadable before, and why.
+
+    Raises:
+        KnownFileUnreadableError: A file that counted cannot be read any more: nothing may be kept
+            of this transaction, and the day stays as it is.
+    """
+    known_today = {name: row for name, row in known.items() if row.metric_date == day}
+    missing = missing_files(inbox, known_today.values()).get(day, {})
+    missing |= {name: reason for name, reason in unreadable.items() if name in known_today}
+    if missing:
+        report.kept[day] = why(missing)
+        report.vanished |= {name: day for name in missing if known[name].has_rows}
+        _note_waiting(transaction, inbox, day, known=known_today, now=now, report=report)
+        return
+    ledger: dict[str, LedgerRow] = dict(known_today)
+    load = RawRows(transaction)
+    present = set()
+    transaction.execute("ledger/delete_day", {"metric_date": day})
+    files = inbox.metric_files(day, _next(day))
+    held = {
+        name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known_today.items()
+    }
+    order = order_of_receipt(inbox, files, known=held, now=now)
+    for file in files:
+        content = inbox.read(file)
+        received_at = order.received_at(file.source_file, content.sha256)
+        known_row = known_today.get(file.source_file)
+        row, parsed = _load_file(
+            file, content, known_row, now=now, received_at=received_at, limits=inbox.limits
+        )
+        if file.source_file in known_today and known_today[file.source_file].sha256 != row.sha256:
+            report.changed[file.source_file] = day
+        if row.error:
+            is_same = content.payload is None or (known_row and known_row.sha256 == content.sha256)
+            if known_row and counts(known_row) and is_same:
+                raise KnownFileUnreadableError(file.source_file, row.error)
+            report.unreadable[file.source_file] = row.error
+        ledger[file.source_file] = row
+        present.add(file.source_file)
+        load.add(row, parsed)
+        report.files += 1
+        report.rows += 1 if row.error else len(parsed)
+    for name, row in known_today.items():
+        if row.has_rows and name not in present:
+            report.vanished[name] = day
+            # With its moment this is an entry in the journal: a replay knows what was not there.
+            ledger[name] = replace(row, error=GONE, loaded_at=now)
+    load.finish()
+    transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
+    report.days.append(day)
+
+
+def _note_waiting(
+    transaction: Transaction,
+    inbox: Inbox,
+    day: date,
+    *,
+    known: dict[str, LedgerRow],
+    now: datetime,
+    report: LoadReport,
+) -> None:
+    """Enter in the ledger what came in for a day that stays as it is, and why it waits."""
+    error = report.kept[day]
+    files = inbox.metric_files(day, _next(day))
+    held = {name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known.items()}
+    order = order_of_receipt(inbox, files, known=held, now=now)
+    ledger = dict(known)
+    for file in files:
+        before = known.get(file.source_file)
+        if before is not None and (before.has_rows or counts(before)):
+            continue
+        content = inbox.read(file)
+        received_at = order.received_at(file.source_file, content.sha256)
+        ledger[file.source_file] = ledger_row(
+            file, content, before, now=now, row_count=0, error=error, received_at=received_at
+        )
+        report.unreadable[file.source_file] = error
+    if ledger != known:
+        transaction.execute("ledger/delete_files_of_day", {"metric_date": day})
+        transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
+
+
+def ledger_rows(rows: Iterable[LedgerRow]) -> pa.Table:
+    """Return ledger rows as the Arrow table that `inbox_files` takes."""
+    schema = declared_tables()["inbox_files"].arrow_schema
+    return pa.Table.from_pylist(
+        [{name: getattr(row, name) for name in schema.names} for row in rows], schema=schema
+    )
+
+
+def ledger_row(
+    file: InboxFile,
+    content: Content,
+    known: LedgerRow | None,
+    *,
+    now: datetime,
+    row_count: int,
+    error: str | None,
+    received_at: datetime | None = None,
+) -> LedgerRow:
+    """Return the ledger's row of a file: the one it has where the content is the same."""
+    if known is not None and known.sha256 == content.sha256:
+        if known.error == error and known.row_count == row_count:
+            return known
+        # The same content, judged by another limit, back again, or in a day that takes it now: it
+        # counts from when it was received.
+        return replace(known, row_count=row_count, error=error, loaded_at=now)
+    return LedgerRow(
+        source_file=file.source_file,
+        metric_date=file.metric_date,
+        size_bytes=content.size_bytes,
+        sha256=content.sha256,
+        received_at=received_at or now,
+        row_count=row_count,
+        error=error,
+        loaded_at=now,
+    )
+
+
+def _load_file(
+    file: InboxFile,
+    content: Content,
+    known: LedgerRow | None,
+    *,
+    now: datetime,
+    received_at: datetime,
+    limits: Limits,
+) -> tuple[LedgerRow, pa.Table]:
+    """Return the file's ledger row and the rows that it holds."""
+    assert file.metric_date is not None
+    try:
+        if content.payload is None:
+            raise UnreadableFileError(content.error or "cannot be read")
+        parsed = read_metrics(
+            file.source_file, content.payload, metric_date=file.metric_date, limits=limits
+        )
+        error = None
+    except UnreadableFileError as failure:
+        parsed = MetricsFile(RowCollector(limits).table())
+        error = str(failure)
+    row = ledger_row(
+        file,
+        content,
+        known,
+        now=now,
+        row_count=len(parsed.rows),
+        error=error,
+        received_at=received_at,
+    )
+    return row, parsed.rows
+
+
+def _next(day: date) -> date:
+    return date.fromordinal(day.toordinal() + 1)

@@ -1,0 +1,162 @@
+"""Follow-up: days that were made before follow a change of what they were made from.
+
+What belongs here: which days of `daily_metrics` and which windows a late file or a late event
+touches, and making those again in the transaction of the change (docs/adr/0019). What does not:
+the statements themselves (`sql/assets/`), and decisions: those of earlier days are history.
+
+Because the change and what follows from it are one commit, whatever started the run, the windows
+of every day that has any are always what `daily_metrics` and the registry give.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import dagster as dg
+
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.ingestion.registry_changes import RegistryChange
+from mab_store.days import Days, unbroken
+from mab_store.settings import Settings
+from mab_store.warehouse.warehouse import Transaction
+
+
+@dataclass(slots=True)
+class FollowUp:
+    """The days that were made again.
+
+    Attributes:
+        metric_days: Days of `daily_metrics`, ascending.
+        as_of_days: As-of days of `windowed_aggregates`, ascending.
+    """
+
+    metric_days: list[date] = field(default_factory=list)
+    as_of_days: list[date] = field(default_factory=list)
+
+
+def log_follow_up(context: dg.AssetExecutionContext, follow_up: FollowUp) -> None:
+    """Let Dagster know which partitions were made again beside those of the run."""
+    for asset, days in (
+        ("daily_metrics", follow_up.metric_days),
+        ("windowed_aggregates", follow_up.as_of_days),
+    ):
+        for day in days:
+            context.log_event(dg.AssetMaterialization(asset, partition=str(day)))
+
+
+def made_days(transaction: Transaction, start: date) -> list[date]:
+    """Return the as-of days from `start` on that have windows or decisions, ascending."""
+    made = transaction.fetch_arrow("follow_up/made_days", {"start_date": start})
+    days: list[date] = made["as_of_date"].to_pylist()
+    return days
+
+
+def follow_metrics(transaction: Transaction, settings: Settings, days: Days) -> FollowUp:
+    """Make `days` of daily_metrics, and whatever late rows of other days have touched.
+
+    The days that the windows of `days` see are compared with what their rows give now, and so are
+    the days up to the newest made one: a run of an older day may find late files there.
+
+    Args:
+        transaction: The open transaction.
+        settings: For the lengths of the windows.
+        days: Days that are made in any case.
+
+    Returns:
+        The other days that were out of date, and the windows that were made again.
+    """
+    reach = timedelta(days=settings.max_window_days - 1)
+    seen = Days(max(days.start - reach, settings.mab_start_date), days.start)
+    stale = _stale_days(transaction, seen)
+    if made := made_days(transaction, days.start):
+        stale |= _stale_days(transaction, days)
+        stale |= _stale_days_with_rows(transaction, Days(days.end, made[-1] + timedelta(days=1)))
+    other = sorted(day for day in stale if not days.start <= day < days.end)
+    as_of_days = _make_days(transaction, settings, stale, ranges=[days, *unbroken(other)])
+    return FollowUp(other, as_of_days)
+
+
+def follow_registry(
+    transaction: Transaction, settings: Settings, change: RegistryChange
+) -> FollowUp:
+    """Make again what a change of the registry touches: rows that it made good, and windows.
+
+    Args:
+        transaction: The open transaction; it holds the new registry already.
+        settings: For the lengths of the windows.
+        change: What is new.
+    """
+    stale = _stale_days_with_rows(transaction, Days(change.first_metric_date, date.max))
+    for days in unbroken(sorted(change.waiting_days)):
+        stale |= _stale_days(transaction, days)
+    as_of_days = _make_days(
+        transaction,
+        settings,
+        stale,
+        ranges=unbroken(sorted(stale)),
+        first_as_of=change.first_as_of,
+    )
+    return FollowUp(sorted(stale), as_of_days)
+
+
+def _make_days(
+    transaction: Transaction,
+    settings: Settings,
+    stale: Collection[date],
+    *,
+    ranges: Iterable[Days],
+    first_as_of: date | None = None,
+) -> list[date]:
+    """Make ranges of daily_metrics, then every window that sees a stale day or the registry."""
+    oldest = min(stale, default=date.max)
+    before = _starts_by_data(transaction, oldest) if stale else {}
+    for days in ranges:
+        transaction.execute("assets/daily_metrics", days.parameters)
+    after = _starts_by_data(transaction, oldest) if stale else {}
+    first = min(oldest, first_as_of or date.max)
+    if first == date.max:
+        return []
+    moved = [_moved(before.get(name), after.get(name)) for name in before.keys() | after.keys()]
+    reach = timedelta(days=settings.max_window_days - 1)
+    spans = [(day, day + reach) for day in stale] + [span for span in moved if span]
+    touched = [
+        day
+        for day in made_days(transaction, first)
+        if (first_as_of and day >= first_as_of) or any(a <= day <= b for a, b in spans)
+    ]
+    rule = RuleSettings.of(settings)
+    for days in unbroken(touched):
+        transaction.execute("assets/windowed_aggregates", days.parameters | rule.window_parameters)
+    return touched
+
+
+def _stale_days(transaction: Transaction, days: Days) -> set[date]:
+    if len(days) <= 0:
+        return set()
+    found = transaction.fetch_arrow("assets/daily_metrics_stale_days", days.parameters)
+    return set(found["metric_date"].to_pylist())
+
+
+def _stale_days_with_rows(transaction: Transaction, days: Days) -> set[date]:
+    """Find stale days among those that raw_metrics still holds: the others were pruned."""
+    if days.start >= days.end:
+        return set()
+    kept = transaction.fetch_arrow("follow_up/days_with_rows", days.parameters)
+    ranges = unbroken(kept["metric_date"].to_pylist())
+    return {day for days in ranges for day in _stale_days(transaction, days)}
+
+
+def _starts_by_data(transaction: Transaction, day: date) -> dict[str, tuple[date, date]]:
+    """Return first data and registration of experiments that were registered after a day."""
+    rows = transaction.fetch_arrow("follow_up/starts_by_data", {"start_date": day}).to_pylist()
+    return {row["experiment_id"]: (row["first_metric_date"], row["created_date"]) for row in rows}
+
+
+def _moved(
+    before: tuple[date, date] | None, after: tuple[date, date] | None
+) -> tuple[date, date] | None:
+    """Return the days on which an experiment began or ceased to run since its first data moved."""
+    if before == after:
+        return None
+    known = [start for start in (before, after) if start]
+    return min(first for first, _ in known), max(created for _, created in known)

@@ -1,0 +1,133 @@
+"""Arrivals: what came into the inbox since it was last loaded, and which days that touches.
+
+What belongs here: comparing inbox and ledger without the warehouse, and planning runs. What does
+not: requesting runs (`sensors.py`), loading (`ledger.py`).
+
+The ledger is read from the journal and the rest from the published copy, so that looking never
+waits for a run that holds the warehouse.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from mab_pipeline.ingestion.file_ledger import GONE, new_content
+from mab_pipeline.ingestion.waiting_files import journaled, released
+from mab_pipeline.resources import Platform
+from mab_store.errors import NotPublishedError
+from mab_store.files.inbox import InboxFile
+from mab_store.files.journal import last_of_each_file
+from mab_store.warehouse.reader import open_reader
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Files that the ledger does not know, or not with their content.
+
+    Attributes:
+        metrics: The day of each metrics file, by name; days that are not over yet are left out.
+        events: Names of experiment event files.
+        key: Names and contents, hashed: the same arrivals have the same key.
+    """
+
+    metrics: dict[str, date]
+    events: list[str]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Runs that bring arrivals to effect, each a range of days (first and last).
+
+    Attributes:
+        audit: Days that the deciding run does not see: loaded, and their windows made again.
+        decide: Days to be decided and published.
+    """
+
+    audit: tuple[date, date] | None = None
+    decide: tuple[date, date] | None = None
+
+
+def find_arrivals(platform: Platform) -> Arrivals:
+    """Compare the inbox with the ledger.
+
+    A file that the ledger knows by name is read again only where the file system says that it came
+    in or changed after it was loaded.
+    """
+    journal = platform.journal.read("inbox_files")
+    known = {row["source_file"]: row for row in last_of_each_file(journal).to_pylist()}
+    for name in released(platform.inbox, journaled(journal)):
+        del known[name]  # what it waited for is back: it is as good as new
+    start, today = platform.settings.mab_start_date, platform.clock().date()
+    listed = platform.inbox.experiment_files()
+    for day in platform.inbox.metric_days():
+        if start <= day < today:
+            listed += platform.inbox.metric_files(day, day + timedelta(days=1))
+    new = [
+        (file, fingerprint)
+        for file in listed
+        if (fingerprint := _new_content(platform, file, known.get(file.source_file))) is not None
+    ]
+    digest = hashlib.sha256(repr(sorted((f.source_file, h) for f, h in new)).encode())
+    return Arrivals(
+        metrics={file.source_file: file.metric_date for file, _ in new if file.metric_date},
+        events=[file.source_file for file, _ in new if file.metric_date is None],
+        key=digest.hexdigest()[:16],
+    )
+
+
+def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
+    """Choose the days to run: a late file decides the newest published day again, no other.
+
+    What was published for earlier days is history; their windows follow in whichever run loads the
+    file (`follow_up.py`). A file older than every window of the newest day is loaded for audit.
+    """
+    newest = newest_published_day(platform)
+    days = sorted(set(arrivals.metrics.values()))
+    if newest is None:
+        yesterday = platform.clock().date() - timedelta(days=1)
+        return Plan(decide=_span(days) or (yesterday, yesterday))
+    reach = timedelta(days=platform.settings.max_window_days - 1)
+    decide = None
+    if days and days[-1] > newest:
+        decide = (newest + timedelta(days=1), days[-1])
+    elif arrivals.events or (days and days[-1] >= newest - reach):
+        decide = (newest, newest)
+    oldest_seen = (decide[0] if decide else newest) - reach
+    return Plan(audit=_span([day for day in days if day < oldest_seen]), decide=decide)
+
+
+def newest_published_day(platform: Platform) -> date | None:
+    """Return the newest day that was published, or None where nothing was."""
+    try:
+        with open_reader(platform.settings) as copy:
+            (row,) = copy.fetch_arrow("serving/newest_published_day").to_pylist()
+    except NotPublishedError:
+        return None
+    day: date | None = row["newest_day"]
+    return day
+
+
+def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
+    """Return the newest as-of day up to one that has something to decide, as readers know it.
+
+    None while no experiment runs: then nothing is late. What was registered or changed since the
+    last publication is not known yet.
+    """
+    with open_reader(platform.settings) as copy:
+        parameters = {"due_date": due_by_now}
+        (row,) = copy.fetch_arrow("serving/newest_due_day", parameters).to_pylist()
+    day: date | None = row["due_day"]
+    return day
+
+
+def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
+    """Return a file's fingerprint if the ledger does not hold it."""
+    if known is None or known["error"] == GONE or known["metric_date"] != file.metric_date:
+        return platform.inbox.fingerprint(file)  # it may have been seen when no day took it yet
+    return new_content(platform.inbox, file, known["sha256"], known["loaded_at"])
+
+
+def _span(days: list[date]) -> tuple[date, date] | None:
+    return (days[0], days[-1]) if days else None

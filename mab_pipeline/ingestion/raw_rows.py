@@ -1,0 +1,63 @@
+"""Raw rows: from what a file holds to rows of raw_metrics, a bounded number at a time.
+
+What belongs here: adding what every row of a file shares, and loading in chunks. What does not:
+which files are loaded (`ledger.py`), and parsing (`mab_store.files.parsers`).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import Transaction
+
+if TYPE_CHECKING:
+    from mab_pipeline.ingestion.file_ledger import LedgerRow
+
+ROWS_AT_ONCE = 1 << 16
+
+
+class RawRows:
+    """Rows on their way into raw_metrics, a bounded number at a time.
+
+    They go in as they are read: the files of a day together may be larger than memory.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._schema = declared_tables()["raw_metrics"].arrow_schema
+        self._waiting: list[pa.Table] = []
+
+    def add(self, row: "LedgerRow", parsed: pa.Table) -> None:
+        """Load the rows of a file, or one that says why there are none."""
+        if row.error:
+            self._take(row, pa.nulls(1, pa.string()), first=0, parsed=None)
+        for start in range(0, 0 if row.error else len(parsed), ROWS_AT_ONCE):
+            part = parsed.slice(start, ROWS_AT_ONCE)
+            self._take(row, pa.nulls(len(part), pa.string()), first=start + 1, parsed=part)
+
+    def finish(self) -> None:
+        """Load what waits."""
+        if self._waiting:
+            self._transaction.load_arrow("raw_metrics", pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def _take(self, row: "LedgerRow", nothing: pa.Array, *, first: int, parsed: Any) -> None:
+        constants = {
+            "metric_date": row.metric_date,
+            "source_file": row.source_file,
+            "received_at": row.received_at,
+            "error": row.error,
+        }
+        numbers = pa.array(range(first, first + len(nothing)), pa.int64())
+        columns = dict.fromkeys(self._schema.names, nothing) | {"row_number": numbers}
+        columns |= (
+            {name: parsed[name] for name in parsed.column_names} if parsed is not None else {}
+        )
+        for name, value in constants.items():
+            kind = self._schema.field(name).type
+            columns[name] = pa.repeat(pa.scalar(value, kind), len(nothing))
+        arrays = [columns[name] for name in self._schema.names]
+        self._waiting.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        if sum(map(len, self._waiting)) >= ROWS_AT_ONCE:
+            self.finish()

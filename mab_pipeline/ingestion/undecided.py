@@ -1,0 +1,101 @@
+"""Undecided days: days that the inbox holds metrics of and no run has decided, or not since then.
+
+What belongs here: finding them, and the commands that decide or load days. What does not: running
+them, and files that the ledger does not know (`arrivals.py`).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+
+from mab_pipeline.resources import Platform
+from mab_store.days import Days, unbroken
+
+RANGES_SHOWN = 3
+
+
+def notes_of_run(
+    platform: Platform, days: Days, result: dg.ExecuteInProcessResult
+) -> Iterator[str]:
+    """Yield what a person should know after a run of these days, with the commands to give."""
+    made = {
+        event.partition or ""
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("windowed_aggregates")
+    }
+    notes = (outdated_note(platform, days, made), undecided_note(undecided_days(platform)))
+    yield from filter(None, notes)
+
+
+def undecided_days(platform: Platform) -> list[date]:
+    """Return the days with files in the inbox that are over and were never decided, ascending."""
+    start, today = platform.settings.mab_start_date, platform.clock().date()
+    decided = set(_decided_days(platform))
+    return [
+        day
+        for day in platform.inbox.metric_days()
+        if start <= day < today
+        and day not in decided
+        and platform.inbox.metric_files(day, day + timedelta(days=1))
+    ]
+
+
+def undecided_note(days: Sequence[date]) -> str:
+    """Say which days were never decided and how they are; empty if there are none.
+
+    The newest come first: they are the ones that a decision still sees.
+    """
+    if not days:
+        return ""
+    ranges = unbroken(days)[::-1]
+    shown = [_name(part) for part in ranges[:RANGES_SHOWN]]
+    if len(ranges) > RANGES_SHOWN:
+        shown.append(f"{len(ranges) - RANGES_SHOWN} earlier ranges")
+    noun = "day" if len(days) == 1 else "days"
+    return (
+        f"The inbox holds {len(days)} {noun} that no run has decided: {', '.join(shown)}. "
+        f"To decide: {', then '.join(f'`{run_command(part)}`' for part in ranges[:RANGES_SHOWN])}."
+    )
+
+
+def outdated_note(platform: Platform, days: Days, made: Collection[str]) -> str:
+    """Say that a run of older days moved the windows of the newest decided one, if it did.
+
+    Args:
+        platform: The outside world.
+        days: The days of the run.
+        made: The as-of days whose windows it made.
+    """
+    decided = _decided_days(platform)
+    newest = decided[-1] if decided else None
+    if newest is None or days.start <= newest < days.end or str(newest) not in made:
+        return ""
+    return (
+        f"Late data moved the windows of {newest}, the newest decided day. To decide it again: "
+        f"`{run_command(Days(newest, newest + timedelta(days=1)))}`."
+    )
+
+
+def _decided_days(platform: Platform) -> list[date]:
+    with platform.warehouse.transaction() as transaction:
+        decided = transaction.fetch_arrow("follow_up/decided_days")
+    days: list[date] = decided["as_of_date"].to_pylist()
+    return days
+
+
+def run_command(days: Days) -> str:
+    """Return the command that runs these days."""
+    last = days.end - timedelta(days=1)
+    span = f"--date {last}" if len(days) == 1 else f"--from {days.start} --to {last}"
+    return f"mab run {span}"
+
+
+def load_command(days: Days) -> str:
+    """Return the command that loads these days and decides nothing."""
+    return f"mab load --from {days.start} --to {days.end - timedelta(days=1)}"
+
+
+def _name(days: Days) -> str:
+    last = days.end - timedelta(days=1)
+    return str(last) if len(days) == 1 else f"{days.start} to {last}"

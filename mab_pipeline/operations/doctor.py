@@ -1,0 +1,316 @@
+"""`mab doctor`: what a person should act on, and how.
+
+What belongs here: looking at each part from outside, changing nothing. What does not: repairing.
+"""
+
+import http.client
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from mab_pipeline.alerts.conditions import HELD_BACK, KINDS
+from mab_pipeline.allocation.gate import Failure
+from mab_pipeline.checks.definitions import CHECKS
+from mab_pipeline.checks.finders import Subject
+from mab_pipeline.ingestion.late_data import (
+    Arrivals,
+    find_arrivals,
+    newest_due_day,
+    newest_published_day,
+    plan_runs,
+)
+from mab_pipeline.ingestion.undecided import load_command, run_command
+from mab_pipeline.ingestion.unplaced import unplaced_files
+from mab_pipeline.ingestion.waiting_files import journaled, waiting
+from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.recovery.home import what_is_missing
+from mab_pipeline.resources import Platform
+from mab_pipeline.runs.failures import cause_of
+from mab_pipeline.sensors import ATTEMPTS, failed_attempts
+from mab_store.allocation_payload import GRACE_HOURS
+from mab_store.days import Days
+from mab_store.errors import MabError, NotPublishedError
+from mab_store.warehouse.publication_loss import Loss, Published, publication_loss, published_days
+from mab_store.warehouse.reader import open_reader
+
+API_TIMEOUT_SECONDS = 3
+SENSOR_DAEMON = "SENSOR"
+# What they find the next run makes good before it looks; files that wait are the inbox's finding.
+MENDED_BY_THE_NEXT_RUN = {
+    "windowed_aggregates.window_days_are_loaded",
+    "allocations.windows_are_fresh",
+    "allocations.every_running_variant_has_a_row",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part.
+
+    Attributes:
+        part: The part.
+        is_ok: False only if a person should act; what mends itself is ok, and the detail says it.
+        detail: What was found.
+        remedy: What to do; empty if nothing needs to be done.
+        experiments: Ids of the experiments that it concerns; empty if it concerns all.
+    """
+
+    part: str
+    is_ok: bool
+    detail: str
+    remedy: str = ""
+    experiments: tuple[str, ...] = ()
+
+
+def examine(
+    platform: Platform, instance: dg.DagsterInstance, *, with_api: bool = True
+) -> Iterator[Finding]:
+    """Look at every part in turn; a part that cannot even be looked at is a finding too.
+
+    Args:
+        platform: The outside world.
+        instance: Dagster's records.
+        with_api: Whether an API should be running on API_HOST and API_PORT.
+    """
+    looks: list[tuple[str, Callable[[], Finding]]] = [
+        ("inbox", lambda: _inbox(platform, instance)),
+        ("inbox days", lambda: _inbox_days(platform)),
+        ("waiting files", lambda: _waiting(platform)),
+        ("warehouse", lambda: _warehouse(platform)),
+        ("runs", lambda: _runs(instance)),
+        ("checks", lambda: _checks(platform, instance)),
+        ("publication", lambda: _publication(platform)),
+    ]
+    if with_api:
+        looks.append(("api", lambda: _api(platform)))
+    yield Finding("settings", is_ok=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
+    yield _alerts(platform)
+    for part, look in looks:
+        try:
+            yield look()
+        except (MabError, OSError) as error:
+            yield Finding(part, is_ok=False, detail=str(error), remedy="See the sentence before.")
+
+
+def _alerts(platform: Platform) -> Finding:
+    """Say whether anybody is told; that nobody is can be meant so."""
+    settings = platform.settings
+    if settings.mab_automation == "off":
+        detail = "off, as MAB_AUTOMATION is off"
+    elif settings.alert_webhook_url is None:
+        detail = "off; set ALERT_WEBHOOK_URL, and failures are told there"
+    else:
+        detail = "the daemon posts them to ALERT_WEBHOOK_URL"
+    return Finding("alerts", is_ok=True, detail=detail)
+
+
+def _inbox(platform: Platform, instance: dg.DagsterInstance) -> Finding:
+    """Say which files wait, and the commands that load them; a daemon at work needs none."""
+    arrivals = find_arrivals(platform)
+    waiting = len(arrivals.metrics) + len(arrivals.events)
+    if not waiting:
+        return Finding("inbox", is_ok=True, detail="every file is loaded")
+    names = [*arrivals.events, *arrivals.metrics][:3]
+    detail = f"{waiting} files are not loaded, such as {', '.join(names)}"
+    if _sensor_takes(platform, instance, arrivals):
+        return Finding("inbox", is_ok=True, detail=f"{detail}; the daemon's sensor takes them")
+    plan = plan_runs(platform, arrivals)
+    commands = [run_command(_days(*plan.decide))] if plan.decide else []
+    commands += [load_command(_days(*plan.audit))] if plan.audit else []
+    return Finding(
+        "inbox",
+        is_ok=False,
+        detail=detail,
+        remedy=f"Run {', then '.join(f'`{command}`' for command in commands)}; or start the "
+        "daemon: its sensor does that.",
+    )
+
+
+def _inbox_days(platform: Platform) -> Finding:
+    unplaced = unplaced_files(platform)
+    if not unplaced:
+        return Finding("inbox days", is_ok=True, detail="every file lies in a day that is taken")
+    (first, reason), *_ = unplaced.items()
+    return Finding(
+        "inbox days",
+        is_ok=False,
+        detail=f"{len(unplaced)} files are in no day that is taken: {first.source_file} {reason}",
+        remedy="The asset raw_metrics names each one: move it, or take it away.",
+    )
+
+
+def _sensor_takes(platform: Platform, instance: dg.DagsterInstance, arrivals: Arrivals) -> bool:
+    """Say whether a daemon is at work that will load these files by itself."""
+    if platform.settings.mab_automation == "off":
+        return False
+    statuses = instance.get_daemon_statuses(daemon_types=[SENSOR_DAEMON])
+    if not statuses[SENSOR_DAEMON].healthy:
+        return False
+    return failed_attempts(instance, arrivals) < ATTEMPTS
+
+
+def _days(first: date, last: date) -> Days:
+    return Days(first, last + timedelta(days=1))
+
+
+def _waiting(platform: Platform) -> Finding:
+    """Look for files that wait until the others of their day are back."""
+    held = waiting(platform.inbox, journaled(platform.journal.read("inbox_files")))
+    if not held:
+        return Finding("waiting files", is_ok=True, detail="none")
+    days = sorted({str(row.metric_date) for row in held})
+    return Finding(
+        "waiting files",
+        is_ok=False,
+        detail=f"{len(held)} files of {', '.join(days[:3])} ({len(days)} days) do not count yet, "
+        f"such as {held[0].source_file}, which {held[0].error}",
+        remedy=f"Put back what is missing, then run `mab run --date {days[0]}`.",
+    )
+
+
+def _warehouse(platform: Platform) -> Finding:
+    if missing := what_is_missing(platform):
+        mends_itself = platform.settings.rebuilds_by_itself
+        detail = missing + (" The next run does it first." if mends_itself else "")
+        remedy = "" if mends_itself else "Run `mab rebuild`."
+        return Finding("warehouse", is_ok=mends_itself, detail=detail, remedy=remedy)
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+        (doubled,) = transaction.fetch_arrow("journal/doubled_decisions").to_pylist()
+        days = published_days(transaction)
+    if doubled["doubled_count"]:
+        return Finding(
+            "warehouse",
+            is_ok=False,
+            detail=f"holds {doubled['doubled_count']} decisions more than once",
+            remedy="Run `mab rebuild`: it keeps the first of each.",
+        )
+    if loss := _lost_by_readers(platform, days):
+        return Finding(
+            "warehouse",
+            is_ok=False,
+            detail=f"lacks what readers are served, so nothing new is published: {loss}",
+            remedy="Run `mab rebuild`. If the loss is meant: `mab run --accept-loss`.",
+            experiments=loss.experiments + loss.shortened,
+        )
+    return Finding("warehouse", is_ok=True, detail=f"opens; newest decided day {row['newest_day']}")
+
+
+def _lost_by_readers(platform: Platform, days: Mapping[str, Published]) -> Loss:
+    try:
+        with open_reader(platform.settings) as copy:
+            return publication_loss(published_days(copy), days)
+    except NotPublishedError:
+        return Loss()
+
+
+def _runs(instance: dg.DagsterInstance) -> Finding:
+    daily = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
+    runs = daily or instance.get_runs(limit=1)  # those that a person starts in the UI have no job
+    if not runs:
+        return Finding(
+            "runs",
+            is_ok=False,
+            detail="there was none yet",
+            remedy="Run `mab run` or `mab demo`.",
+        )
+    status = runs[0].status.value.lower()
+    detail = f"the last one ({runs[0].run_id}) is {status}"
+    if runs[0].status == dg.DagsterRunStatus.FAILURE:
+        cause = cause_of(instance, runs[0])
+        return Finding(
+            "runs",
+            is_ok=False,
+            detail=detail,
+            remedy=f"{cause.reason} To do: {cause.remedy}",
+        )
+    return Finding("runs", is_ok=True, detail=detail)
+
+
+def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
+    """Evaluate the checks on the newest decided day as the next run would; warnings are no fault.
+
+    The records of the last run would not do: it may have been a part, or a rebuild, or be gone.
+    """
+    if what_is_missing(platform):
+        return Finding("checks", is_ok=True, detail="not looked at: the warehouse is not whole")
+    with platform.warehouse.transaction() as transaction:
+        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
+    newest = row["newest_day"]
+    if newest is None:
+        return Finding("checks", is_ok=True, detail="no day is decided yet")
+    failed: dict[str, list[Failure]] = {}
+    for asset, checks in CHECKS.items():
+        subject = Subject(platform, _days(newest, newest), instance, asset)
+        for check in checks:
+            name = f"{asset}.{check.name}"
+            is_looked_at = not check.is_warning and name not in MENDED_BY_THE_NEXT_RUN
+            if is_looked_at and (failures := check.find(subject)):
+                failed[name] = failures
+    if not failed:
+        return Finding("checks", is_ok=True, detail=f"none fails on {newest}")
+    named = {failure.experiment_id for failures in failed.values() for failure in failures}
+    first = next(iter(failed.values()))[0]
+    return Finding(
+        "checks",
+        is_ok=False,
+        detail=f"fail on {newest}: {', '.join(failed)}; {first.detail}",
+        remedy=_remedy_of_checks(set(failed)),
+        experiments=tuple(sorted(filter(None, named))),
+    )
+
+
+def _remedy_of_checks(names: set[str]) -> str:
+    """Return what to do about failed checks, as the alerts say it."""
+    remedies = {KINDS[name][2] if name in KINDS else HELD_BACK for name in names}
+    return " ".join(f"{remedy[0].upper()}{remedy[1:]}" for remedy in sorted(remedies))
+
+
+def _publication(platform: Platform) -> Finding:
+    """Look at what readers have; a day that the gate held back is decided, and its check tells."""
+    with open_reader(platform.settings) as copy:
+        name = copy.name
+        (row,) = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
+    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + GRACE_HOURS)
+    due_by_now = (platform.clock() - late).date()
+    due, decided = newest_due_day(platform, due_by_now), row["newest_day"]
+    detail = f"{name} serves decisions up to {newest_published_day(platform)}"
+    if due and (decided is None or decided < due):
+        return Finding(
+            "publication",
+            is_ok=False,
+            detail=f"{detail}, {due} is due",
+            remedy=f"Run `mab run --date {due}`.",
+        )
+    if due != due_by_now:
+        detail += "; no experiment runs, so nothing newer is due"
+    return Finding("publication", is_ok=True, detail=detail)
+
+
+def _api(platform: Platform) -> Finding:
+    settings = platform.settings
+    host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104  # compared
+    address = f"{host}:{settings.api_port}"
+    try:
+        connection = http.client.HTTPConnection(
+            host, settings.api_port, timeout=API_TIMEOUT_SECONDS
+        )
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return Finding(
+            "api",
+            is_ok=False,
+            detail=f"nobody answers on {address} ({error})",
+            remedy="Start it with `mab api`, or leave it out with --no-api.",
+        )
+    if status != http.HTTPStatus.OK:
+        return Finding(
+            "api",
+            is_ok=False,
+            detail=f"/readyz on {address} answers {status}",
+            remedy="It has nothing to serve yet; see its log.",
+        )
+    return Finding("api", is_ok=True, detail=f"ready on {address}")

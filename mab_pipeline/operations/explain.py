@@ -1,0 +1,195 @@
+"""`mab explain`: in words and numbers, how each variant got its share.
+
+What belongs here: telling. What does not: deciding; every number is read from the published copy
+or follows from it by the public functions of the numeric core.
+"""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+
+from mab_pipeline import bandit
+from mab_pipeline.allocation.recorded import Record
+from mab_pipeline.allocation.variant_gaps import ACCEPTED, accepted_detail
+from mab_pipeline.console import Side, add_row, new_table, words
+from mab_pipeline.operations.explain_order import corrections
+from mab_store.files.receipts import Receipts
+from mab_store.plain_text import plain
+from mab_store.warehouse.reader import Reader
+
+
+def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -> RenderableType:
+    """Return the explanation of a decision, for a terminal.
+
+    Args:
+        copy: What is published.
+        record: The decision.
+        receipts: Who received which file when.
+    """
+    rule = record.rule
+    start = record.as_of_date - timedelta(days=rule.max_window_days - 1)
+    window = {
+        "experiment_id": record.experiment_id,
+        "start_date": start,
+        "end_date": record.as_of_date + timedelta(days=1),
+    }
+    counts = copy.fetch_arrow("serving/window_days", window).to_pylist()
+    verdicts = copy.fetch_arrow("serving/window_verdicts", window).to_pylist()
+    parameters = {"experiment_id": record.experiment_id, "as_of_date": record.as_of_date}
+    rows = copy.fetch_arrow("serving/windowed_aggregates", parameters).to_pylist()
+    seen = {row["variant_name"]: row for row in rows}
+    gate = copy.fetch_arrow("serving/gate_verdicts", parameters).to_pylist()
+    parameters = {
+        "experiment_id": record.experiment_id,
+        "effective_date": record.head["effective_date"],
+    }
+    changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
+    parts: list[RenderableType] = [*_headline(record), "", *_days_table(counts, record)]
+    parts += [words(line) for line in corrections(copy, window, receipts)]
+    parts += [words(_verdict(row)) for row in verdicts]
+    for name in record.rows:
+        parts.append(words(_why_this_window(record, name, seen.get(name))))
+    parts += [words(_change(row)) for row in changes]
+    parts += ["", _shares_table(record), *map(words, _how_it_was_drawn(record))]
+    parts += [words(_gate_verdict(row)) for row in gate]
+    return Group(*parts)
+
+
+def _headline(record: Record) -> Iterator[RenderableType]:
+    head = record.head
+    name = f"{record.experiment_name} ({record.experiment_id})"
+    days = f"traffic of {head['effective_date']}, decided from data up to {record.as_of_date}"
+    yield words((f"{name}: {days}", "bold"))
+    text = (
+        f"allocation {head['allocation_id']}, computed {head['computed_at']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if record.versions > 1:
+        others = ", ".join(name for name in record.version_ids if name != head["allocation_id"])
+        text += (
+            f"; the day has {record.versions} versions, this is the one published last\n"
+            f"the others: {others} (mab replay --allocation ID)"
+        )
+    yield words((text, "bold"))
+
+
+def _days_table(counts: list[dict[str, Any]], record: Record) -> list[RenderableType]:
+    """Show every day of the longest window that has counts, and the file that they came from."""
+    if not counts:
+        text = f"No accepted counts in the {record.rule.max_window_days} days up to then."
+        return [words(text), ""]
+    columns: list[tuple[str, Side]] = [("day", "left"), ("windows", "left")]
+    columns += [(name, "right") for name in record.rows]
+    columns.append(("files", "left"))
+    table = new_table("Accepted counts: clicks / impressions", columns)
+    by_day: dict[date, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in counts:
+        by_day[row["metric_date"]][row["variant_name"]] = row
+    rule = record.rule
+    first_default = record.as_of_date - timedelta(days=rule.default_window_days - 1)
+    for day, rows in by_day.items():
+        windows = [rule.max_window_days]
+        if day >= first_default:
+            windows.insert(0, rule.default_window_days)
+        cells = [
+            f"{rows[name]['clicks']} / {rows[name]['impressions']}" if name in rows else "-"
+            for name in record.rows
+        ]
+        files = sorted({row["source_file"].rsplit("/", 1)[-1] for row in rows.values()})
+        spans = " ".join(f"{days} d" for days in windows)
+        add_row(table, (str(day), spans, *cells, ", ".join(files)))
+    return [table]
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    days = str(row["first_date"])
+    if row["last_date"] != row["first_date"]:
+        days += f" to {row['last_date']}"
+    return (
+        f"not counted: {row['row_count']} rows of {row['variant_name']} ({row['verdict']}), {days}"
+    )
+
+
+def _gate_verdict(row: dict[str, Any]) -> str:
+    """Say what the gate found of the day, and whether a person let it through."""
+    when = f"{row['held_at']:%Y-%m-%d %H:%M:%S} UTC"
+    if row["reason"] == ACCEPTED:
+        return (
+            f"Published {when} with a variant gap, which was accepted for run {row['run_id']} or "
+            f"before it: {accepted_detail(row['detail'])}"
+        )
+    return f"Held back {when} ({row['reason']}): {row['detail']}"
+
+
+def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> str:
+    """Say in words which window holds enough impressions."""
+    rule = record.rule
+    if seen is None:
+        return f"{name}: {record.rows[name]['data_source']}"
+    short, long = seen["default_window_impressions"], seen["max_window_impressions"]
+    text = f"{name}: {short} impressions in {rule.default_window_days} days"
+    if short >= rule.min_impressions:
+        return f"{text}, at least {rule.min_impressions}: these count"
+    text += f", fewer than {rule.min_impressions}; {long} in {rule.max_window_days} days"
+    if long >= rule.min_impressions:
+        return f"{text}: these count"
+    return f"{text}, too few again: the prior alone counts"
+
+
+def _change(row: dict[str, Any]) -> str:
+    """Say what the owner changed, where that explains a share or the lack of one."""
+    name, status = row["variant_name"], row["status"]
+    since = f"from {row['valid_from_date']} on"
+    if name is None:
+        if status == "running":
+            return f"running again {since}"
+        return f"{status} {since}: what was published last stays, frozen"
+    if status == "retired":
+        return f"{name}: retired {since}: no share, no buckets; its counts stay"
+    return f"{name}: active {since}"
+
+
+def _shares_table(record: Record) -> RenderableType:
+    rows = list(record.rows.values())
+    alpha = np.array([row["alpha"] for row in rows])
+    beta = np.array([row["beta"] for row in rows])
+    low, high = bandit.credible_interval(alpha, beta)
+    loss = bandit.expected_loss(alpha, beta)
+    columns: list[tuple[str, Side]] = [("variant", "left")]
+    others = ("counts", "posterior", "mean", "95 %", "P(best)", "loss", "share")
+    columns += [(name, "right") for name in others]
+    table = new_table("Posterior and share", columns)
+    for place, row in enumerate(rows):
+        cells = (
+            row["variant_name"],
+            f"{row['clicks']} / {row['impressions']}",
+            f"Beta({row['alpha']:.15g}, {row['beta']:.15g})",
+            f"{100 * row['alpha'] / (row['alpha'] + row['beta']):.4f} %",
+            f"{100 * low[place]:.4f} to {100 * high[place]:.4f} %",
+            f"{row['probability_best']:.6g}",
+            f"{100 * loss[place]:.2g} %",
+            f"{row['allocation_hundredths'] / 100:.2f} %",
+        )
+        add_row(table, cells)
+    return table
+
+
+def _how_it_was_drawn(record: Record) -> Iterator[str]:
+    head, rule = record.head, record.rule
+    prior = f"The prior is Beta({rule.prior_alpha:g}, {rule.prior_beta:g})."
+    if head["samples"] == 0:
+        yield f"{prior} The share is the exact probability of being best."
+        return
+    yield (
+        f"{prior} The share is the part of {head['samples']} draws (seed {head['seed']}) in which "
+        f"the variant's click rate was the highest; P(best) is its exact value, loss is what "
+        f"choosing the variant alone is expected to cost."
+    )
+    name = record.experiment_name
+    if shlex.quote(plain(name)) != name:  # a shell would read it in another way
+        name = record.experiment_id
+    yield f"Again, bit for bit: mab replay {name} --date {record.as_of_date}"

@@ -1,0 +1,143 @@
+"""`mab rebuild`: bring a lost warehouse back from inbox and journal.
+
+What belongs here: the order of restoring. What does not: computing: what is a function of the
+inbox is made by the loaders and the SQL of the ordinary assets, what is a journal is read back.
+
+The new warehouse is made aside and takes the old one's place in one step, so a crash leaves the old
+state, or one that says `mab rebuild`. On Snowflake it is made in place, decisions last: until they
+are there, what is missing says the same.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.publish import serve
+from mab_pipeline.assets.daily_metrics import load_daily_metrics
+from mab_pipeline.assets.experiments import load_experiments
+from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.console import say
+from mab_pipeline.ingestion.waiting_files import journaled, missing_files
+from mab_pipeline.resources import Clock, Platform
+from mab_store.days import Days, unbroken
+from mab_store.errors import WarehouseError, WarehouseLockedError
+from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild did.
+
+    Attributes:
+        restored: Rows read back from the journal, by table.
+        loaded: Days of metrics that were loaded.
+        windowed: As-of days whose windows were made.
+        set_aside: Where the old warehouse went; None if there was none.
+        missing: Files that counted and the inbox has not: archived, or lost. Their days come back
+            without rows.
+    """
+
+    restored: dict[str, int]
+    loaded: int
+    windowed: int
+    set_aside: Path | None
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        restored = ", ".join(f"{count} rows of {table}" for table, count in self.restored.items())
+        aside = f" The old warehouse is {self.set_aside}." if self.set_aside else ""
+        days = sorted({name.split("/")[1] for name in self.missing})
+        gone = (
+            f" {len(self.missing)} files that were loaded once are not in the inbox, such as "
+            f"{self.missing[0]}, so that {len(days)} days come back without rows ({days[0]} to "
+            f"{days[-1]}): put them back and run `mab rebuild` again."
+            if self.missing
+            else ""
+        )
+        return (
+            f"Restored {restored}; loaded {self.loaded} days, made the windows of "
+            f"{self.windowed}.{aside}{gone}"
+        )
+
+
+def rebuild(platform: Platform, *, console: Console, accept_loss: bool = False) -> Rebuilt:
+    """Make the warehouse anew with nobody else at work, and publish it.
+
+    What was in its place is set aside, never deleted.
+
+    Args:
+        platform: The outside world.
+        console: Where it is said what is waited for.
+        accept_loss: Whether it is meant that readers lose what they are served now.
+
+    Raises:
+        HomeLockedError: A run took too long to wait for.
+        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
+    """
+    with platform.lock.alone("mab rebuild", say=lambda text: say(console, text)):
+        rebuilt = restore(platform)
+        serve(platform, accept_loss=accept_loss)
+    return rebuilt
+
+
+def restore(platform: Platform) -> Rebuilt:
+    """Make the warehouse anew; the caller holds the home alone, and publishes."""
+    _journal_what_is_committed(platform)
+    journal = {table: platform.journal.read(table) for table in JOURNALED}
+    journal[LEDGER] = last_of_each_file(journal[LEDGER])
+    with platform.warehouse.replacement(f"{platform.clock():%Y%m%dT%H%M%S}") as made:
+        loaded, windowed = _fill(replace(platform, warehouse=made.warehouse), journal)
+    restored = {table: len(rows) for table, rows in journal.items()}
+    by_day = missing_files(platform.inbox, journaled(journal[LEDGER])).values()
+    missing = sorted(name for names in by_day for name in names)
+    return Rebuilt(restored, loaded, windowed, made.set_aside, tuple(missing))
+
+
+def _journal_what_is_committed(platform: Platform) -> None:
+    """Write what a crash kept out of the journal; a warehouse that is not whole adds nothing."""
+    try:
+        with platform.warehouse.transaction() as transaction:
+            if not platform.journal.missing_from(transaction):
+                platform.journal.write_missing(transaction)
+    except WarehouseLockedError:
+        raise
+    except WarehouseError:
+        return  # gone, or not a warehouse any more: that is what a rebuild is for
+
+
+def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
+    """Fill an empty warehouse; return how many days were loaded and windowed."""
+    yesterday = made.clock().date() - timedelta(days=1)
+    made = replace(made, clock=_after_all_of(journal, made.clock))
+    with made.warehouse.transaction() as transaction:
+        transaction.load_arrow(LEDGER, journal[LEDGER])
+    load_experiments(made)
+    known = {day for day in journal[LEDGER]["metric_date"].to_pylist() if day}
+    days = sorted(known or made.inbox.metric_days())
+    loaded = [day for day in days if made.settings.mab_start_date <= day <= yesterday]
+    if loaded:
+        span = Days(loaded[0], loaded[-1] + timedelta(days=1))
+        load_raw_metrics(made, span)
+        load_daily_metrics(made, span)
+    windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
+    window = RuleSettings.of(made.settings).window_parameters
+    for span in unbroken(windowed):
+        with made.warehouse.transaction() as transaction:
+            transaction.execute("assets/windowed_aggregates", span.parameters | window)
+    with made.warehouse.transaction() as transaction:
+        for table in DECISIONS:
+            transaction.load_arrow(table, journal[table])
+    return len(loaded), len(windowed)
+
+
+def _after_all_of(journal: dict[str, pa.Table], clock: Clock) -> Clock:
+    """Return a clock that is never behind a stamp of the journal, which the real one may be."""
+    stamps = {LEDGER: "loaded_at", **DECISIONS}
+    newest = [pc.max(journal[table][column]).as_py() for table, column in stamps.items()]
+    known: list[datetime] = [stamp for stamp in newest if stamp is not None]
+    return lambda: max([clock(), *(stamp + timedelta(microseconds=1) for stamp in known)])

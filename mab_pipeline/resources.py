@@ -1,0 +1,96 @@
+"""What an asset needs from the outside, in one resource.
+
+What belongs here: the bundle of settings, inbox, warehouse, journal and clock, and its wiring.
+What does not: any logic. Tests replace a part by passing another one to `build_platform`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+
+from mab_store.files.inbox import Inbox
+from mab_store.files.journal import Journal
+from mab_store.files.limits import Limits
+from mab_store.files.receipts import Receipts
+from mab_store.home_lock import HomeLock, Say
+from mab_store.settings import Settings
+from mab_store.warehouse.warehouse import Warehouse, open_warehouse
+
+Clock = Callable[[], datetime]
+
+
+class Entrance(Protocol):
+    """What lets a run into the home."""
+
+    def enter(self, doing: str, say: Say) -> None:
+        """Take the home for the whole run; once it is taken this does nothing.
+
+        Args:
+            doing: What is done, for those who wait.
+            say: Is told what is waited for and what is mended first.
+        """
+
+
+def utc_now() -> datetime:
+    """Return the time as naive UTC, which is how the warehouse holds times."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The outside world of the assets.
+
+    Attributes:
+        settings: The settings.
+        inbox: Where files come in.
+        warehouse: Where tables are.
+        journal: Where decisions are kept.
+        clock: Tells the time as naive UTC.
+        lock: The lock of the whole home.
+        entrance: Of a run, what its first step goes through; None outside of runs.
+    """
+
+    settings: Settings
+    inbox: Inbox
+    warehouse: Warehouse
+    journal: Journal
+    clock: Clock
+    lock: HomeLock
+    entrance: "Entrance | None" = None
+
+    def enter(self, run_id: str, say: Say) -> None:
+        """Begin a step of a run: the first one takes the home and sees that it is whole."""
+        if self.entrance is not None:
+            self.entrance.enter(f"run {run_id}", say)
+
+    def lookback_start(self, start: date) -> date:
+        """Return the first day that the windows of as-of day `start` can see."""
+        first = start - timedelta(days=self.settings.max_window_days - 1)
+        return max(first, self.settings.mab_start_date)
+
+
+def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
+    """Wire the parts that the settings name."""
+    return Platform(
+        settings=settings,
+        inbox=Inbox(
+            settings.inbox_root,
+            max_file_bytes=settings.inbox_max_file_mb << 20,
+            receipts=Receipts(settings.receipts_dir),
+            limits=Limits.of(settings),
+        ),
+        warehouse=_warehouse(settings),
+        journal=Journal(settings.journal_dir),
+        clock=clock,
+        lock=HomeLock(settings),
+    )
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    """Return the engine's warehouse; on Snowflake the pipeline connects through Dagster."""
+    if settings.mab_engine == "snowflake":
+        from mab_pipeline.snowflake_resource import snowflake_warehouse  # noqa: PLC0415  # engine on demand
+
+        return snowflake_warehouse(settings)
+    return open_warehouse(settings)

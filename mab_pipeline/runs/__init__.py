@@ -1,0 +1,1 @@
+"""Records of Dagster runs: why one failed, whether its process is alive, how long to keep it."""

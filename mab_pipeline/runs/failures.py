@@ -1,0 +1,167 @@
+"""Failed runs: why a run failed and what to do about it, as the last event of its log.
+
+What belongs here: reading the cause off a run's events, and the sentences about it. What does not:
+noticing that a run's process is gone (`run_records.py`), and telling people (`alerts.py`).
+
+Dagster closes the log of a failed run by itself, after every hook that could write there. So the
+advice is written from outside: by `mab run` when its run has ended, and for runs that the daemon
+launched by the inbox sensor, whatever ended them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from mab_pipeline.runs.liveness import ADVICE, again
+from mab_store.errors import PublicationRefusedError
+from mab_store.plain_text import plain
+
+RUNS_LOOKED_AT = 25
+# What a check found is shown as code, of which nothing is parsed.
+FENCES = ("```text", "```")
+CAUSES = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.ENGINE_EVENT,
+}
+# What Dagster writes when a run's process is gone; the event before it says more.
+FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
+# Errors of a step that only follow from what the check found, or from who ended the run.
+CONSEQUENCES = {"DagsterAssetCheckFailedError", "DagsterExecutionInterruptedError"}
+# An error of ours is a sentence that says what to do; Dagster puts the name of its class before it.
+OURS = re.compile(r"^mab_\w+(\.\w+)+: ")
+
+# How SQLite, which may hold Dagster's records, and the system speak of a full disk.
+FULL_DISK = re.compile(r"disk is full|disk I/O error|No space left on device")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a run failed.
+
+    Attributes:
+        reason: What happened, as a sentence.
+        remedy: What to do.
+        is_check: Whether a blocking check stopped it, and nothing else went wrong.
+        is_refusal: Whether it would have taken from readers what they are served.
+    """
+
+    reason: str
+    remedy: str
+    is_check: bool = False
+    is_refusal: bool = False
+
+
+def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
+    """Say why a run failed and what to do about it."""
+    entries = instance.all_logs(run.run_id, of_type=CAUSES)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    for event in events:
+        if event.is_step_failure and _class_of_error(event) not in CONSEQUENCES:
+            return _of_step(event, run)
+    blocking = [check for check in failed_checks(events) if check.blocking]
+    if blocking:
+        names = ", ".join(map(name_of, blocking))
+        return Cause(
+            f"Blocked by {names}: {first_found(blocking[0])}.",
+            f"mend that, then {again(run)}. Until then readers are served what was published last.",
+            is_check=True,
+        )
+    return _of_ending(events, run)
+
+
+def leave_advice(instance: dg.DagsterInstance) -> None:
+    """Make the last event of each run that failed lately say what to do."""
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    for run in instance.get_runs(failed, limit=RUNS_LOOKED_AT):
+        last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        if not last or ADVICE not in last[0].event_log_entry.message:
+            cause = cause_of(instance, run)
+            advice = f"{cause.reason} {ADVICE}{cause.remedy}"
+            instance.report_engine_event(plain(advice), run)
+
+
+def failed_checks(events: Iterable[dg.DagsterEvent]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield each check that failed, once: of a range the evaluation that spans it."""
+    failed = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        and not event.asset_check_evaluation_data.passed
+    ]
+    spanning = {(check.asset_key, check.check_name) for check in failed if check.partition is None}
+    for check in failed:
+        if check.partition is None or (check.asset_key, check.check_name) not in spanning:
+            yield check
+
+
+def name_of(check: dg.AssetCheckEvaluation) -> str:
+    """Return a check's asset and name."""
+    return f"{check.asset_key.to_user_string()}.{check.check_name}"
+
+
+def first_found(check: dg.AssetCheckEvaluation) -> str:
+    """Return the newest thing that a failed check found, and how many there are."""
+    lines = found_lines(check)
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0] + more
+
+
+def found_lines(check: dg.AssetCheckEvaluation) -> list[str]:
+    """Return what a failed check found, newest first, a line each.
+
+    Evaluations that an earlier version stored are lists in Markdown.
+    """
+    found = check.metadata.get("found")
+    lines = str(found.value).splitlines() if found else [check.description or "see its page"]
+    return [plain(line.removeprefix("* ")) for line in lines if line not in FENCES]
+
+
+def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:
+    """Speak of the error that everything began with."""
+    error = event.step_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    message = error.message.strip() if error else "no reason was given"
+    reason = f"{event.step_key} failed: {OURS.sub('', message)}"
+    if OURS.match(message):
+        is_refusal = error is not None and error.cls_name == PublicationRefusedError.__name__
+        remedy = f"mend what that names, then {again(run)}."
+        return Cause(reason, remedy, is_refusal=is_refusal)
+    if FULL_DISK.search(message):
+        return Cause(reason, f"free space, then {again(run)}; what had been committed is whole.")
+    return Cause(
+        reason,
+        f"{again(run)}; what had been committed is whole. This error was not foreseen: should it "
+        "come back, report it with the traceback that the failed step's event shows.",
+    )
+
+
+def _of_ending(events: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Cause:
+    """Speak of a run that was ended from outside, or never began."""
+    reason, remedy, before = "No reason was given.", "", None
+    for event in events:
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            reason, _, remedy = (event.message or reason).partition(ADVICE)
+            data = event.job_failure_data  # none where it was ended from outside
+            if data and data.error:
+                reason += f" {data.error.message}"
+            break
+        if event.event_type == dg.DagsterEventType.ENGINE_EVENT and event.message:
+            before = event.message.partition(". ")[0] + "."
+    if before and reason.startswith(FROM_OUTSIDE):
+        reason = before.removeprefix("[DagsterApiServer] ")
+    return Cause(
+        reason.strip(),
+        remedy
+        or f"{again(run)}; what had been committed is whole. Should it come back, `mab doctor` and "
+        "the daemon's log say more.",
+    )
+
+
+def _class_of_error(event: dg.DagsterEvent) -> str | None:
+    error = event.step_failure_data.error
+    return error.cls_name if error else None

@@ -1,0 +1,1 @@
+"""Experiments: schemas of their files, the events that change them, registration, assignment."""

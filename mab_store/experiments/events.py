@@ -1,0 +1,261 @@
+"""Experiment events: from the files of an experiment to what was true of it on each day.
+
+What belongs here: parsing event files and folding them into rows of `experiments` and `variants`.
+What does not: who runs when (that is SQL), and writing events.
+
+The first registration is true from the beginning of time; a change is true from the day after it
+was made, so that a day that is already computed is never computed with another truth.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mab_store.errors import UnreadableFileError
+from mab_store.experiments.schemas import (
+    MAX_VARIANTS,
+    ExperimentChanged,
+    ExperimentEvent,
+    ExperimentRegistered,
+)
+from mab_store.files.inbox import OVERSIZE, Content
+
+BEGINNING_OF_TIME = date(1900, 1, 1)
+END_OF_TIME = date(9999, 12, 31)
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    position: int
+    is_control: bool
+    status: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is true of an experiment from one day on."""
+
+    status: str
+    variants: Mapping[str, _Variant]
+
+
+@dataclass(slots=True)
+class Registry:
+    """Rows of the two tables, and what was wrong with which file.
+
+    Attributes:
+        experiments: Rows of `experiments`.
+        variants: Rows of `variants`.
+        changes: The changes that count, by file, each experiment's in the order they were made.
+        errors: Why a file could not be used, by its name below the inbox.
+        changed: Files that have another content than when they were loaded before.
+        vanished: Files that were used before and are gone.
+    """
+
+    experiments: list[Row] = field(default_factory=list)
+    variants: list[Row] = field(default_factory=list)
+    changes: dict[str, ExperimentChanged] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+
+
+def is_registration(document: Mapping[str, object]) -> bool:
+    """Say whether a body registers an experiment; one that says who changes something does not."""
+    return "variants" in document or ("name" in document and "changed_by" not in document)
+
+
+def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
+    """Parse one event file.
+
+    Raises:
+        UnreadableFileError: It is no event, or lies in another experiment's folder.
+    """
+    path = PurePosixPath(source_file)
+    if path.suffix.lower() != ".json":
+        raise UnreadableFileError("is not a .json file")
+    try:
+        document = json.loads(payload.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFileError(f"is not JSON: {error}") from None
+    kind: type[ExperimentEvent] = (
+        ExperimentRegistered
+        if isinstance(document, dict) and is_registration(document)
+        else ExperimentChanged
+    )
+    try:
+        event = TypeAdapter(kind).validate_python(document)
+    except ValidationError as error:
+        raise UnreadableFileError(f"is no experiment event: {explain(error)}") from None
+    if path.parent.name != event.experiment_id:
+        raise UnreadableFileError(
+            f"is an event of {event.experiment_id} but lies in the folder {path.parent.name!r}"
+        )
+    return event
+
+
+def fold_events(contents: Mapping[str, Content]) -> Registry:
+    """Fold every event file into the rows of `experiments` and `variants`.
+
+    Args:
+        contents: What each file below `experiments/` holds, by its name below the inbox.
+
+    Returns:
+        The rows, and an error for each file that could not be used; the others count.
+    """
+    registry = Registry()
+    by_experiment: dict[str, list[tuple[str, ExperimentEvent]]] = defaultdict(list)
+    for source_file, content in contents.items():
+        try:
+            if content.payload is None:
+                raise UnreadableFileError(content.error or f"is {OVERSIZE}")
+            event = parse_event(source_file, content.payload)
+        except UnreadableFileError as error:
+            registry.errors[source_file] = str(error)
+        else:
+            by_experiment[event.experiment_id].append((source_file, event))
+    for events in by_experiment.values():
+        _fold_experiment(sorted(events, key=_order), registry)
+    return registry
+
+
+def true_on(registry: Registry, day: date) -> tuple[Row, list[Row]]:
+    """Return what is true of the one experiment of a registry on a day, variants in their order."""
+
+    def holds(row: Row) -> bool:
+        return bool(row["valid_from_date"] <= day < row["valid_to_date"])
+
+    (experiment,) = filter(holds, registry.experiments)
+    variants = filter(holds, registry.variants)
+    return experiment, sorted(variants, key=lambda row: row["position"])
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line what pydantic found wrong, and where."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
+        for fault in error.errors()
+    )
+
+
+def _order(named: tuple[str, ExperimentEvent]) -> tuple[datetime, bool, str]:
+    source_file, event = named
+    return event.created_at_utc, isinstance(event, ExperimentChanged), source_file
+
+
+def _fold_experiment(events: list[tuple[str, ExperimentEvent]], registry: Registry) -> None:
+    registered: ExperimentRegistered | None = None
+    states: dict[date, _State] = {}
+    for source_file, event in events:
+        try:
+            if isinstance(event, ExperimentChanged):
+                if registered is None:
+                    raise UnreadableFileError("changes an experiment that is not registered before")
+                state = _changed(states[max(states)], event)
+                states[event.effective_date] = state
+                registry.changes[source_file] = event
+            elif registered is None:
+                registered = event
+                states[BEGINNING_OF_TIME] = _first_state(event)
+            elif event.spec != registered.spec:
+                raise UnreadableFileError(
+                    f"registers {event.name!r} again with another body; the first one holds"
+                )
+        except UnreadableFileError as error:
+            registry.errors[source_file] = str(error)
+    if registered is not None:
+        _add_rows(registered, states, registry)
+
+
+def _first_state(event: ExperimentRegistered) -> _State:
+    variants = {
+        variant.name: _Variant(position, variant.is_control)
+        for position, variant in enumerate(event.variants)
+    }
+    return _State("running", variants)
+
+
+def _changed(state: _State, event: ExperimentChanged) -> _State:
+    """Apply a change, or say why it cannot be: the text goes on "the file" or "the change"."""
+    asks_more = event.status != "finished" or event.add_variants or event.retire_variants
+    if state.status == "finished" and asks_more:
+        raise UnreadableFileError(
+            "changes a finished experiment; finishing is final, register another one"
+        )
+    variants = dict(state.variants)
+    for name in event.add_variants:
+        known = variants.get(name)
+        if known and known.status == "active":
+            raise UnreadableFileError(f"adds the variant {name!r}, which is active already")
+        variants[name] = (
+            replace(known, status="active") if known else _Variant(len(variants), is_control=False)
+        )
+    for name in event.retire_variants:
+        known = variants.get(name)
+        if known is None or known.status == "retired":
+            raise UnreadableFileError(f"retires the variant {name!r}, which is not active")
+        if known.is_control:
+            raise UnreadableFileError(
+                f"retires the control {name!r}, with which the others are compared; to end the "
+                "experiment, finish it"
+            )
+        variants[name] = replace(known, status="retired")
+    active = sum(variant.status == "active" for variant in variants.values())
+    if active > MAX_VARIANTS:
+        raise UnreadableFileError(f"leads to {active} active variants; {MAX_VARIANTS} are the most")
+    return _State(event.status or state.status, variants)
+
+
+def _add_rows(
+    registered: ExperimentRegistered, states: Mapping[date, _State], registry: Registry
+) -> None:
+    days = sorted(states)
+    statuses = [(day, states[day].status) for day in days]
+    for start, end, status in _intervals(statuses):
+        registry.experiments.append(
+            {
+                "experiment_id": registered.experiment_id,
+                "valid_from_date": start,
+                "experiment_name": registered.name,
+                "description": registered.description,
+                "status": status,
+                "start_date": registered.start_date,
+                "created_at": registered.created_at_utc,
+                "valid_to_date": end,
+            }
+        )
+    for name in states[days[-1]].variants:
+        history = [
+            (day, states[day].variants[name]) for day in days if name in states[day].variants
+        ]
+        for start, end, variant in _intervals(history):
+            registry.variants.append(
+                {
+                    "experiment_id": registered.experiment_id,
+                    "variant_name": name,
+                    "valid_from_date": start,
+                    "is_control": variant.is_control,
+                    "position": variant.position,
+                    "status": variant.status,
+                    "valid_to_date": end,
+                }
+            )
+
+
+def _intervals(history: Iterable[tuple[date, T]]) -> list[tuple[date, date, T]]:
+    """Turn (first day, value) into (first day, day after the last, value), equal values joined."""
+    changes: list[tuple[date, T]] = []
+    for day, value in history:
+        if not changes or changes[-1][1] != value:
+            changes.append((day, value))
+    ends = [day for day, _ in changes[1:]] + [END_OF_TIME]
+    return [(day, end, value) for (day, value), end in zip(changes, ends, strict=True)]

@@ -1,0 +1,128 @@
+"""CSV rows: read the rows of a file bit by bit.
+
+What belongs here: the form of a CSV. What does not: what a value means, which SQL judges.
+
+The parser is the standard library's, because it reads one row at a time and never more: a quoted
+field that holds a million line breaks made others slow without bound.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mab_store.errors import UnreadableFileError
+from mab_store.files.json_rows import cell
+from mab_store.files.limits import COLUMNS, RowCollector
+
+MOST_COLUMNS = 1_000
+MOST_IN_A_ROW = 1 << 20
+_CHUNK_CELLS = 1 << 16
+
+csv.field_size_limit(MOST_IN_A_ROW)
+
+
+def read_rows(
+    payload: bytes, rows: RowCollector, *, check_header: Callable[[list[str]], None]
+) -> None:
+    """Collect the rows of a file.
+
+    Args:
+        payload: The file; it is UTF-8.
+        rows: Where they go.
+        check_header: Refuses a header that lacks a column.
+
+    Raises:
+        UnreadableFileError: It is no CSV, has a row with more fields than the header, or is over a
+            limit.
+    """
+    _require_short_lines(payload)
+    records = Records(payload)
+    try:
+        header = [name.strip().lower() for name in next(records, [])]
+        if len(header) > MOST_COLUMNS:
+            raise UnreadableFileError(f"has {len(header)} columns; at most {MOST_COLUMNS} are read")
+        check_header(header)
+        while chunk := list(islice(records, max(1, _CHUNK_CELLS // len(header)))):
+            _collect(chunk, header, rows)
+    except csv.Error as error:
+        raise UnreadableFileError(f"is not a CSV: {error} in line {records.line}") from None
+
+
+def _collect(chunk: list[list[str]], header: list[str], rows: RowCollector) -> None:
+    width = len(header)
+    for record in chunk:
+        record.extend([""] * (width - len(record)))
+    by_name = dict(zip(header, zip(*chunk, strict=True), strict=True))
+    nothing = pa.nulls(len(chunk), pa.string())
+    columns = [
+        pa.array(map(cell, by_name[name]), pa.string()) if name in by_name else nothing
+        for name in COLUMNS
+    ]
+    sizes = (pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns)
+    rows.reserve(rows=len(chunk), text_bytes=sum(sizes))
+    rows.add(columns)
+
+
+class Records:
+    """The records of a CSV in order, blank lines left out; none is longer than MOST_IN_A_ROW.
+
+    Raises, while they are read:
+        UnreadableFileError: A row has more fields than the header, or goes on for too long.
+        csv.Error: It is no CSV.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._lines = io.TextIOWrapper(io.BytesIO(payload), "utf-8-sig", newline="")
+        self._reader = csv.reader(self._feed())
+        self._length = 0
+        self._width = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        while True:
+            record = next(self._reader)
+            self._length = 0
+            if not self._width:  # the header, even if it is blank
+                self._width = max(1, len(record))
+                return record
+            if len(record) > self._width:
+                raise UnreadableFileError(
+                    f"has more fields in line {self.line} than the header: {len(record)}, not "
+                    f"{self._width}"
+                )
+            if len(record) > 1 or (record and record[0].strip()):
+                return record
+
+    @property
+    def line(self) -> int:
+        """Number of the last line that was read, from 1."""
+        return self._reader.line_num
+
+    def _feed(self) -> Iterator[str]:
+        """Yield lines; a record that goes on over too many of them, or beyond the last, is bad."""
+        for line in self._lines:
+            self._length += len(line)
+            if self._length > MOST_IN_A_ROW:
+                raise UnreadableFileError(
+                    f"has a row of more than {MOST_IN_A_ROW} characters that ends at line "
+                    f"{self.line} or later"
+                )
+            yield line
+        if self._length:
+            raise UnreadableFileError("is not a CSV: a quote is opened and never closed")
+
+
+def _require_short_lines(payload: bytes) -> None:
+    """Refuse a line that alone is a file, before it is decoded."""
+    start = 0
+    while len(payload) - start > MOST_IN_A_ROW:
+        end = start + MOST_IN_A_ROW
+        start = max(payload.rfind(b"\n", start, end), payload.rfind(b"\r", start, end)) + 1
+        if start == 0:
+            raise UnreadableFileError(f"has a line of more than {MOST_IN_A_ROW} bytes")

@@ -1,0 +1,122 @@
+"""Entries of a folder that others write to: what is read, and why the rest is not.
+
+What belongs here: looking at an entry without trusting it, and adding files. What does not: what
+files mean, and which of them count (`inbox.py`).
+
+A person may leave a loop of links, a pipe, or a folder that only they can open; a link may lead to
+any file of the machine. None of it may end a run, and none of it is followed out of the inbox. A
+disk that fails is another matter: what it hides would look as if it were gone, so that is raised.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from upath import UPath
+
+from mab_store.atomic_files import add_atomically
+
+_CLOSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+_LEADS_OUT = (
+    "is a link that leads out of the inbox, which is not followed; put a copy in its place, or set "
+    "MAB_INBOX to where it leads"
+)
+
+
+def local_path(path: UPath) -> Path | None:
+    """Return the path on this machine, or None for one on an object store."""
+    return Path(path.path) if path.protocol in {"", "file", "local"} else None
+
+
+def is_utf8(name: str) -> bool:
+    """Say whether a name can be stored as it is."""
+    return name.encode("utf-8", "replace").decode() == name
+
+
+def is_folder(path: UPath) -> bool:
+    """Say whether an entry is a folder; one that cannot even be looked at is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def children(folder: UPath) -> Iterator[UPath]:
+    """Yield the entries of a folder; none if it is not there, or is a file.
+
+    Raises:
+        OSError: The disk or the object store failed.
+    """
+    try:
+        yield from folder.iterdir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
+    """Add new files below a root, all of them or none.
+
+    Raises:
+        FileExistsError: One of them is there already.
+        OSError: They cannot be written.
+    """
+    if (local_root := local_path(root)) is not None:
+        local = {Path(path.path): payload for path, payload in files.items()}
+        add_atomically(local, root=local_root)
+        return
+    added: list[UPath] = []
+    try:
+        for path, payload in files.items():
+            if path.exists():
+                raise FileExistsError
+            path.parent.mkdir(parents=True, exist_ok=True)
+            added.append(path)
+            path.write_bytes(payload)  # an object store's PUT is whole or not there
+    except BaseException:
+        for path in added:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def fault_of_folder(path: UPath, root: UPath) -> str | None:
+    """Say why a folder cannot be listed; None if it can, or is not there.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    local = local_path(path)
+    if local is None:
+        return None
+    if _leads_out(local, root):
+        return _LEADS_OUT
+    try:
+        os.close(os.open(local, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError as error:
+        if error.errno in _CLOSED:
+            return f"is a folder that cannot be listed: {error.strerror}"
+        if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
+            raise
+    return None
+
+
+def fault_of_file(path: UPath, root: UPath) -> str | None:
+    """Say why an entry is not read; None if it is a file, or is not there.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    local = local_path(path)
+    if local is not None and _leads_out(local, root):
+        return _LEADS_OUT
+    if not path.is_file() and path.exists():  # a pipe would block for ever
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        return f"is {kind}; only files are read here"
+    return None
+
+
+def _leads_out(path: Path, root: UPath) -> bool:
+    """Say whether links on the way to a path lead out of the root, which may be a link itself."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root.path))

@@ -1,0 +1,338 @@
+"""The inbox: immutable files, the source of truth for everything but decisions.
+
+What belongs here: where files lie, listing them, reading and writing their bytes. What does not:
+what is in them (`readers.py`, `experiment_events.py`), and what was seen before (the ledger).
+
+    <root>/experiments/<experiment_id>/<anything>.json
+    <root>/metrics/<YYYY-MM-DD>/<anything>.{json,csv,parquet}
+
+The root is a local folder, or any URL that universal-pathlib knows. Dotfiles, `*.part` and `*.tmp`
+are files that somebody is still writing.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from upath import UPath
+
+from mab_store.errors import FileInInboxError, InboxError
+from mab_store.files.entries import (
+    add_files,
+    children,
+    fault_of_file,
+    fault_of_folder,
+    is_folder,
+    is_utf8,
+    local_path,
+)
+from mab_store.files.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
+from mab_store.files.receipts import Receipt, Receipts
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CHUNK_BYTES = 1 << 20
+OVERSIZE = "oversize"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFile:
+    """A file of the inbox.
+
+    Attributes:
+        path: Where it is.
+        source_file: Its name below the root, with `/`; the ledger's key.
+        metric_date: Day that its folder names; None for experiment files and misplaced ones.
+        fault: Why it is not read, if the listing shows that already: a folder that cannot be
+            listed stands for what is in it.
+    """
+
+    path: UPath
+    source_file: str
+    metric_date: date | None = None
+    fault: str | None = None
+
+    @property
+    def is_metrics(self) -> bool:
+        """Whether it lies where metrics lie, and no experiment's event."""
+        return self.source_file.startswith("metrics/")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        size_bytes: Its size.
+        sha256: Hash of the payload, or `oversize`.
+        payload: The bytes; None where the file is too large or cannot be read.
+        error: Why there is no payload.
+    """
+
+    size_bytes: int
+    sha256: str
+    payload: bytes | None
+    error: str | None = None
+
+
+def content_of(payload: bytes) -> Content:
+    """Return what a file with these bytes holds."""
+    return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
+
+
+class Receiver(NamedTuple):
+    """Who receives a file, and when.
+
+    Attributes:
+        by: Who, such as `mab ingest`.
+        now: The time, as naive UTC.
+    """
+
+    by: str
+    now: datetime
+
+
+class Inbox:
+    """Files under one root, and the receipts of those that our own writers received."""
+
+    def __init__(
+        self,
+        root: UPath,
+        *,
+        max_file_bytes: int,
+        limits: Limits = DEFAULT_LIMITS,
+        receipts: Receipts | None = None,
+    ) -> None:
+        self.root = root
+        self.limits = limits
+        self.max_file_bytes = max_file_bytes
+        self._receipts = receipts
+
+    def metric_files(self, start: date, end: date) -> list[InboxFile]:
+        """List the metrics files of the days from start to before end, by day and name.
+
+        Only the folders of these days are listed and no file is opened.
+        """
+        days = (start + timedelta(days=offset) for offset in range((end - start).days))
+        return [file for day in days for file in self.files_of_day(day)]
+
+    def files_of_day(self, day: date) -> list[InboxFile]:
+        """List the metrics files of a day by name."""
+        if self._closed("metrics"):
+            return []  # it is among the misplaced ones
+        return self._entries(f"metrics/{day}", day)
+
+    def metric_days(self) -> list[date]:
+        """List the days that have a folder, ascending."""
+        names = (folder.name for folder in self._children("metrics") if is_folder(folder))
+        return sorted(day for name in names if (day := parse_day(name)) is not None)
+
+    def event_files(self, experiment_id: str) -> list[InboxFile]:
+        """List the event files of one experiment, by name."""
+        return self._entries(f"experiments/{experiment_id}", None)
+
+    def experiment_ids(self) -> list[str]:
+        """List the names of the folders below `experiments/`, without looking into them."""
+        return sorted(
+            entry.name for entry in self._children("experiments") if _is_complete(entry.name)
+        )
+
+    def experiments_changed_at(self) -> int | None:
+        """Return when a folder came into `experiments/` or left it [ns since 1970].
+
+        None where nobody can tell: on an object store, or where there is no such folder.
+        """
+        folder = local_path(self.root / "experiments")
+        try:
+            return None if folder is None else folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    def payload(self, source_file: str) -> bytes | None:
+        """Return what a file of ours holds; None where there is no such file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            return (self.root / source_file).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def experiment_files(self) -> list[InboxFile]:
+        """List every file below `experiments/`, wherever it lies, by name."""
+        found = self._closed("experiments/")
+        for entry in self._children("experiments"):
+            found += self._below("experiments", entry)
+        return distinct(found)
+
+    def misplaced_files(self) -> list[InboxFile]:
+        """List what lies in `metrics/` but not in a folder that names a day."""
+        found = self._closed("metrics/")
+        for entry in self._children("metrics"):
+            if parse_day(entry.name) is None or not is_folder(entry):
+                found += self._below("metrics", entry)
+        return distinct(found)
+
+    def read(self, file: InboxFile) -> Content:
+        """Read a file whole; a file that is too large or unreadable comes back with an error."""
+        try:
+            if (fault := file.fault or fault_of_file(file.path, self.root)) is not None:
+                return Content(0, "", None, fault)
+            size = file.path.stat().st_size
+            most = self._most_bytes(file)
+            if size > most:
+                setting = "INBOX_MAX_FILE_MB allows" if file.is_metrics else "an event has at most"
+                error = f"has {size} bytes; {setting} {most >> 20} MB"
+                return Content(size, OVERSIZE, None, error)
+            payload = file.path.read_bytes()
+        except OSError as error:
+            return Content(0, "", None, f"cannot be read: {error.strerror or error}")
+        return content_of(payload)
+
+    def fingerprint(self, file: InboxFile) -> str:
+        """Return the hash that `read` would give, without holding the file in memory."""
+        try:
+            if file.fault or fault_of_file(file.path, self.root) or not file.path.is_file():
+                return ""
+            if file.path.stat().st_size > self._most_bytes(file):
+                return OVERSIZE
+            digest = hashlib.sha256()
+            with file.path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError:
+            return ""
+        return digest.hexdigest()
+
+    def _most_bytes(self, file: InboxFile) -> int:
+        """Return how large a file may be: events are small, and all of them are held at once."""
+        return self.max_file_bytes if file.is_metrics else MAX_EVENT_BYTES
+
+    def arrival(self, file: InboxFile) -> float:
+        """Return when a file got its name, by the file system's clock [seconds since 1970].
+
+        A rename sets the time of the last change of a local file's entry, which nobody can set.
+        It excuses a file that comes in during a run, and tells that one was there already when
+        another was received.
+        """
+        try:
+            status = file.path.stat()
+        except OSError:
+            return 0.0
+        return float(status.st_ctime or status.st_mtime)  # a copy can set the latter
+
+    def modified(self, file: InboxFile) -> int:
+        """Return when a file says that it was last written [nanoseconds since 1970].
+
+        A copy can set it: it only orders files that were first seen together.
+        """
+        try:
+            status = file.path.stat()
+        except OSError:
+            return 0
+        return int(getattr(status, "st_mtime_ns", 0) or status.st_mtime * 1e9)
+
+    def receipts_of(self, day: date) -> dict[tuple[str, str], Receipt]:
+        """Return the receipts of a day's files, by name and hash."""
+        return self._receipts.of_day(day) if self._receipts else {}
+
+    def write(self, source_file: str, payload: bytes, *, receiver: Receiver | None = None) -> None:
+        """Add a file, as `write_all` does."""
+        self.write_all({source_file: payload}, receiver=receiver)
+
+    def write_all(self, files: Mapping[str, bytes], *, receiver: Receiver | None = None) -> None:
+        """Add files, all or none; once this returns they are on the disk, with their folders.
+
+        Args:
+            files: Their contents, by name below the root.
+            receiver: Who receives them and when, for metrics that somebody handed over; a file has
+                a receipt before it has its name.
+
+        Raises:
+            FileInInboxError: A file of such a name is there already.
+            InboxError: The inbox cannot be written.
+        """
+        paths = {self.root / name: payload for name, payload in files.items()}
+        try:
+            if receiver is not None and not any(path.exists() for path in paths):
+                self._note(files, receiver)
+            add_files(paths, self.root)
+        except OSError as error:
+            held = next((path for path in paths if path.exists()), None)
+            if isinstance(error, FileExistsError) and held:  # not: a file for a folder
+                raise FileInInboxError(
+                    f"{held} is in the inbox already; files there never change."
+                ) from None
+            raise InboxError(
+                f"The inbox {self.root} cannot be written: {error.strerror or error}. "
+                "Free space there, or set MAB_INBOX or MAB_HOME to a folder that you own."
+            ) from None
+
+    def _note(self, files: Mapping[str, bytes], receiver: Receiver) -> None:
+        by_day: dict[date, dict[str, str]] = defaultdict(dict)
+        for source_file, payload in files.items():
+            day = parse_day(source_file.split("/")[1])
+            if day is not None:
+                by_day[day][source_file] = hashlib.sha256(payload).hexdigest()
+        for day, hashes in by_day.items():
+            if self._receipts:
+                self._receipts.note(hashes, day=day, now=receiver.now, by=receiver.by)
+
+    def _below(self, folder: str, entry: UPath) -> list[InboxFile]:
+        """Return the files of a folder in `folder`, or the entry itself if it is none."""
+        if is_folder(entry) and is_utf8(entry.name):
+            return self._entries(f"{folder}/{entry.name}", None)
+        return [entry_of(folder, entry, None)] if _is_complete(entry.name) else []
+
+    def _entries(self, folder: str, day: date | None) -> list[InboxFile]:
+        if closed := self._closed(folder, day):
+            return closed
+        return distinct(
+            entry_of(folder, entry, day)
+            for entry in self._children(folder)
+            if _is_complete(entry.name)
+        )
+
+    def _closed(self, folder: str, day: date | None = None) -> list[InboxFile]:
+        """Return a folder that cannot be listed as the one entry that stands for all in it."""
+        path = self.root / folder
+        fault = fault_of_folder(path, self.root)
+        return [InboxFile(path, folder, day, fault)] if fault else []
+
+    def _children(self, folder: str) -> Iterator[UPath]:
+        path = self.root / folder
+        return iter(()) if fault_of_folder(path, self.root) else children(path)
+
+
+def parse_day(name: str) -> date | None:
+    """Return the day that a folder names, or None where it names none."""
+    try:
+        return date.fromisoformat(name) if _DAY.fullmatch(name) else None
+    except ValueError:
+        return None
+
+
+def entry_of(folder: str, entry: UPath, day: date | None) -> InboxFile:
+    """Return an entry of a folder as a file, under a name that can be stored."""
+    name = entry.name.encode("utf-8", "backslashreplace").decode()
+    fault = None if is_utf8(entry.name) else "has a name that is not UTF-8; give it another one"
+    return InboxFile(entry, f"{folder}/{name}", day, fault)
+
+
+def distinct(files: Iterable[InboxFile]) -> list[InboxFile]:
+    """Return files by name; one whose storable name is another one's is told apart from it."""
+    found: dict[str, InboxFile] = {}
+    for file in sorted(files, key=lambda file: (file.source_file, file.fault is not None)):
+        name = file.source_file
+        while name in found:
+            name += " (another one)"
+        found[name] = replace(file, source_file=name)
+    return [found[name] for name in sorted(found)]
+
+
+def _is_complete(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith((".part", ".tmp"))

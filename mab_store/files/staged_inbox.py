@@ -1,0 +1,56 @@
+"""A staged inbox: what would be added, seen as if it were there, until all of it is added at once.
+
+What belongs here: holding writes back. What does not: what is written, and by whom.
+"""
+
+from datetime import date
+
+from mab_store.errors import FileInInboxError
+from mab_store.files.inbox import Content, Inbox, InboxFile, Receiver, content_of
+
+
+class StagedInbox(Inbox):
+    """An inbox whose writes wait for `commit`; experiment events that wait are listed and read."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(inbox.root, max_file_bytes=inbox.max_file_bytes, limits=inbox.limits)
+        self._inbox = inbox
+        self._waiting: dict[str, bytes] = {}
+
+    def event_files(self, experiment_id: str) -> list[InboxFile]:
+        """List the event files of one experiment, those that wait among them, by name."""
+        folder = f"experiments/{experiment_id}/"
+        waiting = [
+            InboxFile(self.root / name, name) for name in self._waiting if name.startswith(folder)
+        ]
+        files = super().event_files(experiment_id) + waiting
+        return sorted(files, key=lambda file: file.source_file)
+
+    def files_of_day(self, day: date) -> list[InboxFile]:
+        """List the metrics files of a day that are there."""
+        return self._inbox.files_of_day(day)
+
+    def read(self, file: InboxFile) -> Content:
+        """Read a file whole, also one that waits."""
+        payload = self._waiting.get(file.source_file)
+        return super().read(file) if payload is None else content_of(payload)
+
+    def write(self, source_file: str, payload: bytes, *, receiver: Receiver | None = None) -> None:  # noqa: ARG002  # events have no receipt
+        """Hold a file back.
+
+        Raises:
+            FileInInboxError: A file of that name is there already, or waits.
+        """
+        if source_file in self._waiting or (self.root / source_file).exists():
+            raise FileInInboxError(f"{source_file} is in the inbox already.")
+        self._waiting[source_file] = payload
+
+    def commit(self) -> None:
+        """Add what waits, all of it or none.
+
+        Raises:
+            FileInInboxError: Somebody else added one of the files meanwhile.
+            InboxError: The inbox cannot be written.
+        """
+        if self._waiting:
+            self._inbox.write_all(self._waiting)

@@ -1,0 +1,1 @@
+"""Tables: the interface of an engine, SQL texts, the declared schema and readers."""

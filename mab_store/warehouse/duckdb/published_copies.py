@@ -1,0 +1,178 @@
+"""Published copies: what readers open, and the pointer that says which one is newest.
+
+What belongs here: names of copies, the pointer file, opening a copy read-only and querying it.
+What does not: making a copy (the engine does), and building answers from rows.
+
+A copy is never changed once it has its name, so a reader that has it open is never disturbed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from mab_store.atomic_files import sync_folder, write_atomically
+from mab_store.errors import NotPublishedError
+from mab_store.warehouse.sql_loader import load_sql
+
+POINTER = "current.json"
+COPIES_KEPT = 3
+ACCEPTS_LOSS = "accepts_loss"
+# The copy with which the loss was accepted: a reader that missed that copy must be told too.
+ACCEPTED_WITH = "accepted_with"
+
+
+class Pointer(NamedTuple):
+    """What the pointer file says.
+
+    Attributes:
+        path: The newest published copy.
+        accepts_loss: Whether it may lack what the copy before it had.
+    """
+
+    path: Path
+    accepts_loss: bool
+
+
+class PublishedCopy:
+    """One published copy, open for reading."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        self._connection = connection
+        self.name = name
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        (statement,) = load_sql(name)
+        values = statement.bind(parameters or {})
+        return self._connection.sql(statement.text, params=values).to_arrow_table()
+
+    def branch(self) -> "PublishedCopy":
+        """Return the same open copy for use by another thread."""
+        return PublishedCopy(self._connection.cursor(), self.name)
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        self._connection.close()
+
+
+def next_copy_name(published_dir: Path) -> str:
+    """Return the name for the next copy: numbers only ever grow."""
+    return f"serving-{max([0, *(number for number, _ in _copies(published_dir))]) + 1}.duckdb"
+
+
+def point_to(published_dir: Path, name: str, *, accepts_loss: bool = False) -> None:
+    """Make a complete copy the one that readers open, and drop all but the last few.
+
+    Args:
+        published_dir: Folder of the copies.
+        name: Name of the copy.
+        accepts_loss: Whether a person accepts that it lacks what older copies have. Readers that
+            hold an older copy need to know; the next copies repeat it for those that missed it.
+    """
+    sync_folder(published_dir)
+    pointer: dict[str, object] = {"file": name}
+    if accepted := name if accepts_loss else _accepted_lately(published_dir, name):
+        pointer |= {ACCEPTS_LOSS: True, ACCEPTED_WITH: accepted}
+    payload = json.dumps(pointer).encode()
+    write_atomically(published_dir / POINTER, payload, root=published_dir.parent)
+    for _, path in _copies(published_dir)[:-COPIES_KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def current_copy(published_dir: Path) -> Path:
+    """Return the path of the newest published copy.
+
+    Raises:
+        NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.
+    """
+    return read_pointer(published_dir).path
+
+
+def read_pointer(published_dir: Path) -> Pointer:
+    """Return what the pointer says.
+
+    Raises:
+        NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.
+    """
+    pointer = published_dir / POINTER
+    try:
+        content: dict[str, Any] = json.loads(pointer.read_bytes())
+        path = published_dir / str(content["file"])
+    except FileNotFoundError:
+        raise NotPublishedError(
+            f"Nothing is published in {published_dir}. Run `mab run` or `mab demo` first."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotPublishedError(
+            f"The pointer {pointer} cannot be read ({error}). Run `mab run` for the newest day "
+            "again: it publishes a new copy."
+        ) from None
+    if not path.is_file():
+        raise NotPublishedError(
+            f"The published copy {path} is gone. Run `mab run` for the newest day again: it "
+            "publishes a new one."
+        )
+    return Pointer(path, content.get(ACCEPTS_LOSS) is True)
+
+
+@contextmanager
+def open_published(published_dir: Path) -> Iterator[PublishedCopy]:
+    """Open the newest published copy, read-only.
+
+    Raises:
+        NotPublishedError: There is none, or it is not a database.
+    """
+    copy = open_copy(current_copy(published_dir))
+    try:
+        yield copy
+    finally:
+        copy.close()
+
+
+def open_copy(path: Path, *, config: Mapping[str, str] | None = None) -> PublishedCopy:
+    """Open a published copy, read-only; the caller closes it.
+
+    Args:
+        path: The copy.
+        config: Settings of DuckDB, such as its memory limit.
+
+    Raises:
+        NotPublishedError: It is not a database.
+    """
+    try:
+        connection = duckdb.connect(path, read_only=True, config=dict(config or {}))
+    except duckdb.Error as error:
+        raise NotPublishedError(
+            f"The published copy {path} cannot be opened ({str(error).splitlines()[0]}). Run "
+            "`mab run` for the newest day again: it publishes a new one."
+        ) from None
+    return PublishedCopy(connection, path.name)
+
+
+def _accepted_lately(published_dir: Path, name: str) -> str | None:
+    """Return the copy with which a loss was accepted if it is one of the last few."""
+    try:
+        accepted = str(json.loads((published_dir / POINTER).read_bytes())[ACCEPTED_WITH])
+        age = _number(name) - _number(accepted)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return accepted if 0 < age < COPIES_KEPT else None
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("serving-").removesuffix(".duckdb"))
+
+
+def _copies(published_dir: Path) -> list[tuple[int, Path]]:
+    """Return the copies in the folder with their numbers, oldest first."""
+    found = []
+    for path in published_dir.glob("serving-*.duckdb"):
+        number = path.stem.removeprefix("serving-")
+        if number.isascii() and number.isdigit():
+            found.append((int(number), path))
+    return sorted(found)

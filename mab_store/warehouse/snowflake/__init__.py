@@ -1,0 +1,1 @@
+"""The Snowflake engine: connections, transactions, Arrow results and errors."""

@@ -1,0 +1,191 @@
+"""Connections to Snowflake: their arguments from the settings, and opening one without Dagster.
+
+What belongs here: credentials, address, session parameters, and trying again what cannot have
+written anything. What does not: statements, and Dagster (the pipeline opens the same connection
+through its resource, `mab_pipeline.snowflake_resource`).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from mab_store.errors import SettingsError
+from mab_store.settings import Settings
+from mab_store.warehouse.query_tag import current_query_tag
+from mab_store.warehouse.snowflake.errors import is_transient
+
+LOGIN_TIMEOUT_SECONDS = 20
+NETWORK_TIMEOUT_SECONDS = 60
+STATEMENT_TIMEOUT_SECONDS = 3600
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 0.5
+
+
+class Cursor(Protocol):
+    """What the adapter asks of a cursor of the connector."""
+
+    description: Any
+    rowcount: Any
+
+    def execute(self, command: str, params: Sequence[object] | None = None) -> Any:
+        """Run one statement."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetch_arrow_all(self) -> Any:
+        """Return all rows as an Arrow table; None where there are none."""
+
+
+class Connection(Protocol):
+    """What the adapter asks of a connection of the connector."""
+
+    def cursor(self) -> Any:
+        """Return a `Cursor`."""
+
+    def close(self) -> None:
+        """End the session."""
+
+
+Connect = Callable[[], AbstractContextManager[Connection]]
+Opened = TypeVar("Opened")
+
+
+def connection_arguments(settings: Settings) -> dict[str, Any]:
+    """Return the arguments of `snowflake.connector.connect`, for a session of ours.
+
+    A transaction is begun and ended by statements of ours alone (autocommit is on outside of them).
+
+    Raises:
+        SettingsError: The private key cannot be used.
+    """
+    arguments: dict[str, Any] = {
+        "account": settings.snowflake_account,
+        "user": settings.snowflake_user,
+        "role": settings.snowflake_role,
+        "warehouse": settings.snowflake_warehouse,
+        "database": settings.snowflake_database,
+        "schema": settings.snowflake_schema,
+        "autocommit": True,
+        "paramstyle": "qmark",
+        "login_timeout": LOGIN_TIMEOUT_SECONDS,
+        "network_timeout": NETWORK_TIMEOUT_SECONDS,
+        "session_parameters": session_parameters(settings),
+        **_credentials(settings),
+    }
+    if settings.snowflake_url:
+        parts = urlsplit(settings.snowflake_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        arguments |= {"protocol": parts.scheme, "host": parts.hostname, "port": port}
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def session_parameters(settings: Settings) -> dict[str, Any]:
+    """Return what a session of ours must not leave to the defaults of an account or a user."""
+    return {
+        "QUERY_TAG": current_query_tag(),
+        "TIMEZONE": "UTC",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",  # what `timestamp` in our DDL means
+        "TRANSACTION_ABORT_ON_ERROR": True,
+        "ABORT_DETACHED_QUERY": True,  # a run that died does not go on writing
+        "LOCK_TIMEOUT": int(settings.warehouse_lock_timeout_seconds),  # the default is 12 hours
+        "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_SECONDS,
+        "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
+    }
+
+
+def connect_directly(settings: Settings, *, query_seconds: int | None = None) -> Connect:
+    """Return a function that opens a connection with the connector alone, for readers.
+
+    Args:
+        settings: The settings.
+        query_seconds: How long a query may take, here and there; else as long as a run's [s].
+    """
+
+    @contextmanager
+    def connected() -> Iterator[Connection]:
+        import snowflake.connector  # noqa: PLC0415  # seconds, and only on this engine
+
+        arguments = connection_arguments(settings)
+        for ours, theirs in (
+            ("private_key_path", "private_key_file"),
+            ("private_key_password", "private_key_file_pwd"),
+        ):
+            if ours in arguments:
+                arguments[theirs] = arguments.pop(ours)
+        if query_seconds is not None:
+            arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
+            arguments["network_timeout"] = min(arguments["network_timeout"], query_seconds)
+        connection = snowflake.connector.connect(**arguments)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    return connected
+
+
+def with_retries(attempt: Callable[[], Opened]) -> Opened:
+    """Try a few times, with growing pauses of random length, where an error passes by itself.
+
+    Args:
+        attempt: Something that has written nothing when it fails: a login, a BEGIN, a query.
+    """
+    for number in range(ATTEMPTS):
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_transient(error) or number == ATTEMPTS - 1:
+                raise
+        pause = FIRST_WAIT_SECONDS * 2**number
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads clients, hides nothing
+    raise AssertionError("unreachable")
+
+
+def _credentials(settings: Settings) -> dict[str, Any]:
+    """Return the best credential that is set: key pair, then token, then password."""
+    if settings.snowflake_private_key_path:
+        _check_private_key(settings)
+        return {
+            "authenticator": "SNOWFLAKE_JWT",
+            "private_key_path": str(settings.snowflake_private_key_path),
+            "private_key_password": _secret(settings.snowflake_private_key_passphrase),
+        }
+    if settings.snowflake_token:
+        return {"authenticator": "oauth", "token": _secret(settings.snowflake_token)}
+    return {"password": _secret(settings.snowflake_password)}
+
+
+def _check_private_key(settings: Settings) -> None:
+    """Read the key once ourselves: the connector's own errors name no setting."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # as above
+        load_pem_private_key,
+    )
+
+    path = settings.snowflake_private_key_path
+    assert path is not None
+    named = f"SNOWFLAKE_PRIVATE_KEY_PATH={path}"
+    passphrase = _secret(settings.snowflake_private_key_passphrase)
+    try:
+        load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
+    except OSError as error:
+        raise SettingsError(f"{named} cannot be read: {error.strerror}.") from None
+    except TypeError:
+        wanted = "takes none; unset" if passphrase else "is needed; set"
+        raise SettingsError(
+            f"{named}: a passphrase {wanted} SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
+        ) from None
+    except ValueError:
+        raise SettingsError(
+            f"{named} is no private key in PEM (PKCS #8), or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE is "
+            "not its passphrase."
+        ) from None
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

@@ -1,0 +1,91 @@
+"""Reading what is published on Snowflake, without Dagster and without the writers' lock.
+
+What belongs here: queries of commands, and the version that they read. What does not: writing, and
+a program that runs for months (`snowflake_line.py`).
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import pyarrow as pa
+
+from mab_store.errors import NotPublishedError
+from mab_store.settings import Settings
+from mab_store.warehouse.snowflake.connection import (
+    Connect,
+    Connection,
+    connect_directly,
+    with_retries,
+)
+from mab_store.warehouse.snowflake.errors import explained
+from mab_store.warehouse.snowflake.warehouse import fetch
+
+
+class SnowflakeReader:
+    """What is published, open for reading; connects when it is first asked.
+
+    Attributes:
+        name: The version that was published last when the reader was opened.
+    """
+
+    def __init__(self, settings: Settings, name: str, *, connect: Connect | None = None) -> None:
+        self.name = name
+        self._settings = settings
+        self._connect = connect or connect_directly(settings)
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql`; again over a new connection where one broke."""
+
+        def attempt() -> pa.Table:
+            try:
+                if self._connection is None:
+                    self._connection = self._stack.enter_context(self._connect())
+                return fetch(self._connection.cursor(), name, parameters)
+            except BaseException:
+                self.close()
+                raise
+
+        with explained(self._settings, doing=f"sql/{name}.sql"):
+            return with_retries(attempt)
+
+    def branch(self) -> "SnowflakeReader":
+        """Return a reader of the same for another thread, with a connection of its own."""
+        return SnowflakeReader(self._settings, self.name, connect=self._connect)
+
+    def close(self) -> None:
+        """Let go of the connection; the next question opens another one."""
+        self._connection = None
+        self._stack.close()
+
+
+def version_name(found: pa.Table, settings: Settings) -> str:
+    """Return the name of the newest version, as `sql/snowflake/newest_version.sql` found it.
+
+    Raises:
+        NotPublishedError: Nothing was published yet.
+    """
+    (row,) = found.to_pylist()
+    if row["version"] is None:
+        raise NotPublishedError(
+            f"Nothing is published in {settings.snowflake_database}.{settings.snowflake_schema}. "
+            "Run `mab run` or `mab demo` first."
+        )
+    return f"version-{row['version']}"
+
+
+def open_snowflake(settings: Settings, *, connect: Connect | None = None) -> SnowflakeReader:
+    """Return a reader of what is published; the caller closes it.
+
+    Raises:
+        NotPublishedError: Nothing was published yet.
+        WarehouseError: Snowflake cannot be reached, or lacks what is asked for.
+    """
+    reader = SnowflakeReader(settings, "unknown", connect=connect)
+    try:
+        reader.name = version_name(reader.fetch_arrow("snowflake/newest_version"), settings)
+    except NotPublishedError:
+        reader.close()
+        raise
+    return reader

@@ -1,0 +1,115 @@
+"""The line to Snowflake: one connection for all threads of a program that runs for months.
+
+What belongs here: opening it when it is needed, keeping it, and not trying too often. What does
+not: what is asked over it, and programs that run once (`snowflake_reader.py`).
+
+A login that fails is not tried again at once, whoever asks next: the pause doubles from failure to
+failure, and a refused login waits the longest at once, since a few of them lock the user out.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from threading import Lock
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from mab_store.errors import MabError, SettingsError, WarehouseError
+from mab_store.settings import Settings
+from mab_store.warehouse.snowflake.connection import Connect, Connection
+from mab_store.warehouse.snowflake.errors import explained, is_transient
+from mab_store.warehouse.snowflake.warehouse import fetch
+
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def pause_seconds(first: float, failures: int) -> float:
+    """Return how long to wait after so many failures in a row: twice as long from one to the next.
+
+    Args:
+        first: The usual pause [s].
+        failures: How many; none is the usual pause.
+    """
+    return min(max(first, LONGEST_PAUSE_SECONDS), first * 2.0 ** min(failures, 60))
+
+
+class _Open(NamedTuple):
+    connection: Connection
+    stack: ExitStack
+
+
+class Line:
+    """The connection; it is opened by the first question.
+
+    Args:
+        settings: The settings.
+        connect: Opens a connection; closed when its block ends.
+        clock: Tells seconds that only grow.
+    """
+
+    def __init__(
+        self, settings: Settings, *, connect: Connect, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._clock = clock
+        self._open: _Open | None = None
+        self._lock = Lock()
+        self._failures = 0
+        self._not_before = clock()
+        self._reason = ""
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` once and return its rows (perhaps none).
+
+        Raises:
+            WarehouseError: Snowflake cannot be reached, was not long ago, or refuses the query.
+            SettingsError: The login was refused.
+        """
+        opened = self._opened()
+        with explained(self._settings, doing=f"sql/{name}.sql"):
+            try:
+                return fetch(opened.connection.cursor(), name, parameters)
+            except Exception as error:
+                if type(error).__name__ != "ProgrammingError" or is_transient(error):
+                    self._drop(opened)  # not the query's fault
+                raise
+
+    def close(self) -> None:
+        """Log out; the next question opens it again."""
+        with self._lock:
+            opened, self._open = self._open, None
+        if opened:
+            opened.stack.close()
+
+    def _opened(self) -> _Open:
+        with self._lock:
+            if self._open is None:
+                self._open = self._log_in()
+            return self._open
+
+    def _log_in(self) -> _Open:
+        wait = self._not_before - self._clock()
+        if wait > 0:
+            raise WarehouseError(f"{self._reason} The next try is in {wait:.0f} s.")
+        stack = ExitStack()
+        try:
+            with explained(self._settings, doing="connecting"):
+                opened = _Open(stack.enter_context(self._connect()), stack)
+        except MabError as error:
+            first = self._settings.api_refresh_seconds
+            is_refused = isinstance(error, SettingsError)
+            pause = LONGEST_PAUSE_SECONDS if is_refused else pause_seconds(first, self._failures)
+            self._failures += 1
+            self._not_before = self._clock() + pause
+            self._reason = str(error)
+            raise
+        self._failures = 0
+        return opened
+
+    def _drop(self, opened: _Open) -> None:
+        with self._lock:
+            if self._open is opened:
+                self._open = None
+        opened.stack.close()

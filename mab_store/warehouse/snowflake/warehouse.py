@@ -1,0 +1,233 @@
+"""The Snowflake engine: the same SQL files, one writing transaction at a time.
+
+What belongs here: transactions, bulk rows in and out, publishing, and what to do when a connection
+breaks. What does not: opening connections (`snowflake_connection.py`), the objects and rights of a
+database (`snowflake_schema.py`), reading what is published (`snowflake_reader.py`).
+
+DDL commits by itself on Snowflake, so none is issued inside a transaction: the temporary stage
+through which rows come in is made before BEGIN. What may have been committed is never repeated
+blindly: only opening a transaction is tried again, and a COMMIT whose answer was lost is looked up.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from mab_store.errors import WarehouseError
+from mab_store.settings import Settings
+from mab_store.warehouse.snowflake.arrow import result_table, write_files
+from mab_store.warehouse.snowflake.connection import Connect, Connection, Cursor, with_retries
+from mab_store.warehouse.snowflake.errors import explain, explained, is_transient
+from mab_store.warehouse.snowflake.schema_setup import create_objects
+from mab_store.warehouse.sql_loader import load_sql
+from mab_store.warehouse.warehouse import Replacement
+
+
+class SnowflakeTransaction:
+    """A transaction on an open connection."""
+
+    def __init__(self, cursor: Cursor, stage: str, settings: Settings) -> None:
+        self._cursor = cursor
+        self._stage = stage
+        self._settings = settings
+
+    def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run every statement of `sql/<name>.sql` in order."""
+        with explained(self._settings, doing=f"sql/{name}.sql"):
+            for statement in load_sql(name):
+                self._cursor.execute(statement.text, statement.bind(parameters or {}))
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        with explained(self._settings, doing=f"sql/{name}.sql"):
+            return fetch(self._cursor, name, parameters)
+
+    def load_arrow(self, table_name: str, rows: pa.Table) -> None:
+        """Append rows in bulk; their columns are those of the table, in its order."""
+        if len(rows) == 0:
+            return
+        folder = f"@{self._stage}/{uuid4().hex}"
+        with (
+            explained(self._settings, doing=f"loading {len(rows)} rows into {table_name}"),
+            tempfile.TemporaryDirectory(prefix="mab-load-") as local,
+        ):
+            self._check_columns(table_name, rows.column_names)
+            for path in write_files(rows, Path(local)):
+                self._cursor.execute(
+                    f"put 'file://{path.as_posix()}' {folder} auto_compress = false"
+                )
+            self._cursor.execute(
+                f"copy into {table_name} from {folder} "
+                "file_format = (type = parquet use_logical_type = true) "
+                "match_by_column_name = case_insensitive on_error = abort_statement"
+            )
+            self._check_loaded(table_name, len(rows))
+
+    def _check_columns(self, table_name: str, names: list[str]) -> None:
+        """Refuse an older table: COPY by name leaves out a column that it lacks, without a word."""
+        self._cursor.execute(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
+        present = {column.name.lower() for column in self._cursor.description}
+        if missing := [name for name in names if name not in present]:
+            raise WarehouseError(
+                f"The table {table_name} in {self._settings.snowflake_database}."
+                f"{self._settings.snowflake_schema} lacks the column {', '.join(missing)}; nothing "
+                "was loaded. Compare it with sql/schema/02_create_tables.sql, or set "
+                "SNOWFLAKE_SCHEMA to a new one, then run `mab init` and `mab rebuild`."
+            )
+
+    def _check_loaded(self, table_name: str, expected: int) -> None:
+        """Compare what COPY says it loaded with what was sent."""
+        names = [column.name.lower() for column in self._cursor.description]
+        loaded = 0
+        while (file := self._cursor.fetchone()) is not None:
+            loaded += int(dict(zip(names, file, strict=True)).get("rows_loaded") or 0)
+        if loaded != expected:
+            raise WarehouseError(
+                f"Snowflake loaded {loaded} of {expected} rows into {table_name}; everything was "
+                "rolled back. Run it again."
+            )
+
+
+class SnowflakeWarehouse:
+    """A schema of a Snowflake database.
+
+    Args:
+        settings: The settings.
+        connect: Opens a connection; closed when its block ends.
+    """
+
+    def __init__(self, settings: Settings, *, connect: Connect) -> None:
+        self._settings = settings
+        self._connect = connect
+
+    @contextmanager
+    def transaction(self) -> Iterator[SnowflakeTransaction]:
+        """Begin; commit when the body ends, roll back when it raises, always close.
+
+        Raises:
+            WarehouseLockedError: Another run holds the lock for longer than
+                WAREHOUSE_LOCK_TIMEOUT_SECONDS.
+            WarehouseError: Snowflake cannot be reached, or lacks what is asked for.
+            SettingsError: The login was refused.
+        """
+        token = uuid4().hex
+        stage = f"mab_load_{token}"
+        with ExitStack() as stack:
+            cursor = self._begin(stack, token, stage)
+            try:
+                yield SnowflakeTransaction(cursor, stage, self._settings)
+            except BaseException:
+                roll_back(cursor)
+                raise
+            self._commit(cursor, token)
+
+    def create_schema(self) -> list[str]:
+        """Create database, schema, tables, views, roles and grants that are missing."""
+        with self.connected(doing="creating what is missing") as connection:
+            return create_objects(connection.cursor(), self._settings)
+
+    def publish_copy(self, *, accept_loss: bool = False) -> str:
+        """Point readers to what is committed; return the version's name.
+
+        Nothing is copied: the tables of decisions are append-only, and readers query them where
+        they are (docs/adr/0010). So there is no older copy to compare with; the API, which holds
+        what it served, refuses a loss by itself.
+        """
+        del accept_loss
+        with self.transaction() as transaction:
+            transaction.execute("snowflake/publish", {"published_at": _now()})
+            (row,) = transaction.fetch_arrow("snowflake/newest_version").to_pylist()
+        return f"version-{row['version']}"
+
+    @contextmanager
+    def replacement(self, stamp: str) -> Iterator[Replacement]:
+        """Accept an empty schema; refuse one that holds rows, which only a person may give up.
+
+        Raises:
+            WarehouseError: The schema holds rows.
+        """
+        with self.transaction() as transaction:
+            (row,) = transaction.fetch_arrow("snowflake/rows_held").to_pylist()
+        if row["row_count"]:
+            settings = self._settings
+            raise WarehouseError(
+                f"The schema {settings.snowflake_database}.{settings.snowflake_schema} holds "
+                f"{row['row_count']} rows and is left as it is. Set SNOWFLAKE_SCHEMA to a new name "
+                f"such as {settings.snowflake_schema}_{stamp}, then run `mab init` and "
+                "`mab rebuild`."
+            )
+        yield Replacement(self)
+
+    @contextmanager
+    def connected(self, *, doing: str) -> Iterator[Connection]:
+        """Open a connection, trying again while that cannot have done anything."""
+        with ExitStack() as stack:
+            with explained(self._settings, doing="connecting"):
+                connection = with_retries(lambda: stack.enter_context(self._connect()))
+            with explained(self._settings, doing=doing):
+                yield connection
+
+    def _begin(self, stack: ExitStack, token: str, stage: str) -> Cursor:
+        """Open a session, make its stage, begin, and take the lock; all of it again if need be."""
+
+        def attempt() -> Cursor:
+            with ExitStack() as opened:
+                cursor: Cursor = opened.enter_context(self._connect()).cursor()
+                cursor.execute(f"create temporary stage {stage}")  # DDL: before the transaction
+                cursor.execute("begin")
+                try:
+                    self._take_lock(cursor, token)
+                except BaseException:
+                    roll_back(cursor)
+                    raise
+                stack.push(opened.pop_all())
+                return cursor
+
+        with explained(self._settings, doing="beginning a transaction"):
+            return with_retries(attempt)
+
+    def _take_lock(self, cursor: Cursor, token: str) -> None:
+        (statement,) = load_sql("snowflake/take_lock")
+        cursor.execute(statement.text, statement.bind({"holder": token, "taken_at": _now()}))
+        if not cursor.rowcount:
+            raise WarehouseError("The table writer_lock is empty. Run `mab init`.")
+
+    def _commit(self, cursor: Cursor, token: str) -> None:
+        """Commit; where the answer is lost, look up whether it happened."""
+        try:
+            cursor.execute("commit")
+        except Exception as error:  # noqa: BLE001  # judged in the next line
+            if not is_transient(error):
+                raise explain(error, self._settings, doing="committing") from None
+        else:
+            return
+        with self.connected(doing="looking up a commit") as connection:
+            (row,) = fetch(connection.cursor(), "snowflake/lock_holder").to_pylist()
+        if row["holder"] != token:
+            raise WarehouseError(
+                "The connection to Snowflake broke while a transaction was committed, and it "
+                "cannot be seen there. Run the same days again: what is there already is "
+                "recognised."
+            )
+
+
+def fetch(cursor: Cursor, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+    """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+    (statement,) = load_sql(name)
+    cursor.execute(statement.text, statement.bind(parameters or {}))
+    return result_table(cursor.fetch_arrow_all(), cursor.description)
+
+
+def roll_back(cursor: Cursor) -> None:
+    """Roll back; what went wrong before is what matters, so a failure here says nothing."""
+    with suppress(Exception):
+        cursor.execute("rollback")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

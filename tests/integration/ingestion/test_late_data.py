@@ -1,0 +1,279 @@
+"""Data that come late, again, changed, or disappear."""
+
+import datetime as dt
+import os
+
+import pytest
+
+from mab_pipeline.checks.finders import Subject, unloaded_days
+from mab_store.days import Days
+from mab_store.files.inbox import Receiver
+
+LOADING = ("experiments", "raw_metrics", "daily_metrics")
+LATE, DAY, NEXT = "2025-03-13", "2025-03-18", "2025-03-19"
+NAME = "checkout"
+
+
+def after(make_world, *assets):
+    world = make_world(now="2025-03-19T02:00:00")
+    world.register(NAME)
+    world.metrics(DAY, (NAME, "control", 300, 3), (NAME, "variant_a", 300, 6))
+    world.run(DAY, assets=assets)
+    world.clock.set("2025-03-20T02:00:00")
+    return world
+
+
+@pytest.fixture
+def world(make_world):
+    """DAY ran with one file; the file of five days before has not come yet."""
+    return after(make_world)
+
+
+@pytest.fixture
+def loaded(make_world):
+    """The same, but DAY was only loaded."""
+    return after(make_world, *LOADING)
+
+
+def found(world, check, day):
+    return [failure.detail for failure in world.find("raw_metrics", check, day)]
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT])
+def test_a_late_file_is_taken_up_by_the_next_run_that_can_see_its_day(world, day, materialized):
+    world.metrics(LATE, (NAME, "control", 1000, 10), (NAME, "variant_a", 1000, 20))
+    result = world.run(day)
+    # 300 + 1000 impressions, 3 + 10 and 6 + 20 clicks, on two days.
+    assert world.windows(NAME, day) == {
+        "control": ("default_window", 2, 1300, 13),
+        "variant_a": ("default_window", 2, 1300, 26),
+    }
+    for asset in ("raw_metrics", "daily_metrics"):
+        assert materialized(result, asset) == [LATE, day]
+    assert set(materialized(result, "windowed_aggregates")) == {DAY, day}  # DAY was made before
+    assert world.query("select count(*) from daily_metrics where metric_date = ?", LATE) == [(2,)]
+    again = world.run(day)
+    assert materialized(again, "raw_metrics") == [day]  # nothing is late any more
+
+
+def test_a_late_registration_makes_the_days_of_its_data_anew(world, materialized):
+    world.metrics(DAY, ("new", "control", 250, 1), ("new", "variant_a", 250, 2), name="new.csv")
+    world.run(DAY)
+    assert world.query("select count(*) from daily_metrics") == [(2,)]
+    world.register("new", created="2025-03-19T12:00:00Z")
+    result = world.run(NEXT)
+    assert materialized(result, "daily_metrics") == [DAY, NEXT]
+    assert world.windows("new", NEXT)["control"] == ("default_window", 1, 250, 1)
+
+
+def test_a_late_file_outside_the_longest_window_is_left_alone(loaded, materialized):
+    loaded.metrics("2025-02-16", (NAME, "control", 9, 9))  # 31 days before the 19th
+    loaded.metrics("2025-02-18", (NAME, "control", 8, 8))  # the 30-day window's first day
+    result = loaded.run(NEXT, assets=LOADING)
+    assert materialized(result, "raw_metrics") == ["2025-02-18", NEXT]
+
+
+def test_a_correction_file_that_comes_later_wins_whatever_its_name(loaded):
+    loaded.metrics(DAY, (NAME, "control", 310, 31), name="a_correction.csv")
+    loaded.run(DAY, assets=LOADING)
+    # The correction says nothing of variant_a, which stays as it was.
+    rows = loaded.query("select variant_name, impressions, clicks, source_file from daily_metrics")
+    assert sorted(rows) == [
+        ("control", 310, 31, f"metrics/{DAY}/a_correction.csv"),
+        ("variant_a", 300, 6, f"metrics/{DAY}/export.csv"),
+    ]
+
+
+def test_a_row_that_was_received_earlier_never_wins_even_when_its_day_is_loaded_again(loaded):
+    loaded.metrics(DAY, (NAME, "control", 310, 31), name="a.csv")
+    loaded.run(DAY, assets=LOADING)
+    stamps = loaded.query("select source_file, received_at from inbox_files order by 1")
+    loaded.clock.set("2025-03-25T02:00:00")
+    loaded.run(DAY, assets=LOADING)
+    assert loaded.query("select source_file, received_at from inbox_files order by 1") == stamps
+    received = {name.rsplit("/", 1)[-1]: moment for name, moment in stamps}
+    assert received["export.csv"].date() == dt.date(2025, 3, 19)
+    assert received["a.csv"].date() == dt.date(2025, 3, 20)
+    assert loaded.query("select impressions from daily_metrics where variant_name = 'control'") == [
+        (310,)
+    ]
+
+
+def test_a_receipt_counts_but_never_from_the_future_and_no_stamp_inside_a_file_does(loaded):
+    post = '{"experiment": "checkout", "received_at": "2025-03-19T23:00:00Z", "metrics": []}'
+    for name, now in (("early", "2025-03-19T23:00:00"), ("future", "2099-01-01T00:00:00")):
+        receiver = Receiver("POST", dt.datetime.fromisoformat(now))
+        loaded.platform.inbox.write(
+            f"metrics/{NEXT}/post-{name}.json", post.encode(), receiver=receiver
+        )
+    loaded.drop(f"metrics/{NEXT}/post-by-hand.json", post)
+    loaded.run(NEXT, assets=LOADING)
+    stamps = dict(
+        loaded.query("select source_file, received_at from inbox_files where metric_date = ?", NEXT)
+    )
+    names = ("early", "future", "by-hand")
+    early, future, by_hand = (stamps[f"metrics/{NEXT}/post-{name}.json"] for name in names)
+    assert str(early) == "2025-03-19 23:00:00"
+    assert future.date() == by_hand.date() == dt.date(2025, 3, 20)
+
+
+def test_a_file_that_changed_is_loaded_again_and_named(loaded):
+    name = loaded.metrics(DAY, (NAME, "control", 999, 9))
+    result = loaded.run(NEXT, assets=LOADING)
+    assert found(loaded, "files_never_change", NEXT) == [f"{name} has changed since it was loaded"]
+    metadata = result.asset_materializations_for_node("raw_metrics")[-1].metadata
+    assert metadata["changed_files"].value == {name: DAY}
+    assert loaded.query("select impressions from daily_metrics") == [(999,)]
+    (received,) = loaded.query("select received_at from inbox_files where source_file = ?", name)
+    assert received[0].date() == dt.date(2025, 3, 20)  # this content was first seen now
+    loaded.run(NEXT, assets=LOADING)
+    assert found(loaded, "files_never_change", NEXT) == []
+
+
+def test_a_file_that_vanished_keeps_its_rows_and_is_named(loaded):
+    name = f"metrics/{DAY}/export.csv"
+    (loaded.inbox / name).unlink()
+    loaded.run(NEXT, assets=LOADING)
+    assert found(loaded, "files_never_change", NEXT) == [f"{name} has vanished since it was loaded"]
+    assert loaded.query("select count(*) from raw_metrics") == [(2,)]
+    assert loaded.query("select count(*) from daily_metrics") == [(2,)]
+    # The ledger remembers it.
+    assert loaded.query("select row_count from inbox_files where source_file = ?", name) == [(2,)]
+
+
+def test_a_file_that_comes_back_unchanged_keeps_its_first_sighting(loaded):
+    path = loaded.inbox / f"metrics/{DAY}/export.csv"
+    content = path.read_bytes()
+    before = loaded.table("daily_metrics", volatile=True)
+    path.unlink()
+    loaded.run(NEXT, assets=LOADING)
+    path.write_bytes(content)
+    loaded.clock.set("2025-03-21T02:00:00")
+    loaded.run(NEXT, assets=LOADING)
+    assert loaded.table("daily_metrics", volatile=True) == before
+
+
+def test_a_file_that_lost_all_its_rows_has_changed_and_not_vanished(loaded):
+    name = loaded.metrics(DAY)
+    loaded.run(NEXT, assets=LOADING)
+    assert found(loaded, "files_never_change", NEXT) == [f"{name} has changed since it was loaded"]
+
+
+def test_a_changed_late_file_shows_in_the_days_of_a_range_too(loaded, evaluations):
+    name = loaded.metrics(DAY, (NAME, "control", 999, 9))
+    loaded.clock.set("2025-03-21T02:00:00")
+    result = loaded.run(NEXT, "2025-03-20", assets=LOADING)
+    by_day = evaluations(result, "raw_metrics", "files_never_change")
+    shown = [e.metadata["found"].value for e in by_day.values() if not e.passed]
+    assert not by_day[None].passed
+    assert len(shown) == 2  # the summary of the range, and a day of it
+    assert all(name in text for text in shown)
+
+
+def test_a_file_that_is_not_loaded_blocks_windows_and_what_is_behind_them(world, materialized):
+    name = world.metrics(LATE, (NAME, "control", 1000, 10))
+    before = world.table("allocations", volatile=True)
+    result = world.run(DAY, assets=("windowed_aggregates", "allocations"), fails=True)
+    assert materialized(result, "allocations") == []
+    assert world.table("allocations", volatile=True) == before
+    (failure,) = world.find("windowed_aggregates", "window_days_are_loaded", DAY)
+    assert failure.detail == (
+        f"{name} is not loaded; materialise raw_metrics and daily_metrics of {LATE}"
+    )
+    world.run(DAY)
+    assert world.find("windowed_aggregates", "window_days_are_loaded", DAY) == []
+
+
+def test_a_file_that_came_in_while_the_run_was_at_work_is_left_to_the_next(world):
+    name = world.metrics(LATE, (NAME, "control", 1000, 10))
+    path = world.inbox / name
+    os.utime(path, (4e9, 4e9))  # a copy can set this time, also to the year 2096
+    arrived = path.stat().st_ctime
+    days = Days(dt.date.fromisoformat(DAY), dt.date.fromisoformat(NEXT))
+
+    def failures(began):
+        return unloaded_days(
+            Subject(world.platform, days, world.instance, "windowed_aggregates", began)
+        )
+
+    assert failures(arrived - 1) == []
+    assert [name in failure.detail for failure in failures(arrived + 1)] == [True]
+
+
+def test_days_that_are_loaded_but_not_cleaned_block_the_windows_too(world):
+    world.metrics(LATE, (NAME, "control", 1000, 10))
+    world.run(LATE, assets=("raw_metrics",))
+    world.run(DAY, assets=("windowed_aggregates", "allocations"), fails=True)
+    (failure,) = world.find("windowed_aggregates", "window_days_are_loaded", DAY)
+    assert f"daily_metrics of {LATE} is older than raw_metrics" in failure.detail
+
+
+def test_the_newest_day_is_published_again_when_late_data_changed_it(world):
+    world.metrics(LATE, (NAME, "control", 1000, 10), (NAME, "variant_a", 1000, 20))
+    world.clock.set("2025-03-19T05:00:00")
+    world.run(DAY)
+    assert world.published(NAME) == [(DAY, True), (DAY, True)]
+    body = world.bodies()[NAME]
+    assert body["allocations"][0]["metrics"]["impressions"] == 1300
+
+
+def test_an_older_day_is_published_again_only_when_asked(world):
+    world.run(NEXT)
+    world.metrics(LATE, (NAME, "control", 1000, 10), (NAME, "variant_a", 1000, 20))
+    world.run(DAY)
+    assert world.published(NAME) == [(DAY, True), (NEXT, True)]
+    assert world.query("select count(distinct allocation_id) from allocations") == [(3,)]
+    world.run(DAY, assets=("publication",), republish=True)
+    assert world.published(NAME) == [(DAY, True), (NEXT, True), (DAY, False)]
+    assert world.bodies()[NAME]["as_of_date"] == NEXT
+    assert world.bodies(DAY)[NAME]["allocations"][0]["metrics"]["impressions"] == 1300
+    world.run(DAY, assets=("publication",), republish=True)  # it is published as it is
+    assert len(world.published(NAME)) == 3
+
+
+def test_event_files_that_changed_or_vanished_are_named_until_they_are_back(loaded):
+    name = f"experiments/{loaded.register('other')}/registered.json"
+    loaded.run(DAY, assets=("experiments",))
+    content = (loaded.inbox / name).read_bytes()
+
+    def details(check):
+        loaded.run(NEXT, assets=("experiments",), fails=check == "registrations_are_kept")
+        found = loaded.find("experiments", check, NEXT)
+        assert all(str(failure.day) == NEXT for failure in found)
+        return [failure.detail for failure in found]
+
+    (loaded.inbox / name).unlink()
+    gone = [f"{name} has vanished since it was loaded"]
+    assert details("registrations_are_kept") == details("registrations_are_kept") == gone
+    loaded.drop(name, content)
+    assert details("files_never_change") == []
+    loaded.drop(name, content + b"\n")
+    assert details("files_never_change") == [f"{name} has changed since it was loaded"]
+    assert details("files_never_change") == []
+
+
+def test_an_inbox_that_is_not_there_does_not_empty_what_is_served(world):
+    before = world.bodies()
+    away = world.inbox.with_name("elsewhere")
+    world.inbox.rename(away)
+
+    world.run(NEXT, fails=True)
+
+    assert world.bodies() == before
+    away.rename(world.inbox)
+    world.run(NEXT)
+    assert world.bodies()[NAME]["as_of_date"] == NEXT
+
+
+def test_shares_are_not_published_on_windows_that_are_older_than_the_data(world):
+    world.metrics(LATE, (NAME, "control", 900, 90))
+    world.run(NEXT, assets=LOADING)  # the windows follow
+    assert world.windows(NAME, DAY)["control"][2:] == (1200, 93)
+    world.query("update windowed_aggregates set clicks = 3")  # as an earlier version left them
+
+    world.run(DAY, assets=("allocations", "publication"), fails=True)
+    (failure,) = world.find("allocations", "windows_are_fresh", DAY)
+    assert "materialise windowed_aggregates first" in failure.detail
+
+    world.run(DAY, assets=("windowed_aggregates", "allocations", "publication"))
+    assert world.windows(NAME, DAY)["control"][2:] == (1200, 93)

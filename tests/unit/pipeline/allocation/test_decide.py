@@ -1,0 +1,233 @@
+"""The rule: decisions are told apart, named by what decided them, and recorded whole."""
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mab_pipeline import bandit
+from mab_pipeline.allocation import decide as rule
+from mab_pipeline.allocation.code_version import code_version
+from mab_pipeline.allocation.decide import RuleSettings, decide, identify
+from mab_store.settings import load_settings
+from mab_store.warehouse.sql_loader import sql_fingerprint
+from mab_store.warehouse.table_schema import declared_tables
+
+RULE = RuleSettings(14, 30, 200, 1.0, 99.0, "monte_carlo", 10_000, 7)
+EXACT = replace(RULE, allocation_method="exact")
+NOW = datetime(2025, 3, 2, 2, tzinfo=UTC).replace(tzinfo=None)
+MONDAY, TUESDAY = date(2025, 3, 3), date(2025, 3, 4)
+# Day, experiment, variant, impressions, clicks: two decisions of two, one of three variants.
+ROWS = [
+    (MONDAY, "exp_a", "control", 1000, 30),
+    (MONDAY, "exp_a", "b", 1000, 45),
+    (MONDAY, "exp_b", "control", 500, 5),
+    (MONDAY, "exp_b", "b", 600, 12),
+    (MONDAY, "exp_b", "c", 0, 0),
+    (TUESDAY, "exp_b", "control", 700, 7),
+    (TUESDAY, "exp_b", "b", 800, 16),
+]
+
+
+def inputs(*rows: tuple[date, str, str, int, int]) -> pa.Table:
+    """Return rows of `sql/assets/allocations_inputs.sql`."""
+    return pa.table(
+        {
+            "as_of_date": pa.array([row[0] for row in rows], pa.date32()),
+            "experiment_id": pa.array([row[1] for row in rows], pa.string()),
+            "variant_name": pa.array([row[2] for row in rows], pa.string()),
+            "window_days": pa.array([14 if row[3] else 30 for row in rows], pa.int64()),
+            "data_source": pa.array(
+                ["default_window" if row[3] else "prior" for row in rows], pa.string()
+            ),
+            "impressions": pa.array([row[3] for row in rows], pa.int64()),
+            "clicks": pa.array([row[4] for row in rows], pa.int64()),
+            "default_window_impressions": pa.array([row[3] for row in rows], pa.int64()),
+            "default_window_clicks": pa.array([row[4] for row in rows], pa.int64()),
+            "max_window_impressions": pa.array([row[3] + 9 for row in rows], pa.int64()),
+            "max_window_clicks": pa.array([row[4] + 1 for row in rows], pa.int64()),
+        }
+    )
+
+
+def decided(rule_settings: RuleSettings, *rows: tuple[date, str, str, int, int]) -> pa.Table:
+    decisions = identify(inputs(*rows), rule_settings, version="v1")
+    return decide(decisions, rule_settings, version="v1", now=NOW, run_id="run-1")
+
+
+def ids(settings: RuleSettings = RULE, version: str = "v1", rows=ROWS) -> list[str]:
+    return identify(inputs(*rows), settings, version=version).allocation_ids
+
+
+def test_the_deciding_settings_are_those_of_the_same_names():
+    settings = load_settings(
+        _env_file=None,
+        default_window_days=3,
+        max_window_days=5,
+        min_impressions=7,
+        prior_alpha=1.5,
+        prior_beta=2.5,
+        allocation_method="exact",
+        thompson_samples=11,
+        mab_seed=13,
+    )
+    found = RuleSettings.of(settings)
+    assert found == RuleSettings(3, 5, 7, 1.5, 2.5, "exact", 11, 13)
+    assert found.window_parameters == {
+        "default_window_days": 3,
+        "max_window_days": 5,
+        "min_impressions": 7,
+    }
+
+
+def test_settings_are_recorded_as_one_text_that_is_read_back():
+    text = RULE.to_json()
+    assert text == (
+        '{"allocation_method":"monte_carlo","default_window_days":14,"max_window_days":30,'
+        '"min_impressions":200,"prior_alpha":1.0,"prior_beta":99.0,"seed_base":7,'
+        '"thompson_samples":10000}'
+    )
+    assert RuleSettings.from_json(text) == RULE
+
+
+def test_rows_that_follow_each_other_with_one_day_and_experiment_are_one_decision():
+    decisions = identify(inputs(*ROWS), RULE, version="v1")
+    assert len(decisions) == 3
+    assert decisions.first_rows.tolist() == [0, 2, 5]
+    assert decisions.sizes.tolist() == [2, 3, 2]
+    assert [decisions.key(place) for place in range(3)] == [
+        (MONDAY, "exp_a"),
+        (MONDAY, "exp_b"),
+        (TUESDAY, "exp_b"),
+    ]
+    assert [decisions.variants(place) for place in range(3)] == [
+        ["control", "b"],
+        ["control", "b", "c"],
+        ["control", "b"],
+    ]
+
+
+def test_the_names_of_decisions_never_change():
+    """Recorded decisions carry these hashes; replay compares them."""
+    (first, *_), (identity, *_) = (
+        identify(inputs(*ROWS), RULE, version="v1").inputs_hashes,
+        ids(),
+    )
+    seen = [
+        ["control", 14, "default_window", 1000, 30, 1000, 30, 1009, 31],
+        ["b", 14, "default_window", 1000, 45, 1000, 45, 1009, 46],
+    ]
+    assert first == digest(seen)
+    assert identity == "alc_" + digest(["2025-03-03", "exp_a", first, RULE.to_json(), "v1"])
+
+
+def digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_name_outside_ascii_is_hashed_as_itself():
+    rows = [(MONDAY, "exp_ä", "ü", 1, 0)]
+    (identity,) = ids(rows=rows)
+    inputs_hash = digest([["ü", 14, "default_window", 1, 0, 1, 0, 10, 1]])
+    expected = ["2025-03-03", "exp_ä", inputs_hash, RULE.to_json(), "v1"]
+    assert identity == "alc_" + digest(expected)
+
+
+def test_a_decision_has_another_name_if_anything_that_decides_it_differs():
+    base = ids()
+    assert base == ids()
+    assert all(a != b for a, b in zip(base, ids(version="v2"), strict=True))
+    assert all(a != b for a, b in zip(base, ids(replace(RULE, seed_base=8)), strict=True))
+    more = [*ROWS[:3], (MONDAY, "exp_b", "b", 600, 13), *ROWS[4:]]
+    assert [a == b for a, b in zip(base, ids(rows=more), strict=True)] == [True, False, True]
+    # The order of experiments and what stands beside a decision change nothing.
+    assert ids(rows=ROWS[2:5]) == base[1:2]
+
+
+def test_no_rows_are_no_decisions():
+    decisions = identify(inputs(), RULE, version="v1")
+    assert len(decisions) == 0
+    for settings in (RULE, EXACT):
+        rows = decide(decisions, settings, version="v1", now=NOW, run_id="run-1")
+        assert len(rows) == 0
+        assert rows.schema == declared_tables()["allocations"].arrow_schema
+
+
+@pytest.mark.parametrize("settings", [RULE, EXACT], ids=["monte_carlo", "exact"])
+def test_each_decision_is_what_the_numeric_core_says_of_it_alone(settings):
+    rows = decided(settings, *ROWS).to_pylist()
+    for start, end in ((0, 2), (2, 5), (5, 7)):
+        own = rows[start:end]
+        day, experiment, *_ = ROWS[start]
+        shown = np.array([[row[3] for row in ROWS[start:end]]], dtype=float)
+        clicks = np.array([[row[4] for row in ROWS[start:end]]], dtype=float)
+        alpha, beta = 1.0 + clicks, 99.0 + shown - clicks
+        seed = bandit.experiment_seed(7, experiment, day)
+        best = bandit.probability_best(alpha, beta)
+        shares = (
+            bandit.thompson_shares(alpha, beta, samples=10_000, seeds=np.array([seed]))
+            if settings is RULE
+            else best
+        )
+        assert [row["alpha"] for row in own] == alpha[0].tolist()
+        assert [row["beta"] for row in own] == beta[0].tolist()
+        assert [row["probability_best"] for row in own] == best[0].tolist()
+        hundredths = [row["allocation_hundredths"] for row in own]
+        assert hundredths == bandit.to_hundredths(shares)[0].tolist()
+        assert sum(hundredths) == 10_000
+        assert {row["seed"] for row in own} == {seed}
+
+
+@pytest.mark.parametrize("settings", [RULE, EXACT], ids=["monte_carlo", "exact"])
+def test_a_decision_alone_is_the_one_it_is_among_others(settings):
+    assert decided(settings, *ROWS[2:5]).equals(decided(settings, *ROWS).slice(2, 3))
+
+
+def test_a_row_records_its_inputs_and_its_circumstances():
+    table = decided(RULE, *ROWS)
+    assert table.schema == declared_tables()["allocations"].arrow_schema
+    given = inputs(*ROWS)
+    for name in ("as_of_date", "experiment_id", "variant_name", "window_days", "data_source"):
+        assert table[name].to_pylist() == given[name].to_pylist()
+    for name in ("impressions", "clicks"):
+        assert table[name].to_pylist() == given[name].to_pylist()
+    assert table["effective_date"].to_pylist() == [TUESDAY] * 5 + [date(2025, 3, 5)] * 2
+    decisions = identify(given, RULE, version="v1")
+    for name, values in (
+        ("allocation_id", decisions.allocation_ids),
+        ("inputs_hash", decisions.inputs_hashes),
+    ):
+        first, second, third = values
+        assert table[name].to_pylist() == [first] * 2 + [second] * 3 + [third] * 2
+    for name, value in {
+        "algorithm": "thompson_sampling",
+        "samples": 10_000,
+        "settings": RULE.to_json(),
+        "code_version": "v1",
+        "numpy_version": np.__version__,
+        "computed_at": NOW,
+        "run_id": "run-1",
+    }.items():
+        assert set(table[name].to_pylist()) == {value}, name
+
+
+def test_an_exact_decision_says_so_and_claims_no_draws():
+    table = decided(EXACT, *ROWS)
+    assert set(table["algorithm"].to_pylist()) == {"probability_best"}
+    assert set(table["samples"].to_pylist()) == {0}
+
+
+def test_the_code_version_is_a_hash_of_the_windows_the_numerics_and_this_module():
+    home = Path(rule.__file__)
+    digest_ = hashlib.sha256(sql_fingerprint("assets/windowed_aggregates").encode())
+    for path in [home, *sorted((home.parent / "bandit").glob("*.py"))]:
+        digest_.update(path.read_bytes())
+    code_version.cache_clear()
+    assert code_version() == digest_.hexdigest()[:12]
+    assert len(code_version()) == 12

@@ -1,0 +1,1 @@
+"""Scripts for developers: generated docs, the sample and the prose check. Not in the wheel."""
