@@ -22,7 +22,7 @@ class Group(NamedTuple):
 
 
 GROUPS = {
-    "bandit": Group(("mab_pipeline/bandit/*.py",), ("tests/unit/bandit",)),
+    "bandit": Group(("mab_pipeline/bandit/*.py",), ("tests/unit/pipeline/bandit",)),
     "rule": Group(
         ("mab_pipeline/allocation/decide.py",), ("tests/unit/pipeline/allocation/test_decide.py",)
     ),

@@ -44,8 +44,11 @@ class Production:
         settings = load_settings(mab_home=folder / "home", _env_file=None)
         platform = build_platform(settings)
         _, self.last = place_sample(platform, None)
-        # A day sees 30 days of the sample; without the others nothing waits to be loaded.
+        # A day sees 30 days of the sample; the others would wait to be loaded, or be refused.
         start = str(self.last - timedelta(days=29))
+        for day in (settings.mab_home / "inbox" / "metrics").iterdir():
+            if day.name < start:
+                shutil.rmtree(day)
         self.settings = load_settings(
             mab_home=folder / "home", mab_start_date=start, _env_file=None
         )
