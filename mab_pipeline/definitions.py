@@ -1,12 +1,9 @@
-"""The Dagster code location: the one place where things are wired.
+"""The Dagster code location: puts assets, checks, jobs, schedules and resources together.
 
-What belongs here: which assets, checks, jobs, schedules and resources there are. What does not:
-their code, and any choice that a setting does not make.
+Dagster concept: https://docs.dagster.io/deployment/code-locations
 """
 
 import warnings
-from importlib import import_module
-from pkgutil import iter_modules
 
 import dagster as dg
 
@@ -14,6 +11,7 @@ from mab_pipeline import assets
 from mab_pipeline.assets.source_files import inbox_sources
 from mab_pipeline.assets.table_asset import TableAsset
 from mab_pipeline.checks.definitions import build_checks
+from mab_pipeline.discovery import declared_in
 from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
 from mab_pipeline.recovery.home import platform_of_a_run
 from mab_pipeline.resources import Platform, build_platform
@@ -24,14 +22,7 @@ from mab_store.settings import Settings, load_settings
 
 def table_assets() -> list[TableAsset]:
     """Return the assets that the modules of `mab_pipeline.assets` declare, by name."""
-    modules = (
-        import_module(name) for _, name, _ in iter_modules(assets.__path__, assets.__name__ + ".")
-    )
-    declared = (value for module in modules for value in vars(module).values())
-    return sorted(
-        {value.name: value for value in declared if isinstance(value, TableAsset)}.values(),
-        key=lambda asset: asset.name,
-    )
+    return sorted(declared_in(assets, TableAsset), key=lambda asset: asset.name)
 
 
 def build_defs(
@@ -40,11 +31,11 @@ def build_defs(
     platform: Platform | None = None,
     run_logger: dg.LoggerDefinition | None = None,
 ) -> dg.Definitions:
-    """Wire everything.
+    """Return the definitions of everything that Dagster runs.
 
     Args:
-        settings: The settings; read from the environment where they are not given.
-        platform: The outside world; built from the settings where it is not given.
+        settings: The settings; read from the environment if omitted.
+        platform: The shared resources; built from the settings if omitted.
         run_logger: A logger that run config can name `progress`.
 
     Raises:
@@ -68,5 +59,5 @@ def build_defs(
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return what `workspace.yaml` and `dg` load."""
+    """Return the definitions that `workspace.yaml` and `dg` load."""
     return build_defs()

@@ -1,7 +1,6 @@
-"""What the checks look for: each finder returns what is not as it must be.
+"""Finders: each returns the violations of one condition.
 
-What belongs here: finders, and what they look at. What does not: which asset has which check and
-how severe it is (`checks.py`), and conditions that publication obeys too (`gate.py`).
+Conditions that publication obeys too are in `allocation/gate.py`.
 """
 
 import math
@@ -22,22 +21,13 @@ from mab_store.files.inbox import Inbox
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import rolled_back
 
-ASSET_TABLES = {
-    "experiments": ("experiments", "variants", "inbox_files"),
-    "raw_metrics": ("raw_metrics",),
-    "daily_metrics": ("daily_metrics",),
-    "windowed_aggregates": ("windowed_aggregates",),
-    "allocations": ("allocations",),
-    "publication": ("publications", "publication_holds"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a check looks at.
+    """The input of a finder.
 
     Attributes:
-        platform: The outside world.
+        platform: The shared resources.
         days: The days of the run.
         instance: Dagster's records.
         asset: The asset whose check it is.
@@ -58,9 +48,9 @@ def sql_check(name: str, *settings: str, **values: object) -> Find:
     """Return a finder that runs `sql/checks/<name>.sql`; each row is a failure.
 
     Args:
-        name: The statement; it returns a day, a detail, and an experiment_id where it knows one.
-        settings: Settings that are parameters of it beside the days.
-        values: Other parameters of it.
+        name: The statement; it returns a day, a detail, and an experiment_id if it knows one.
+        settings: Settings that it takes as parameters in addition to the days.
+        values: Its other parameters.
     """
 
     def find(subject: Subject) -> list[Failure]:
@@ -78,9 +68,9 @@ def sql_check(name: str, *settings: str, **values: object) -> Find:
 
 
 def unreadable_files(name: str) -> Find:
-    """Return a finder of files that could not be used and are still there.
+    """Return a finder of files that could not be used and are still in the inbox.
 
-    `sql/checks/<name>.sql` names them from the ledger, which remembers those that were taken away.
+    `sql/checks/<name>.sql` names them from the ledger, which also remembers removed files.
     """
 
     def find(subject: Subject) -> list[Failure]:
@@ -100,23 +90,27 @@ def unreadable_files(name: str) -> Find:
     return find
 
 
-def wrong_columns(subject: Subject) -> list[Failure]:
-    """Find tables of the asset whose columns are not those of `02_create_tables.sql`."""
-    failures = []
-    for table in ASSET_TABLES[subject.asset]:
-        with subject.platform.warehouse.transaction() as transaction:
-            found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
-        present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
-        declared = [(column.name, column.type) for column in declared_tables()[table].columns]
-        if present != declared:
-            odd = sorted({" ".join(pair) for pair in set(present) ^ set(declared)}) or ["order"]
-            detail = f"{table} differs from its declaration in: {', '.join(odd)}"
-            failures.append(Failure(subject.days.end - timedelta(days=1), detail))
-    return failures
+def wrong_columns(*tables: str) -> Find:
+    """Return a finder of tables whose columns are not those of `02_create_tables.sql`."""
+
+    def find(subject: Subject) -> list[Failure]:
+        failures = []
+        for table in tables:
+            with subject.platform.warehouse.transaction() as transaction:
+                found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
+            present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
+            declared = [(column.name, column.type) for column in declared_tables()[table].columns]
+            if present != declared:
+                odd = sorted({" ".join(pair) for pair in set(present) ^ set(declared)}) or ["order"]
+                detail = f"{table} differs from its declaration in: {', '.join(odd)}"
+                failures.append(Failure(subject.days.end - timedelta(days=1), detail))
+        return failures
+
+    return find
 
 
 def unloaded_days(subject: Subject) -> list[Failure]:
-    """Find as-of days whose windows contain a day that is not loaded as the inbox holds it."""
+    """Find as-of dates whose windows contain a day that differs from the inbox."""
     platform, days = subject.platform, subject.days
     lookback = Days(platform.lookback_start(days.start), days.end)
     with platform.warehouse.transaction() as transaction:
@@ -146,13 +140,13 @@ def unloaded_days(subject: Subject) -> list[Failure]:
 def _kept_days(
     inbox: Inbox, known: Mapping[str, LedgerRow], unloaded: Mapping[str, date]
 ) -> set[date]:
-    """Return the days that stay as they are until their known files are back."""
+    """Return the days that stay unchanged until their known files are back."""
     days = set(unloaded.values())
     return set(missing_files(inbox, (row for row in known.values() if row.metric_date in days)))
 
 
 def waiting_files(subject: Subject) -> list[Failure]:
-    """Find files that wait until the others of their day are back, and are still there."""
+    """Find files in the inbox that wait until the other files of their day are back."""
     inbox = subject.platform.inbox
     with subject.platform.warehouse.transaction() as transaction:
         rows = transaction.fetch_arrow("checks/raw_metrics_waiting_files").to_pylist()
@@ -165,7 +159,7 @@ def waiting_files(subject: Subject) -> list[Failure]:
 
 
 def _arrived_since(subject: Subject, days: Days) -> set[str]:
-    """Return the files that came in while the run was at work; the next one loads them."""
+    """Return the files that arrived during the run; the next run loads them."""
     return {
         file.source_file
         for file in subject.platform.inbox.metric_files(days.start, days.end)
@@ -186,7 +180,7 @@ def noted_files(*kinds: str) -> Find:
             return []
         failures = []
         for kind in kinds:
-            entry = materialization.metadata.get(f"{kind}_files")  # a person's own report has none
+            entry = materialization.metadata.get(f"{kind}_files")  # a report made by hand has none
             value = entry.value if entry else {}
             assert isinstance(value, dict)
             failures += [
@@ -202,9 +196,9 @@ def noted_files(*kinds: str) -> Find:
 
 
 def stale_windows(subject: Subject) -> list[Failure]:
-    """Find days whose windows are not what daily_metrics and the registry give now.
+    """Find days whose windows differ from those that daily_metrics and the registry give now.
 
-    They are made anew in a transaction that is rolled back, and compared.
+    The windows are recomputed in a transaction that is rolled back, and compared.
     """
     rule = RuleSettings.of(subject.platform.settings)
     parameters = subject.days.parameters
@@ -221,9 +215,9 @@ def stale_windows(subject: Subject) -> list[Failure]:
 
 
 def late_publication(subject: Subject) -> list[Failure]:
-    """Find that the newest day that should be decided by now is not.
+    """Find that the newest day that is due is not decided.
 
-    A day on whose next day no experiment runs has nothing to decide.
+    A day has nothing to decide if no experiment runs on the next day.
     """
     platform = subject.platform
     late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
