@@ -1,8 +1,4 @@
-"""Which bucket a session falls into, and which variant that bucket belongs to.
-
-What belongs here: the hash that docs/API.md fixes for every CDP. What does not: how buckets are
-dealt to variants (`mab_pipeline.bandit.buckets`).
-"""
+"""The bucket of a session and the variant of a bucket, by the hash that docs/API.md documents."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,8 +11,7 @@ def bucket_of(experiment_id: str, session_id: str) -> int:
     """Return the bucket of a session, 0 to 99.
 
     The first 8 bytes, big-endian, of the SHA-256 of `experiment_id + ":" + session_id` (UTF-8),
-    modulo 100. The experiment is the salt, so that a session's buckets in two experiments have
-    nothing to do with each other.
+    modulo 100. The experiment is the salt: a session's buckets in two experiments are independent.
     """
     digest = hashlib.sha256(f"{experiment_id}:{session_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % N_BUCKETS
@@ -30,7 +25,7 @@ def variant_of(bucket: int, allocations: Iterable[Mapping[str, Any]]) -> str:
         allocations: Variants of an allocation body, each with its `buckets`.
 
     Raises:
-        LookupError: The buckets of the body leave this one out.
+        LookupError: No variant of the body has this bucket.
     """
     for variant in allocations:
         if any(first <= bucket <= last for first, last in variant["buckets"]):

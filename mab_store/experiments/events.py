@@ -1,10 +1,7 @@
-"""Experiment events: from the files of an experiment to what was true of it on each day.
+"""Parse experiment events and fold them into dated rows of `experiments` and `variants`.
 
-What belongs here: parsing event files and folding them into rows of `experiments` and `variants`.
-What does not: who runs when (that is SQL), and writing events.
-
-The first registration is true from the beginning of time; a change is true from the day after it
-was made, so that a day that is already computed is never computed with another truth.
+The first registration is valid from the beginning of time. A change is valid from the day after it
+was made: a day that was already computed never sees different experiments when it is recomputed.
 """
 
 import json
@@ -42,7 +39,7 @@ class _Variant:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is true of an experiment from one day on."""
+    """State of an experiment from one day on."""
 
     status: str
     variants: Mapping[str, _Variant]
@@ -50,14 +47,14 @@ class _State:
 
 @dataclass(slots=True)
 class Registry:
-    """Rows of the two tables, and what was wrong with which file.
+    """Rows of the two tables, and the error of each unusable file.
 
     Attributes:
         experiments: Rows of `experiments`.
         variants: Rows of `variants`.
-        changes: The changes that count, by file, each experiment's in the order they were made.
+        changes: The valid changes by file; those of one experiment in chronological order.
         errors: Why a file could not be used, by its name below the inbox.
-        changed: Files that have another content than when they were loaded before.
+        changed: Files whose content differs from their previous load.
         vanished: Files that were used before and are gone.
     """
 
@@ -70,7 +67,7 @@ class Registry:
 
 
 def is_registration(document: Mapping[str, object]) -> bool:
-    """Say whether a body registers an experiment; one that says who changes something does not."""
+    """Return whether a body registers an experiment; one that has `changed_by` is a change."""
     return "variants" in document or ("name" in document and "changed_by" not in document)
 
 
@@ -78,7 +75,7 @@ def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
     """Parse one event file.
 
     Raises:
-        UnreadableFileError: It is no event, or lies in another experiment's folder.
+        UnreadableFileError: It is not an event, or it is in another experiment's folder.
     """
     path = PurePosixPath(source_file)
     if path.suffix.lower() != ".json":
@@ -95,10 +92,10 @@ def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
     try:
         event = TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
-        raise UnreadableFileError(f"is no experiment event: {explain(error)}") from None
+        raise UnreadableFileError(f"is not an experiment event: {explain(error)}") from None
     if path.parent.name != event.experiment_id:
         raise UnreadableFileError(
-            f"is an event of {event.experiment_id} but lies in the folder {path.parent.name!r}"
+            f"is an event of {event.experiment_id} but is in the folder {path.parent.name!r}"
         )
     return event
 
@@ -107,10 +104,10 @@ def fold_events(contents: Mapping[str, Content]) -> Registry:
     """Fold every event file into the rows of `experiments` and `variants`.
 
     Args:
-        contents: What each file below `experiments/` holds, by its name below the inbox.
+        contents: Content of each file below `experiments/`, by its name below the inbox.
 
     Returns:
-        The rows, and an error for each file that could not be used; the others count.
+        The rows, and an error for each file that could not be used; the other files count.
     """
     registry = Registry()
     by_experiment: dict[str, list[tuple[str, ExperimentEvent]]] = defaultdict(list)
@@ -129,7 +126,7 @@ def fold_events(contents: Mapping[str, Content]) -> Registry:
 
 
 def true_on(registry: Registry, day: date) -> tuple[Row, list[Row]]:
-    """Return what is true of the one experiment of a registry on a day, variants in their order."""
+    """Return the rows valid on a day for a registry's only experiment, variants by position."""
 
     def holds(row: Row) -> bool:
         return bool(row["valid_from_date"] <= day < row["valid_to_date"])
@@ -140,7 +137,7 @@ def true_on(registry: Registry, day: date) -> tuple[Row, list[Row]]:
 
 
 def explain(error: ValidationError) -> str:
-    """Say in one line what pydantic found wrong, and where."""
+    """Describe pydantic's findings in one line, each with its place in the body."""
     return "; ".join(
         f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
         for fault in error.errors()
@@ -159,7 +156,7 @@ def _fold_experiment(events: list[tuple[str, ExperimentEvent]], registry: Regist
         try:
             if isinstance(event, ExperimentChanged):
                 if registered is None:
-                    raise UnreadableFileError("changes an experiment that is not registered before")
+                    raise UnreadableFileError("changes an experiment that is not registered yet")
                 state = _changed(states[max(states)], event)
                 states[event.effective_date] = state
                 registry.changes[source_file] = event
@@ -168,7 +165,7 @@ def _fold_experiment(events: list[tuple[str, ExperimentEvent]], registry: Regist
                 states[BEGINNING_OF_TIME] = _first_state(event)
             elif event.spec != registered.spec:
                 raise UnreadableFileError(
-                    f"registers {event.name!r} again with another body; the first one holds"
+                    f"registers {event.name!r} again with a different body; the first one counts"
                 )
         except UnreadableFileError as error:
             registry.errors[source_file] = str(error)
@@ -185,17 +182,17 @@ def _first_state(event: ExperimentRegistered) -> _State:
 
 
 def _changed(state: _State, event: ExperimentChanged) -> _State:
-    """Apply a change, or say why it cannot be: the text goes on "the file" or "the change"."""
+    """Apply a change, or raise why not; callers put "the file" or "the change" before the text."""
     asks_more = event.status != "finished" or event.add_variants or event.retire_variants
     if state.status == "finished" and asks_more:
         raise UnreadableFileError(
-            "changes a finished experiment; finishing is final, register another one"
+            "changes a finished experiment; finishing is final, register a new one"
         )
     variants = dict(state.variants)
     for name in event.add_variants:
         known = variants.get(name)
         if known and known.status == "active":
-            raise UnreadableFileError(f"adds the variant {name!r}, which is active already")
+            raise UnreadableFileError(f"adds the variant {name!r}, which is already active")
         variants[name] = (
             replace(known, status="active") if known else _Variant(len(variants), is_control=False)
         )
@@ -205,13 +202,13 @@ def _changed(state: _State, event: ExperimentChanged) -> _State:
             raise UnreadableFileError(f"retires the variant {name!r}, which is not active")
         if known.is_control:
             raise UnreadableFileError(
-                f"retires the control {name!r}, with which the others are compared; to end the "
+                f"retires the control {name!r}, the baseline of the other variants; to end the "
                 "experiment, finish it"
             )
         variants[name] = replace(known, status="retired")
     active = sum(variant.status == "active" for variant in variants.values())
     if active > MAX_VARIANTS:
-        raise UnreadableFileError(f"leads to {active} active variants; {MAX_VARIANTS} are the most")
+        raise UnreadableFileError(f"leads to {active} active variants; the limit is {MAX_VARIANTS}")
     return _State(event.status or state.status, variants)
 
 
@@ -252,7 +249,7 @@ def _add_rows(
 
 
 def _intervals(history: Iterable[tuple[date, T]]) -> list[tuple[date, date, T]]:
-    """Turn (first day, value) into (first day, day after the last, value), equal values joined."""
+    """Turn (first day, value) into (first day, day after the last, value); join equal values."""
     changes: list[tuple[date, T]] = []
     for day, value in history:
         if not changes or changes[-1][1] != value:

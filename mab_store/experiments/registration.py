@@ -1,8 +1,4 @@
-"""Registering and changing experiments: the one way to add an event of ours to the inbox.
-
-What belongs here: writing event files, and refusing what contradicts what is there. What does not:
-folding events into tables (`experiment_events.py`).
-"""
+"""Register and change experiments: write event files, refuse those that contradict earlier ones."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -32,10 +28,10 @@ _NUMBERED = re.compile(r"changed-(\d{1,9})\.json", re.ASCII)
 
 
 class Registration(NamedTuple):
-    """What came of a registration.
+    """Outcome of a registration.
 
     Attributes:
-        event: The registration that holds.
+        event: The registration that counts.
         is_new: Whether it was added by this call.
     """
 
@@ -44,13 +40,13 @@ class Registration(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What came of a change.
+    """Outcome of a change.
 
     Attributes:
-        event: The change that holds.
+        event: The change that counts.
         source_file: Its file, below the inbox.
         is_new: Whether it was added by this call.
-        registry: All that is known of the experiment, the change included.
+        registry: The rows of the experiment, including the change.
     """
 
     event: ExperimentChanged
@@ -63,13 +59,13 @@ def register(inbox: Inbox, spec: ExperimentSpec, *, now: datetime) -> Registrati
     """Register an experiment; the same body again changes nothing.
 
     Args:
-        inbox: Where the event file goes.
-        spec: What the owner registers.
+        inbox: Takes the event file.
+        spec: The owner's registration.
         now: The time, as naive UTC.
 
     Raises:
-        NewNameError: A name in it is new and cannot be taken.
-        ConflictError: The name is taken by an experiment with another body.
+        NewNameError: A new name in it is not acceptable.
+        ConflictError: An experiment with a different body has this name.
         InboxError: The inbox cannot be written.
     """
     experiment_id = experiment_id_of(spec.name)
@@ -85,48 +81,48 @@ def register(inbox: Inbox, spec: ExperimentSpec, *, now: datetime) -> Registrati
         payload = event.model_dump_json(indent=2, exclude_none=True).encode()
         try:
             inbox.write(f"experiments/{experiment_id}/registered.json", payload)
-        except FileInInboxError:  # somebody registered it in this very moment
+        except FileInInboxError:  # another process registered it at the same moment
             held = registered(inbox, experiment_id)
         else:
             return Registration(event, is_new=True)
     if held is None or held.spec != spec:
         raise ConflictError(
-            f"The experiment {spec.name!r} ({experiment_id}) is registered already with another "
-            "body. Choose another name, or change it by an event."
+            f"The experiment {spec.name!r} ({experiment_id}) is already registered with a "
+            "different body. Choose another name, or change the experiment by an event."
         )
     return Registration(held, is_new=False)
 
 
 def registered(inbox: Inbox, experiment_id: str) -> ExperimentRegistered | None:
-    """Return the registration of an experiment that holds: the first; None where there is none."""
+    """Return the first registration of an experiment, which counts; None if there is none."""
     events = []
     for file in inbox.event_files(experiment_id):
         content = inbox.read(file)
         try:
             event = parse_event(file.source_file, content.payload or b"")
         except UnreadableFileError:
-            continue  # the pipeline quarantines it, with its name and why
+            continue  # the pipeline quarantines it and reports its name and the reason
         if isinstance(event, ExperimentRegistered):
             events.append((event.created_at_utc, file.source_file, event))
     return min(events)[2] if events else None
 
 
 def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime) -> Change:
-    """Change an experiment from tomorrow on; the same change again, while it holds, is no second.
+    """Change an experiment from tomorrow on; an equal change that is in force is not added again.
 
-    Changes are numbered and a number is given once, so that of two at the same moment the later
-    one is judged by what the earlier one made of the experiment.
+    Changes are numbered and each number is used once. Of two simultaneous changes the later one is
+    therefore judged against the experiment as the earlier one left it.
 
     Args:
-        inbox: Where the event file goes.
+        inbox: Takes the event file.
         experiment_id: The experiment.
-        spec: What its owner changes.
+        spec: The owner's change.
         now: The time, as naive UTC.
 
     Raises:
-        NewNameError: It adds a variant whose name is new and cannot be taken.
+        NewNameError: The new name of an added variant is not acceptable.
         NotRegisteredError: No such experiment is registered.
-        ConflictError: The experiment, as its events say it will be, cannot be changed like this.
+        ConflictError: The change contradicts the experiment's events.
         InboxError: The inbox cannot be written.
     """
     contents = _contents(inbox, experiment_id)
@@ -153,17 +149,17 @@ def change(inbox: Inbox, experiment_id: str, spec: ChangeSpec, *, now: datetime)
     source_file = f"experiments/{experiment_id}/changed-{_next_number(contents):04}.json"
     after = fold_events(contents | {source_file: Content(len(payload), "", payload)})
     for name in after.errors.keys() - before.errors.keys():
-        other = "" if name == source_file else f"does not go with {name}, which then "
+        other = "" if name == source_file else f"conflicts with {name}, which then "
         raise ConflictError(f"The change {other}{after.errors[name]}.")
     try:
         inbox.write(source_file, payload)
-    except FileInInboxError:  # somebody else changed it in this very moment
+    except FileInInboxError:  # another process changed it at the same moment
         return change(inbox, experiment_id, spec, now=now)
     return Change(event, source_file, is_new=True, registry=after)
 
 
 def _after_the_last(registry: Registry, now: datetime) -> datetime:
-    """Return the time, or just after the last change of the day if the clock is behind it."""
+    """Return `now`, or just after the last change of the day if the clock is behind that."""
     today = [
         event.created_at_utc
         for event in registry.changes.values()
@@ -174,7 +170,7 @@ def _after_the_last(registry: Registry, now: datetime) -> datetime:
 
 
 def events_of(inbox: Inbox, experiment_id: str) -> Registry:
-    """Return what the events of one experiment say."""
+    """Return the folded events of one experiment."""
     return fold_events(_contents(inbox, experiment_id))
 
 
@@ -194,7 +190,7 @@ def _next_number(source_files: Iterable[str]) -> int:
 
 
 def _holds(registry: Registry, spec: ChangeSpec, *, day: date) -> bool:
-    """Say whether all that a change asks for is so on a day."""
+    """Return whether everything that a change asks for holds on a day."""
     experiment, variants = true_on(registry, day)
     active = {row["variant_name"] for row in variants if row["status"] == "active"}
     return (

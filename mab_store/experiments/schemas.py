@@ -1,9 +1,4 @@
-"""The bodies that people and programs hand over, as pydantic models.
-
-What belongs here: the shape of experiment events (a file, or the body of `POST /experiments`).
-What does not: metrics rows, which are kept as received and judged in SQL
-(`sql/schema/02_create_views.sql`).
-"""
+"""Pydantic models of experiment events: an event file, or a body of `POST` and `PATCH`."""
 
 import hashlib
 import unicodedata
@@ -34,25 +29,25 @@ def _new_name(text: str) -> str:
 
 
 def _on_the_calendar(stamp: datetime) -> datetime:
-    """Refuse what UTC, or the day after, cannot hold."""
+    """Refuse a time whose UTC value or following day a datetime cannot represent."""
     if not 1900 < stamp.year < 9999:
         raise ValueError("must lie in the years 1901 to 9998")
     return stamp
 
 
-# The shape of a name that is there. One that is new has more to satisfy: `new_name_faults`.
+# An existing name has this shape. A new name has to satisfy more: `new_name_faults`.
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 NewName = Annotated[Name, AfterValidator(_new_name)]
 ExperimentId = Annotated[str, Field(pattern=r"^exp_[0-9a-f]{12}$")]
 
 
 def experiment_id_of(name: str) -> str:
-    """Return the experiment's id: the same name is the same experiment everywhere."""
+    """Return the experiment's id: the same name gives the same id everywhere."""
     return "exp_" + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def new_name_faults(names: Mapping[Place, str]) -> dict[Place, str]:
-    """Return what is wrong with new names, by their place in a body; empty if they can be taken."""
+    """Return the faults of new names, by their place in a body; empty if all are acceptable."""
     faults = ((place, fault_of_new_name(name)) for place, name in names.items())
     return {place: fault for place, fault in faults if fault}
 
@@ -69,7 +64,7 @@ class VariantSpec(_Body):
 
 
 class ExperimentSpec(_Body):
-    """Body of `POST /experiments`: what an owner registers."""
+    """Body of `POST /experiments`: the experiment to register."""
 
     name: Name
     description: Annotated[str, Field(max_length=2000)] | None = None
@@ -93,12 +88,12 @@ class _Event(_Body):
 
     @property
     def created_at_utc(self) -> datetime:
-        """When the event was made, as naive UTC, which is how the warehouse holds times."""
+        """When the event was made, as naive UTC, the warehouse's form of a time."""
         return self.created_at.astimezone(UTC).replace(tzinfo=None)
 
 
 class ExperimentRegistered(ExperimentSpec, _Event):
-    """First event of an experiment; true from the beginning of time."""
+    """First event of an experiment; valid from the beginning of time."""
 
     @model_validator(mode="after")
     def _id_follows_from_name(self) -> Self:
@@ -110,12 +105,12 @@ class ExperimentRegistered(ExperimentSpec, _Event):
 
     @property
     def spec(self) -> ExperimentSpec:
-        """What was registered, without when; two registrations conflict when these differ."""
+        """The registration without its time; two registrations conflict if these differ."""
         return ExperimentSpec(**self.model_dump(exclude={"experiment_id", "created_at"}))
 
 
 class _Change(_Body):
-    """What can be changed of an experiment, and why; never its name, which its id follows from."""
+    """A change of an experiment and its reason; never of the name, as the id follows from it."""
 
     reason: Annotated[str, Field(max_length=2000)] | None = None
     status: Literal["running", "paused", "finished"] | None = None
@@ -143,26 +138,26 @@ class _Change(_Body):
 
 
 class ChangeSpec(_Change):
-    """Body of `PATCH /experiments/{id}`: what an owner changes, from tomorrow on."""
+    """Body of `PATCH /experiments/{id}`: a change that takes effect tomorrow."""
 
     changed_by: NewName
 
 
 class ExperimentChanged(_Change, _Event):
-    """A later event of an experiment; true from the day after it was made.
+    """A later event of an experiment; valid from the day after it was made.
 
-    A file that somebody dropped counts without saying who made it; our own writers always say.
+    A file dropped by hand may lack `changed_by`; our own writers always set it.
     """
 
     changed_by: Annotated[str, Field(max_length=200)] | None = None
 
     @property
     def effective_date(self) -> date:
-        """First day (UTC) on which it is true."""
+        """First day (UTC) on which it is valid."""
         return self.created_at_utc.date() + timedelta(days=1)
 
     def asks_the_same_as(self, spec: ChangeSpec) -> bool:
-        """Say whether it is this change, whenever it was made."""
+        """Return whether it is the same change, whatever its time."""
         return self.model_dump(exclude={"experiment_id", "created_at"}) == spec.model_dump()
 
 

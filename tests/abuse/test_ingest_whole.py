@@ -219,7 +219,7 @@ def test_of_several_experiments_all_are_added_or_none(world, tmp_path):
     pause = {"experiment": "new", "status": "paused", "changed_by": "ana"}
     taken = body(NAME, "control", "other")
     before = sorted((world.inbox / "experiments").rglob("*"))
-    with pytest.raises(ConflictError, match="registered already with another body"):
+    with pytest.raises(ConflictError, match="already registered with a different body"):
         intake(world).add(put(tmp_path, "a.json", json.dumps([body("new", "a", "b"), taken])))
     impossible = {"experiment": "new", "retire_variants": ["a"], "changed_by": "ana"}
     second = put(tmp_path, "b.json", json.dumps([body("new", "a", "b"), impossible]))

@@ -122,7 +122,7 @@ def test_who_changes_it_must_be_said(api):
 @pytest.mark.parametrize(
     ("earlier", "change", "why"),
     [
-        ({}, {"add_variants": ["variant_a"]}, "adds the variant 'variant_a', which is active"),
+        ({}, {"add_variants": ["variant_a"]}, "adds the variant 'variant_a', which is already"),
         ({}, {"retire_variants": ["nobody"]}, "retires the variant 'nobody', which is not active"),
         (
             {"retire_variants": ["variant_a"]},
@@ -260,7 +260,7 @@ def test_a_change_that_a_scheduled_one_would_contradict_is_refused(api):
     api.home.platform.inbox.write(name, json.dumps(event).encode())
     answer = patch(api, retire_variants=["variant_a"])
     assert answer.status_code == 409
-    assert f"does not go with {name}, which then retires" in answer.json()["detail"]
+    assert f"conflicts with {name}, which then retires" in answer.json()["detail"]
 
 
 def test_without_the_inbox_changes_are_503_and_allocations_are_served(api):

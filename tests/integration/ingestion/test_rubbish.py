@@ -170,19 +170,19 @@ def test_rubbish_among_the_experiment_files_is_quarantined_and_the_rest_counts(m
     good = json.loads((world.inbox / f"experiments/{checkout}/registered.json").read_bytes())
     rubbish = {
         f"experiments/{checkout}/truncated.json": ('{"name": ', "is not JSON"),
-        f"experiments/{checkout}/list.json": ("[]", "is no experiment event"),
+        f"experiments/{checkout}/list.json": ("[]", "is not an experiment event"),
         f"experiments/{checkout}/ff.json": (b"\xff\xfe", "is not JSON"),
         f"experiments/{checkout}/notes.txt": ("hello", "is not a .json file"),
         f"experiments/{checkout}/other_body.json": (
             json.dumps(good | {"description": "x", "created_at": "2025-02-01T00:00:00Z"}),
             "again with another body",
         ),
-        f"experiments/{other}/stray.json": (json.dumps(good), "lies in the folder"),
+        f"experiments/{other}/stray.json": (json.dumps(good), "is in the folder"),
         f"experiments/{other}/no_change.json": (
             json.dumps({"experiment_id": other, "created_at": "2025-02-01T00:00:00Z"}),
             "must set status",
         ),
-        "experiments/loose.json": (json.dumps(good), "lies in the folder 'experiments'"),
+        "experiments/loose.json": (json.dumps(good), "is in the folder 'experiments'"),
         "experiments/exp_000000000000/orphan.json": (
             json.dumps(
                 {
@@ -191,7 +191,7 @@ def test_rubbish_among_the_experiment_files_is_quarantined_and_the_rest_counts(m
                     "status": "paused",
                 }
             ),
-            "not registered before",
+            "not registered yet",
         ),
     }
     for name, (content, _) in rubbish.items():

@@ -167,7 +167,7 @@ def test_experiments_come_as_json_or_csv_and_the_same_body_again_is_the_same(wor
 def test_another_body_under_a_taken_name_is_a_conflict_and_never_an_overwrite(world, add):
     add("checkout.json", json.dumps(BODY))
     before = {name: (world.inbox / name).read_bytes() for name in listing(world)}
-    with pytest.raises(ConflictError, match="registered already with another body"):
+    with pytest.raises(ConflictError, match="already registered with a different body"):
         add("checkout.json", json.dumps(BODY | {"description": "other"}))
     assert {name: (world.inbox / name).read_bytes() for name in listing(world)} == before
 

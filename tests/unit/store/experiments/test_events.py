@@ -82,7 +82,7 @@ def test_a_change_made_in_the_very_moment_of_the_registration_comes_after_it():
     [
         ({"retire_variants": ["control"]}, "retires the control 'control'"),
         ({"retire_variants": ["c"]}, "retires the variant 'c', which is not active"),
-        ({"add_variants": ["a"]}, "adds the variant 'a', which is active already"),
+        ({"add_variants": ["a"]}, "adds the variant 'a', which is already active"),
         ({"add_variants": [f"v{n}" for n in range(MAX_VARIANTS - 2)]}, "101 active variants"),
         ({"name": "new", "changed_by": "ana"}, "an experiment is never renamed"),
         ({"name": "new"}, "variants: Field required"),
