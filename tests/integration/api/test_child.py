@@ -133,6 +133,17 @@ def test_a_child_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
     assert ours(others) == []
 
 
+def test_a_child_that_stalls_in_the_middle_of_a_part_is_given_up(large, others, monkeypatch):
+    monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 5.0)
+    parts = read_in_child(order_of(large), Event())
+    next(parts)
+    (child,) = ours(others)
+    child.suspend()
+    with pytest.raises(ChildError, match="takes longer than 5 s"):
+        list(parts)
+    assert ours(others) == []
+
+
 def test_a_child_is_ended_when_the_server_stops(stuck, others):
     stopping = Event()
     Timer(1.0, stopping.set).start()
