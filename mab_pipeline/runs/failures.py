@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from mab_pipeline.runs.liveness import ADVICE, again
+from mab_pipeline.runs.liveness import ADVICE, REMEDY, again, report_advice
 from mab_store.errors import PublicationRefusedError
 from mab_store.plain_text import plain
 
@@ -80,8 +80,7 @@ def leave_advice(instance: dg.DagsterInstance) -> None:
         last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         if not last or ADVICE not in last[0].event_log_entry.message:
             cause = cause_of(instance, run)
-            advice = f"{cause.reason} {ADVICE}{cause.remedy}"
-            instance.report_engine_event(plain(advice), run)
+            report_advice(instance, run, cause.reason, cause.remedy)
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -142,10 +141,10 @@ def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:
 
 def _of_ending(events: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Cause:
     """Speak of a run that was ended from outside, or never began."""
-    reason, remedy, before = "No reason was given.", "", None
+    reason, before = "No reason was given.", None
     for event in events:
         if event.event_type == dg.DagsterEventType.RUN_FAILURE:
-            reason, _, remedy = (event.message or reason).partition(ADVICE)
+            reason = event.message or reason
             data = event.job_failure_data  # none where it was ended from outside
             if data and data.error:
                 reason += f" {data.error.message}"
@@ -156,10 +155,20 @@ def _of_ending(events: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Cause:
         reason = before.removeprefix("[DagsterApiServer] ")
     return Cause(
         reason.strip(),
-        remedy
+        _remedy_given(events)
         or f"{again(run)}; what had been committed is whole. Should it come back, `mab doctor` and "
         "the daemon's log say more.",
     )
+
+
+def _remedy_given(events: Iterable[dg.DagsterEvent]) -> str:
+    """Return the remedy that was written into the log last; empty if there is none."""
+    given = ""
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ENGINE_EVENT:
+            value = event.engine_event_data.metadata.get(REMEDY)
+            given = str(value.value) if value else given
+    return given
 
 
 def _class_of_error(event: dg.DagsterEvent) -> str | None:

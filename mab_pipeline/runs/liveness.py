@@ -10,6 +10,9 @@ from datetime import date
 
 import dagster as dg
 import psutil
+from dagster._core.events import EngineEventData
+
+from mab_store.plain_text import plain
 
 HOST_TAG = "mab/host"
 PID_TAG = "mab/pid"
@@ -17,8 +20,9 @@ STARTED_TAG = "mab/process_started"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 DAY_TAG = "dagster/partition"
-# What follows it in the last event of a failed run is meant for the person who looks there.
+# Introduces the remedy in the last event of a failed run; REMEDY is the same as that event's data.
 ADVICE = "What to do: "
+REMEDY = "what_to_do"
 
 
 def partition_tags(first: date, last: date) -> dict[str, str]:
@@ -65,13 +69,19 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
         pid = _dead_process(instance, run)
         if pid is not None:
-            message = (
-                f"Process {pid} died in mid-run; what it had committed is whole. "
-                f"{ADVICE}{again(run)}."
-            )
-            instance.report_run_failed(run, message)
+            reason = f"Process {pid} died in mid-run; what it had committed is whole."
+            instance.report_run_failed(run, reason)
+            report_advice(instance, run, reason, f"{again(run)}.")
             dead.append(run.run_id)
     return dead
+
+
+def report_advice(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, remedy: str
+) -> None:
+    """Write into a run's log why it failed and what to do; the remedy is data of the event too."""
+    data = EngineEventData(metadata={REMEDY: plain(remedy)})
+    instance.report_engine_event(plain(f"{reason} {ADVICE}{remedy}"), run, data)
 
 
 def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:

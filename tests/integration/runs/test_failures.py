@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.operations.run import RunFailedError, run_days
-from mab_pipeline.runs.failures import leave_advice
+from mab_pipeline.runs.failures import cause_of, leave_advice
 from mab_pipeline.runs.liveness import HOST_TAG, fail_dead_runs, process_tags
 from mab_pipeline.sensors import inbox_sensor
 from mab_store.days import Days
@@ -179,3 +179,16 @@ def test_mab_run_leaves_the_same_words_in_the_log_that_it_prints(make_world):
     assert str(raised.value) == f"{last} (Run {run.run_id}.)"
     assert f"mab run --date {DAY}" in last
     assert psutil.pid_exists(int(run.tags["mab/pid"]))
+
+
+def test_the_remedy_in_the_log_is_data_of_its_event_and_read_back_from_there(world):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    tags = process_tags() | {"mab/pid": str(gone.pid)}
+    gone.wait()
+    run = begun_by(world, tags)
+    last_event(world, run.run_id)
+
+    cause = cause_of(world.instance, run)
+
+    assert cause.reason == f"Process {gone.pid} died in mid-run; what it had committed is whole."
+    assert cause.remedy == f"{AGAIN}."
