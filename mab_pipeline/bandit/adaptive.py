@@ -14,7 +14,7 @@ def batchwise_difference(
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
         control: Index of the control, from 0.
 
     Returns:
@@ -65,8 +65,8 @@ def inverse_probability_rates(
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
-        shares: Share that was published for each day and variant, 0 to 1, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
+        shares: Share that was published for each day and variant, 0 to 1, same shape.
 
     Returns:
         `(rate, standard error)`, each of shape `(n_variants,)`. NaN if a variant's share was 0 on

@@ -98,7 +98,7 @@ def fit_days(impressions: ArrayLike, clicks: ArrayLike) -> DayFit:
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
 
     Returns:
         The fit.
@@ -134,7 +134,7 @@ def day_effects(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, 
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
 
     Returns:
         `(effective impressions, effective clicks)` per variant, each of shape `(n_variants,)`:
@@ -162,7 +162,7 @@ def information_kept(impressions: ArrayLike, clicks: ArrayLike) -> float:
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
 
     Returns:
         A factor, above 0 and at most 1; 1 for fewer than two variants with clicks.
@@ -189,7 +189,7 @@ def overdispersion(impressions: ArrayLike, clicks: ArrayLike) -> float:
 
     Args:
         impressions: Impressions per day and variant, shape `(n_days, n_variants)`, not negative.
-        clicks: Clicks, 0 to `impressions`, the same shape.
+        clicks: Clicks, 0 to `impressions`, same shape.
 
     Returns:
         phi: Pearson's statistic of the model with day effects over its degrees of freedom; about 1

@@ -16,7 +16,7 @@ def own_rate_prior(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArra
     Args:
         impressions: Impressions per variant, shape `(n_variants,)` or
             `(n_experiments, n_variants)`, not negative; NaN, in both arrays, pads a cell.
-        clicks: Clicks per variant, 0 to `impressions`, the same shape.
+        clicks: Clicks per variant, 0 to `impressions`, same shape.
 
     Returns:
         `(alpha, beta)` of the prior, each of shape `()` or `(n_experiments,)`: Beta(1, 1/m - 1)

@@ -149,7 +149,7 @@ def probability_beats(alpha: ArrayLike, beta: ArrayLike, control: int) -> FloatA
     Args:
         alpha: First shape parameter, above 0, shape `(n_experiments, n_variants)`, or
             `(n_variants,)` for one experiment; NaN, in both arrays, pads a cell.
-        beta: Second shape parameter, the same shape.
+        beta: Second shape parameter, same shape.
         control: Index of the control, from 0.
 
     Returns:
@@ -180,7 +180,7 @@ def lift_interval(
     Args:
         alpha: First shape parameter, above 0, shape `(n_experiments, n_variants)`, or
             `(n_variants,)` for one experiment; NaN, in both arrays, pads a cell.
-        beta: Second shape parameter, the same shape.
+        beta: Second shape parameter, same shape.
         control: Index of the control, from 0.
         level: Posterior probability inside the interval, above 0 and below 1.
 
@@ -225,7 +225,7 @@ def value_remaining(alpha: ArrayLike, beta: ArrayLike, quantile: float = 0.95) -
     Args:
         alpha: First shape parameter, above 0, shape `(n_experiments, n_variants)`, or
             `(n_variants,)` for one experiment; NaN, in both arrays, pads a cell.
-        beta: Second shape parameter, the same shape.
+        beta: Second shape parameter, same shape.
         quantile: Posterior probability that no more can be gained, above 0 and below 1.
 
     Returns:

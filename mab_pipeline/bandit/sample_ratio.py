@@ -13,7 +13,7 @@ def sample_ratio_p_value(observed: ArrayLike, expected: ArrayLike) -> FloatArray
     Args:
         observed: Impressions per variant, shape `(n_variants,)` or `(n_experiments, n_variants)`,
             not negative; NaN, in both arrays, pads a cell.
-        expected: Impressions that the shares promise, the same shape: the sum over the days of the day's
+        expected: Impressions that the shares promise, same shape: the sum over the days of the day's
             total times the variant's share of that day. Only the ratios within a row count.
 
     Returns:
