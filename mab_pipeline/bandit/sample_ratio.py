@@ -13,8 +13,8 @@ def sample_ratio_p_value(observed: ArrayLike, expected: ArrayLike) -> FloatArray
     Args:
         observed: Impressions per variant, shape `(n_variants,)` or `(n_experiments, n_variants)`,
             not negative; NaN, in both arrays, pads a cell.
-        expected: Impressions that the shares promise, same shape: the sum over the days of the day's
-            total times the variant's share of that day. Only the ratios within a row count.
+        expected: Impressions that the shares promise, same shape: the sum over the days of the
+            day's total times the variant's share of that day. Only the ratios within a row count.
 
     Returns:
         The p-value of each experiment, shape `()` or `(n_experiments,)`: the probability of a
