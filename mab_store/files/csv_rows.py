@@ -1,9 +1,7 @@
-"""CSV rows: read the rows of a file bit by bit.
+"""CSV rows: read a file one row at a time.
 
-What belongs here: the form of a CSV. What does not: what a value means, which SQL judges.
-
-The parser is the standard library's, because it reads one row at a time and never more: a quoted
-field that holds a million line breaks made others slow without bound.
+The parser is the standard library's, because it never reads more than one row: on a quoted field
+with a million line breaks, other parsers slowed down without bound.
 """
 
 import csv
@@ -32,19 +30,19 @@ def read_rows(
 
     Args:
         payload: The file; it is UTF-8.
-        rows: Where they go.
+        rows: Collects them.
         check_header: Refuses a header that lacks a column.
 
     Raises:
-        UnreadableFileError: It is no CSV, has a row with more fields than the header, or is over a
-            limit.
+        UnreadableFileError: It is not a CSV, has a row with more fields than the header, or exceeds
+            a limit.
     """
     _require_short_lines(payload)
     records = Records(payload)
     try:
         header = [name.strip().lower() for name in next(records, [])]
         if len(header) > MOST_COLUMNS:
-            raise UnreadableFileError(f"has {len(header)} columns; at most {MOST_COLUMNS} are read")
+            raise UnreadableFileError(f"has {len(header)} columns; the limit is {MOST_COLUMNS}")
         check_header(header)
         while chunk := list(islice(records, max(1, _CHUNK_CELLS // len(header)))):
             _collect(chunk, header, rows)
@@ -68,11 +66,11 @@ def _collect(chunk: list[list[str]], header: list[str], rows: RowCollector) -> N
 
 
 class Records:
-    """The records of a CSV in order, blank lines left out; none is longer than MOST_IN_A_ROW.
+    """The records of a CSV in order, without blank lines; none is longer than MOST_IN_A_ROW.
 
     Raises, while they are read:
-        UnreadableFileError: A row has more fields than the header, or goes on for too long.
-        csv.Error: It is no CSV.
+        UnreadableFileError: A row has more fields than the header, or is too long.
+        csv.Error: It is not a CSV.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -105,7 +103,7 @@ class Records:
         return self._reader.line_num
 
     def _feed(self) -> Iterator[str]:
-        """Yield lines; a record that goes on over too many of them, or beyond the last, is bad."""
+        """Yield lines; refuse a record that is too long or does not end before the file does."""
         for line in self._lines:
             self._length += len(line)
             if self._length > MOST_IN_A_ROW:
@@ -119,7 +117,7 @@ class Records:
 
 
 def _require_short_lines(payload: bytes) -> None:
-    """Refuse a line that alone is a file, before it is decoded."""
+    """Refuse a line of more than MOST_IN_A_ROW bytes before it is decoded."""
     start = 0
     while len(payload) - start > MOST_IN_A_ROW:
         end = start + MOST_IN_A_ROW

@@ -1,11 +1,8 @@
-"""Entries of a folder that others write to: what is read, and why the rest is not.
+"""Inspect and add entries of a folder that others write to, without trusting them.
 
-What belongs here: looking at an entry without trusting it, and adding files. What does not: what
-files mean, and which of them count (`inbox.py`).
-
-A person may leave a loop of links, a pipe, or a folder that only they can open; a link may lead to
-any file of the machine. None of it may end a run, and none of it is followed out of the inbox. A
-disk that fails is another matter: what it hides would look as if it were gone, so that is raised.
+Users may leave a loop of links, a pipe, or a folder that only they can open; a link may lead to any
+file of the machine. No such entry ends a run, and no link is followed out of the inbox. An error of
+the disk is raised, because the files that it hides would otherwise look deleted.
 """
 
 import errno
@@ -20,8 +17,8 @@ from mab_store.atomic_files import add_atomically
 
 _CLOSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 _LEADS_OUT = (
-    "is a link that leads out of the inbox, which is not followed; put a copy in its place, or set "
-    "MAB_INBOX to where it leads"
+    "is a link that leads out of the inbox, which is not followed; replace it with a copy, or set "
+    "MAB_INBOX to its target"
 )
 
 
@@ -31,12 +28,12 @@ def local_path(path: UPath) -> Path | None:
 
 
 def is_utf8(name: str) -> bool:
-    """Say whether a name can be stored as it is."""
+    """Return whether a name can be stored unchanged."""
     return name.encode("utf-8", "replace").decode() == name
 
 
 def is_folder(path: UPath) -> bool:
-    """Say whether an entry is a folder; one that cannot even be looked at is none."""
+    """Return whether an entry is a folder; False if it cannot be inspected."""
     try:
         return path.is_dir()
     except OSError:
@@ -44,7 +41,7 @@ def is_folder(path: UPath) -> bool:
 
 
 def children(folder: UPath) -> Iterator[UPath]:
-    """Yield the entries of a folder; none if it is not there, or is a file.
+    """Yield the entries of a folder; none if it is missing or a file.
 
     Raises:
         OSError: The disk or the object store failed.
@@ -59,7 +56,7 @@ def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
     """Add new files below a root, all of them or none.
 
     Raises:
-        FileExistsError: One of them is there already.
+        FileExistsError: One of them already exists.
         OSError: They cannot be written.
     """
     if (local_root := local_path(root)) is not None:
@@ -73,7 +70,7 @@ def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
                 raise FileExistsError
             path.parent.mkdir(parents=True, exist_ok=True)
             added.append(path)
-            path.write_bytes(payload)  # an object store's PUT is whole or not there
+            path.write_bytes(payload)  # an object store's PUT is atomic
     except BaseException:
         for path in added:
             with suppress(OSError):
@@ -82,7 +79,7 @@ def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
 
 
 def fault_of_folder(path: UPath, root: UPath) -> str | None:
-    """Say why a folder cannot be listed; None if it can, or is not there.
+    """Return why a folder cannot be listed; None if it can, or is missing.
 
     Raises:
         OSError: The disk failed.
@@ -103,10 +100,10 @@ def fault_of_folder(path: UPath, root: UPath) -> str | None:
 
 
 def fault_of_file(path: UPath, root: UPath) -> str | None:
-    """Say why an entry is not read; None if it is a file, or is not there.
+    """Return why an entry is not read; None if it is a file, or is missing.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be inspected.
     """
     local = local_path(path)
     if local is not None and _leads_out(local, root):
@@ -118,5 +115,5 @@ def fault_of_file(path: UPath, root: UPath) -> str | None:
 
 
 def _leads_out(path: Path, root: UPath) -> bool:
-    """Say whether links on the way to a path lead out of the root, which may be a link itself."""
+    """Return whether links in a path lead out of the root, which may itself be a link."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root.path))

@@ -1,13 +1,10 @@
 """The inbox: immutable files, the source of truth for everything but decisions.
 
-What belongs here: where files lie, listing them, reading and writing their bytes. What does not:
-what is in them (`readers.py`, `experiment_events.py`), and what was seen before (the ledger).
-
     <root>/experiments/<experiment_id>/<anything>.json
     <root>/metrics/<YYYY-MM-DD>/<anything>.{json,csv,parquet}
 
 The root is a local folder, or any URL that universal-pathlib knows. Dotfiles, `*.part` and `*.tmp`
-are files that somebody is still writing.
+are files that are still being written; they are ignored.
 """
 
 import hashlib
@@ -43,11 +40,11 @@ class InboxFile:
     """A file of the inbox.
 
     Attributes:
-        path: Where it is.
+        path: Its full path.
         source_file: Its name below the root, with `/`; the ledger's key.
         metric_date: Day that its folder names; None for experiment files and misplaced ones.
-        fault: Why it is not read, if the listing shows that already: a folder that cannot be
-            listed stands for what is in it.
+        fault: Why it is not read, if the listing already shows that. A folder that cannot be listed
+            stands for all of its files.
     """
 
     path: UPath
@@ -57,18 +54,18 @@ class InboxFile:
 
     @property
     def is_metrics(self) -> bool:
-        """Whether it lies where metrics lie, and no experiment's event."""
+        """Whether it is a metrics file, by its place; otherwise it is an experiment's event."""
         return self.source_file.startswith("metrics/")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds.
+    """Content of a file.
 
     Attributes:
         size_bytes: Its size.
         sha256: Hash of the payload, or `oversize`.
-        payload: The bytes; None where the file is too large or cannot be read.
+        payload: The bytes; None if the file is too large or cannot be read.
         error: Why there is no payload.
     """
 
@@ -79,15 +76,15 @@ class Content:
 
 
 def content_of(payload: bytes) -> Content:
-    """Return what a file with these bytes holds."""
+    """Return the content of a file with these bytes."""
     return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
 
 
 class Receiver(NamedTuple):
-    """Who receives a file, and when.
+    """The receiver of a file, and the time.
 
     Attributes:
-        by: Who, such as `mab ingest`.
+        by: The receiver, such as `mab ingest`.
         now: The time, as naive UTC.
     """
 
@@ -122,7 +119,7 @@ class Inbox:
     def files_of_day(self, day: date) -> list[InboxFile]:
         """List the metrics files of a day by name."""
         if self._closed("metrics"):
-            return []  # it is among the misplaced ones
+            return []  # `misplaced_files` reports it
         return self._entries(f"metrics/{day}", day)
 
     def metric_days(self) -> list[date]:
@@ -141,9 +138,9 @@ class Inbox:
         )
 
     def experiments_changed_at(self) -> int | None:
-        """Return when a folder came into `experiments/` or left it [ns since 1970].
+        """Return when a folder was last added to or removed from `experiments/` [ns since 1970].
 
-        None where nobody can tell: on an object store, or where there is no such folder.
+        None if that is unknown: on an object store, or if there is no such folder.
         """
         folder = local_path(self.root / "experiments")
         try:
@@ -152,7 +149,7 @@ class Inbox:
             return None
 
     def payload(self, source_file: str) -> bytes | None:
-        """Return what a file of ours holds; None where there is no such file.
+        """Return the bytes of a file that our writers added; None if there is no such file.
 
         Raises:
             OSError: It cannot be read.
@@ -163,14 +160,14 @@ class Inbox:
             return None
 
     def experiment_files(self) -> list[InboxFile]:
-        """List every file below `experiments/`, wherever it lies, by name."""
+        """List every file below `experiments/`, in the right folder or not, by name."""
         found = self._closed("experiments/")
         for entry in self._children("experiments"):
             found += self._below("experiments", entry)
         return distinct(found)
 
     def misplaced_files(self) -> list[InboxFile]:
-        """List what lies in `metrics/` but not in a folder that names a day."""
+        """List the files below `metrics/` that are not in a folder that names a day."""
         found = self._closed("metrics/")
         for entry in self._children("metrics"):
             if parse_day(entry.name) is None or not is_folder(entry):
@@ -178,7 +175,7 @@ class Inbox:
         return distinct(found)
 
     def read(self, file: InboxFile) -> Content:
-        """Read a file whole; a file that is too large or unreadable comes back with an error."""
+        """Read a file whole; for one that is too large or unreadable, return the error."""
         try:
             if (fault := file.fault or fault_of_file(file.path, self.root)) is not None:
                 return Content(0, "", None, fault)
@@ -209,15 +206,14 @@ class Inbox:
         return digest.hexdigest()
 
     def _most_bytes(self, file: InboxFile) -> int:
-        """Return how large a file may be: events are small, and all of them are held at once."""
+        """Return the size limit of a file; events have a small one, as all are held at once."""
         return self.max_file_bytes if file.is_metrics else MAX_EVENT_BYTES
 
     def arrival(self, file: InboxFile) -> float:
         """Return when a file got its name, by the file system's clock [seconds since 1970].
 
-        A rename sets the time of the last change of a local file's entry, which nobody can set.
-        It excuses a file that comes in during a run, and tells that one was there already when
-        another was received.
+        A rename updates the change time (ctime) of a local file, which users cannot set. It shows
+        that a file came in during a run, or was already there when another file was received.
         """
         try:
             status = file.path.stat()
@@ -226,9 +222,9 @@ class Inbox:
         return float(status.st_ctime or status.st_mtime)  # a copy can set the latter
 
     def modified(self, file: InboxFile) -> int:
-        """Return when a file says that it was last written [nanoseconds since 1970].
+        """Return a file's modification time [nanoseconds since 1970].
 
-        A copy can set it: it only orders files that were first seen together.
+        A copy can set it, so it only orders files that were first seen together.
         """
         try:
             status = file.path.stat()
@@ -249,11 +245,11 @@ class Inbox:
 
         Args:
             files: Their contents, by name below the root.
-            receiver: Who receives them and when, for metrics that somebody handed over; a file has
-                a receipt before it has its name.
+            receiver: The receiver of submitted metrics; a file has a receipt before it has its
+                name.
 
         Raises:
-            FileInInboxError: A file of such a name is there already.
+            FileInInboxError: A file of one of these names exists.
             InboxError: The inbox cannot be written.
         """
         paths = {self.root / name: payload for name, payload in files.items()}
@@ -265,7 +261,7 @@ class Inbox:
             held = next((path for path in paths if path.exists()), None)
             if isinstance(error, FileExistsError) and held:  # not: a file for a folder
                 raise FileInInboxError(
-                    f"{held} is in the inbox already; files there never change."
+                    f"{held} is already in the inbox; files there never change."
                 ) from None
             raise InboxError(
                 f"The inbox {self.root} cannot be written: {error.strerror or error}. "
@@ -283,7 +279,7 @@ class Inbox:
                 self._receipts.note(hashes, day=day, now=receiver.now, by=receiver.by)
 
     def _below(self, folder: str, entry: UPath) -> list[InboxFile]:
-        """Return the files of a folder in `folder`, or the entry itself if it is none."""
+        """Return the files of an entry of `folder`; the entry itself if it is not a folder."""
         if is_folder(entry) and is_utf8(entry.name):
             return self._entries(f"{folder}/{entry.name}", None)
         return [entry_of(folder, entry, None)] if _is_complete(entry.name) else []
@@ -298,7 +294,7 @@ class Inbox:
         )
 
     def _closed(self, folder: str, day: date | None = None) -> list[InboxFile]:
-        """Return a folder that cannot be listed as the one entry that stands for all in it."""
+        """Return a folder that cannot be listed, as one entry for all of its files."""
         path = self.root / folder
         fault = fault_of_folder(path, self.root)
         return [InboxFile(path, folder, day, fault)] if fault else []
@@ -309,7 +305,7 @@ class Inbox:
 
 
 def parse_day(name: str) -> date | None:
-    """Return the day that a folder names, or None where it names none."""
+    """Return the day that a folder names, or None if it names none."""
     try:
         return date.fromisoformat(name) if _DAY.fullmatch(name) else None
     except ValueError:
@@ -324,7 +320,7 @@ def entry_of(folder: str, entry: UPath, day: date | None) -> InboxFile:
 
 
 def distinct(files: Iterable[InboxFile]) -> list[InboxFile]:
-    """Return files by name; one whose storable name is another one's is told apart from it."""
+    """Return files by name; add a suffix to a storable name that another file already has."""
     found: dict[str, InboxFile] = {}
     for file in sorted(files, key=lambda file: (file.source_file, file.fault is not None)):
         name = file.source_file

@@ -1,22 +1,19 @@
-"""The journal: immutable Parquet files of what cannot be computed again.
-
-What belongs here: writing entries that are missing, reading them all back, dropping rows that
-nobody needs any more. What does not: any decision about what is in them.
+"""The journal: immutable Parquet files of decisions and loads, which cannot be recomputed.
 
     <MAB_HOME>/journal/<table>/<entry>.parquet
 
-An entry is what one transaction committed: of publications and publication_holds what one run
-wrote, of allocations what was computed and of the ledger (inbox_files) what was loaded at one
-moment. A long run decides in several transactions, between which another run may write the
-journal; an entry by run would then stay incomplete. The warehouse is committed first and the
-entry written after; `write_missing` compares the two, so an entry that a crash prevented is
-written by the next run. Nothing is served before its entry is on the disk.
+An entry holds the rows of one transaction: those that one run wrote (publications,
+publication_holds), or those with one time of computation (allocations) or load (inbox_files, the
+ledger). A long run decides in several transactions, and another run may write the journal between
+them; an entry per run would then stay incomplete. The warehouse commits first, then the entry is
+written. `write_missing` compares the two, so the next run writes an entry that a crash prevented.
+Nothing is served before its entry is on the disk.
 
-Reading is idempotent. A decision has an identity, the grain of its table; if several entries hold
-the same one (a day was decided again in an empty warehouse, files were copied under other names),
-the first counts. Of the ledger the last row of each file counts (`last_of_each_file`).
+Reading is idempotent. A decision has an identity, the grain of its table. If several entries hold
+the same decision (a day was decided again in an empty warehouse, files were copied under other
+names), the first counts. In the ledger the last row of each file counts (`last_of_each_file`).
 
-The warehouse may hold more than the journal: it is committed first. It never holds less, but for
+The warehouse may hold more than the journal, as it commits first. It never holds less, except for
 rows that an interrupted `mab prune` dropped; `missing_from` finds an empty or older warehouse.
 """
 
@@ -34,7 +31,7 @@ from mab_store.errors import HomeError
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import Transaction
 
-# The tables of decisions, and which column says when a row was made.
+# The tables of decisions, and the column with the time of each row.
 DECISIONS = {
     "allocations": "computed_at",
     "publications": "published_at",
@@ -51,7 +48,7 @@ class Journal:
         self._folder = folder
 
     def write_missing(self, transaction: Transaction) -> int:
-        """Write an entry for everything committed that has none yet; return how many.
+        """Write the missing entries of all committed rows; return how many.
 
         Raises:
             HomeError: An entry cannot be written; the next call writes it.
@@ -71,9 +68,9 @@ class Journal:
         return written
 
     def forget(self, table: str, column: str, values: Collection[str]) -> None:
-        """Drop the rows with these values; an entry that holds no other row goes with them.
+        """Drop the rows with these values; delete an entry that holds no other row.
 
-        Each entry is replaced whole; done again after a crash, this comes to the same end.
+        Each entry is replaced whole; run again after a crash, it has the same result.
         """
         wanted = pa.array(values, pa.string())
         for path in self._paths(table) if values else []:
@@ -85,18 +82,18 @@ class Journal:
                 self._write(path, kept)
 
     def is_empty(self) -> bool:
-        """Say whether nothing was ever journaled."""
+        """Return whether nothing was ever journaled."""
         return not any(self._paths(table) for table in JOURNALED)
 
     def read(self, table: str) -> pa.Table:
-        """Return what was journaled of a table, in the order of its grain.
+        """Return the journaled rows of a table, in the order of its grain.
 
-        Of decisions the first row of each identity; of the ledger every row.
+        Decisions: the first row of each identity. Ledger: every row.
         """
         return self._rows(table, self._paths(table))
 
     def missing_from(self, transaction: Transaction) -> dict[str, int]:
-        """Count by table the journaled rows that the warehouse lacks; tables without are left out.
+        """Count by table the journaled rows that the warehouse lacks; omit complete tables.
 
         Only entries whose name the warehouse does not know are read.
         """
@@ -117,7 +114,7 @@ class Journal:
         return len(journaled.join(held.cast(journaled.schema), grain, join_type="left anti"))
 
     def _missing_files(self, transaction: Transaction) -> int:
-        """Count the files of loads that are newer than any that the warehouse knows.
+        """Count the files of loads that are newer than any load in the warehouse.
 
         An older load proves nothing: its rows are replaced when the files are loaded again.
         """
@@ -136,7 +133,7 @@ class Journal:
         grain = declared_tables()[table].grain
         if table not in DECISIONS:
             return rows.sort_by([(column, "ascending") for column in grain])
-        # The sort is stable: of rows with the same stamp the first file's stays.
+        # The sort is stable: among rows with the same time, the first file's row stays.
         rows = rows.sort_by([(column, "ascending") for column in (*grain, DECISIONS[table])])
         return rows.filter(pa.concat_arrays([_some(rows[:1]), _differs_from_next(rows, grain)]))
 
@@ -151,12 +148,12 @@ class Journal:
         except OSError as error:
             raise HomeError(
                 f"The journal entry {path} cannot be written: {error.strerror}. The warehouse "
-                "holds what it is about; free space there and run the same days again."
+                "has committed its rows; free space there and run the same days again."
             ) from None
 
 
 def last_of_each_file(entries: pa.Table) -> pa.Table:
-    """Return the ledger that entries of `inbox_files` add up to: of each file the last one."""
+    """Return the ledger that the entries of `inbox_files` give: the last row of each file."""
     rows = entries.sort_by([("source_file", "ascending"), ("loaded_at", "ascending")])
     return rows.filter(
         pa.concat_arrays([_differs_from_next(rows, ["source_file"]), _some(rows[:1])])
@@ -164,7 +161,7 @@ def last_of_each_file(entries: pa.Table) -> pa.Table:
 
 
 def _differs_from_next(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Say of each row but the last whether one of these columns differs in the row after it."""
+    """Return for each row but the last whether one of the columns differs in the next row."""
     differs = pa.array([False] * max(len(rows) - 1, 0), pa.bool_())
     for column in columns if len(differs) else ():
         values = rows[column].combine_chunks()
@@ -181,8 +178,8 @@ def _read(path: Path, table: str) -> pa.Table:
         return pq.read_table(path, schema=declared_tables()[table].arrow_schema)
     except (OSError, pa.ArrowException) as error:
         raise HomeError(
-            f"The journal entry {path} cannot be read ({str(error).splitlines()[0]}). Put it back "
-            "from a backup; nothing else holds what was decided then."
+            f"The journal entry {path} cannot be read ({str(error).splitlines()[0]}). Restore it "
+            "from a backup; nothing else holds its decisions."
         ) from None
 
 
@@ -198,5 +195,5 @@ def _entry_name(entry: str | datetime) -> str:
 
 
 def _may_be_after(name: str, newest: str) -> bool:
-    """Say whether an entry of the ledger may hold later loads; a copy can have any name."""
+    """Return whether an entry of the ledger may hold later loads; a copy can have any name."""
     return name > newest or not re.fullmatch(r"[0-9]{8}T[0-9]{12}", name)

@@ -1,10 +1,7 @@
-"""JSON rows: read the submissions of a file bit by bit.
+"""JSON rows: walk through `[{"experiment": …, "metrics": [{…}, …]}, …]`, one row at a time.
 
-What belongs here: walking through `[{"experiment": …, "metrics": [{…}, …]}, …]` without ever
-holding more of it than a row. What does not: what a value means, which SQL judges.
-
-`json.loads` makes objects of a whole file: 64 MB of `{}` become 2 GB. Here the parser of the
-standard library sees one row, one key or one value at a time, and each has a bound.
+`json.loads` turns a whole file into objects: 64 MB of `{}` become 2 GB. Here the standard library's
+parser sees one row, one key or one value at a time, and each has a size limit.
 """
 
 import codecs
@@ -35,11 +32,11 @@ def read_submissions(payload: bytes, rows: RowCollector, *, metric_date: date) -
 
     Args:
         payload: The file; it is UTF-8.
-        rows: Where they go.
+        rows: Collects them.
         metric_date: Day that its folder names.
 
     Raises:
-        UnreadableFileError: It is not JSON, or JSON of another shape; or over a limit.
+        UnreadableFileError: It is not JSON, has another shape, or exceeds a limit.
     """
     text = _Text(payload)
     pending = _Pending(rows)
@@ -53,7 +50,7 @@ def read_submissions(payload: bytes, rows: RowCollector, *, metric_date: date) -
 
 
 def cell(value: object) -> str | None:
-    """Return a value as the text that is kept of it."""
+    """Return the text that is stored for a value."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
@@ -69,20 +66,20 @@ def _read_submission(
 ) -> None:
     fields, has_metrics = _read_fields(text, pending, number)
     if is_last:
-        text.end()  # before it is judged: half a file says nothing
+        text.end()  # before it is judged: the file may be cut short
     if not has_metrics:
         raise UnreadableFileError(f"submission {number} is not an object with a list `metrics`")
     stated = fields.get("date", str(metric_date))
     if stated != str(metric_date):
         raise UnreadableFileError(
-            f"submission {number} is for {stated!r} but lies in the folder of {metric_date}"
+            f"submission {number} is for {stated!r} but is in the folder of {metric_date}"
         )
     experiment = fields.get("experiment_id", fields.get("experiment"))
     pending.settle(cell(experiment), cell(fields.get("submission_id")))
 
 
 def _read_fields(text: "_Text", pending: "_Pending", number: int) -> tuple[dict[str, Any], bool]:
-    """Return what a submission says of its rows, and whether it has any; collect the rows."""
+    """Collect a submission's rows; return its other fields, and whether it has a list of rows."""
     fields: dict[str, Any] = {}
     has_metrics = False
     if text.peek() != "{":
@@ -112,7 +109,7 @@ def _read_metrics(text: "_Text", pending: "_Pending", *, number: int) -> None:
 
 
 class _Pending:
-    """Rows that are not arrays yet, or whose experiment is named further on in the file."""
+    """Rows that are not yet arrays, or whose experiment the file names only after them."""
 
     def __init__(self, rows: RowCollector) -> None:
         self._rows = rows
@@ -122,7 +119,7 @@ class _Pending:
         self._open_chunks: list[tuple[pa.Array, list[pa.Array]]] = []
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take a row; its submission is settled later."""
+        """Add a row; `settle` completes its submission later."""
         own = "experiment_id" if "experiment_id" in row else "experiment"
         texts = [cell(row.get(name)) for name in (own, *_COUNTED)]
         self._rows.reserve(rows=1, text_bytes=sum(map(_size, texts)))
@@ -134,7 +131,7 @@ class _Pending:
             self._clear_open()
 
     def settle(self, experiment: str | None, submission_id: str | None) -> None:
-        """Give the rows of a submission what it says of them all."""
+        """Set the submission's experiment and id on its rows."""
         for is_own, columns in self._open_chunks:
             self._reserve(is_own.to_pylist(), experiment, submission_id)
             columns[0] = pc.if_else(is_own, columns[0], pa.scalar(experiment, pa.string()))
@@ -152,7 +149,7 @@ class _Pending:
             self.finish()
 
     def finish(self) -> None:
-        """Hand over what is settled."""
+        """Pass the settled rows on."""
         self._rows.add(_arrays(self._settled))
         self._settled = [[] for _ in COLUMNS]
 
@@ -166,21 +163,21 @@ class _Pending:
 
 
 class _Text:
-    """A JSON text that is decoded bit by bit, with a place in it.
+    """A JSON text that is decoded in chunks, with a current position.
 
-    More than the longest value lies ahead of the place, or the end of the text does.
+    The decoded text ahead of the position is longer than the longest value, or reaches the end.
     """
 
     def __init__(self, payload: bytes) -> None:
         self._payload = memoryview(payload)
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._decoded = 0
-        self._passed = 0  # characters that are no longer held
+        self._passed = 0  # characters that were discarded
         self._text = ""
         self._at = 0
 
     def peek(self) -> str:
-        """Return the next character that is not white space; nothing at the end."""
+        """Return the next character that is not white space; an empty text at the end."""
         while True:
             self._fill()
             match = _SPACE.match(self._text, self._at)
@@ -204,7 +201,7 @@ class _Text:
         return value
 
     def elements(self, opening: str, closing: str) -> Iterator[None]:
-        """Walk through a list or an object, stopping before each element for it to be read."""
+        """Walk through a list or an object; yield before each element for the caller to read it."""
         self._take(opening)
         if self.peek() == closing:
             self._at += 1
@@ -217,7 +214,7 @@ class _Text:
             self._take(",")
 
     def members(self) -> Iterator[str]:
-        """Walk through an object: yield each key; its value is read next."""
+        """Walk through an object: yield each key; the caller reads its value next."""
         for _ in self.elements("{", "}"):
             if self.peek() != '"':
                 raise self._not_json("Expecting property name enclosed in double quotes", self._at)
@@ -226,7 +223,7 @@ class _Text:
             yield key
 
     def end(self) -> None:
-        """Refuse what follows."""
+        """Refuse any further text."""
         if self.peek():
             raise self._not_json("Extra data", self._at)
 
@@ -269,7 +266,7 @@ def _size(text: str | None) -> int:
 
 
 def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a key twice: no reading of it is the right one."""
+    """Refuse an object that names a key twice, since its meaning is ambiguous."""
     result = dict(pairs)
     if len(result) < len(pairs):
         seen: set[str] = set()

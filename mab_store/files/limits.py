@@ -1,11 +1,8 @@
-"""Limits: how much one file may hold, decided before and while it is read.
+"""Limits of one file's content, and the row collector that enforces them for every parser.
 
-What belongs here: the limits, and the collector that every reader of rows fills, which refuses what
-is beyond them. What does not: parsing.
-
-A file of some kilobytes can hold a thousand times as much: a Parquet column is compressed and says
-a text once for millions of rows. So the size of the file bounds nothing, and what its metadata
-state is checked but not believed: rows and text are counted while they are read.
+A file of a few kilobytes can expand a thousandfold: a Parquet column is compressed and stores a
+text once for millions of rows. So the size of the file bounds nothing, and its metadata are checked
+but not trusted: rows and text are counted while they are read.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +14,7 @@ import pyarrow.parquet as pq
 from mab_store.errors import UnreadableFileError
 from mab_store.settings import Settings
 
-# What a file's text may be, decoded, as a multiple of INBOX_MAX_FILE_MB.
+# Limit of a file's decoded text, as a multiple of INBOX_MAX_FILE_MB.
 TEXT_PER_FILE_BYTE = 4
 # An event has at most 100 variants and 2,000 characters of description.
 MAX_EVENT_BYTES = 1 << 20
@@ -25,7 +22,7 @@ COLUMNS = ("experiment", "variant_name", "impressions", "clicks", "submission_id
 
 
 class Limits(NamedTuple):
-    """How much one metrics file may hold.
+    """Limits of one metrics file.
 
     Attributes:
         max_rows: Rows.
@@ -37,25 +34,25 @@ class Limits(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the limits that the settings name."""
+        """Return the limits that the settings define."""
         most = (settings.inbox_max_file_mb << 20) * TEXT_PER_FILE_BYTE
         return cls(settings.inbox_max_file_rows, most)
 
     def check(self, *, rows: int, text_bytes: int) -> None:
-        """Refuse a file with more than this.
+        """Refuse a file that exceeds these limits.
 
         Raises:
-            UnreadableFileError: It has; says which setting allows how much.
+            UnreadableFileError: It does; the message names the setting and its value.
         """
         if rows > self.max_rows:
             raise UnreadableFileError(
-                f"has more rows than the {self.max_rows} that INBOX_MAX_FILE_ROWS allows; hand it "
-                "in as several files"
+                f"has more rows than the {self.max_rows} that INBOX_MAX_FILE_ROWS allows; split it "
+                "into several files"
             )
         if text_bytes > self.max_text_bytes:
             raise UnreadableFileError(
                 f"holds more text than the {self.max_text_bytes >> 20} MB that a file may hold "
-                f"once it is decoded ({TEXT_PER_FILE_BYTE} times INBOX_MAX_FILE_MB); hand it in as "
+                f"once it is decoded ({TEXT_PER_FILE_BYTE} times INBOX_MAX_FILE_MB); split it into "
                 "several files"
             )
 
@@ -64,7 +61,7 @@ DEFAULT_LIMITS = Limits(5_000_000, (64 << 20) * TEXT_PER_FILE_BYTE)
 
 
 class RowCollector:
-    """Rows of a file as they are read, in compact chunks; never more than the limits."""
+    """Rows of a file, collected in compact chunks while it is read; never more than the limits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -73,17 +70,17 @@ class RowCollector:
         self._text_bytes = 0
 
     def reserve(self, *, rows: int, text_bytes: int) -> None:
-        """Count what comes next, before it takes memory.
+        """Count the next rows before they take memory.
 
         Raises:
-            UnreadableFileError: With it the file is over a limit.
+            UnreadableFileError: They take the file over a limit.
         """
         self._rows += rows
         self._text_bytes += text_bytes
         self._limits.check(rows=self._rows, text_bytes=self._text_bytes)
 
     def check_stated(self, metadata: pq.FileMetaData, columns: Collection[str]) -> None:
-        """Refuse a Parquet file for what its footer states, before a page of it is read.
+        """Refuse a Parquet file by the figures in its footer, before a page of it is read.
 
         Raises:
             UnreadableFileError: It states more than the limits.
@@ -98,7 +95,7 @@ class RowCollector:
         self._limits.check(rows=metadata.num_rows, text_bytes=size)
 
     def add(self, columns: Sequence[pa.Array]) -> None:
-        """Keep rows that were reserved: five arrays of text, in the order of COLUMNS."""
+        """Add rows that were reserved: five arrays of text, in the order of COLUMNS."""
         if len(columns[0]):
             self._chunks.append(pa.RecordBatch.from_arrays(list(columns), names=list(COLUMNS)))
 

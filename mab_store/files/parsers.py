@@ -1,12 +1,10 @@
-"""Readers: turn a metrics file of any accepted form into rows of text.
+"""Parsers: turn a metrics file of any accepted format into rows of text.
 
-What belongs here: parsing Parquet, and the one function for every form. What does not: the other
-forms (`csv_rows.py`, `json_rows.py`), and judging values. A count stays the text that was received
-until SQL proves it to be an integer; a file that cannot be parsed raises `UnreadableFileError`,
-whose message goes into the quarantine.
+A count stays the received text until SQL proves it to be an integer. A file that cannot be parsed
+raises `UnreadableFileError`, whose message goes into the quarantine.
 
-Files are read bit by bit into compact arrays, and never beyond `Limits`: what a file costs follows
-from the limits, not from the file.
+Files are read in chunks into compact arrays, and never beyond `Limits`: the limits bound the memory
+and time of a file, whatever it contains.
 """
 
 import codecs
@@ -34,9 +32,9 @@ class MetricsFile(NamedTuple):
     """A parsed file.
 
     Attributes:
-        rows: One row per row received; columns `experiment`, `variant_name`, `impressions`,
-            `clicks` and `submission_id`, all text or null; a text of more than 10,000 characters
-            is cut and says so, which neither a name nor a count survives.
+        rows: One row per received row; columns `experiment`, `variant_name`, `impressions`,
+            `clicks` and `submission_id`, all text or null. A text of more than 10,000 characters
+            is cut and marked as cut, so it can match no name and be no count.
     """
 
     rows: pa.Table
@@ -48,18 +46,18 @@ def read_metrics(
     """Parse a metrics file by its extension.
 
     Args:
-        source_file: Its name; the extension says how to parse it.
+        source_file: Its name; the extension selects the parser.
         payload: Its bytes.
         metric_date: Day that its folder names.
-        limits: How much it may hold.
+        limits: Limits of its content.
 
     Raises:
-        UnreadableFileError: The file cannot be parsed or holds too much; says where and why.
+        UnreadableFileError: The file cannot be parsed or exceeds a limit; says where and why.
     """
     extension = PurePosixPath(source_file).suffix.lower()
     if extension not in _READERS:
         raise UnreadableFileError(
-            f"has the extension {extension!r}; .json, .csv and .parquet are read"
+            f"has the extension {extension!r}; only .json, .csv and .parquet are read"
         )
     if not payload:
         raise UnreadableFileError("is empty")
@@ -67,10 +65,10 @@ def read_metrics(
     try:
         _READERS[extension](payload, metric_date, rows)
     except RecursionError:
-        raise UnreadableFileError("is not JSON of ours: it is nested too deeply") from None
+        raise UnreadableFileError("is not usable JSON: it is nested too deeply") from None
     except MemoryError:
         raise UnreadableFileError(
-            "needs more memory to be read than there is; hand it in as several files"
+            "needs more memory than is available; split it into several files"
         ) from None
     return MetricsFile(rows.table())
 
@@ -94,7 +92,7 @@ def _read_parquet(payload: bytes, _metric_date: date, rows: RowCollector) -> Non
 
 
 def _batches(payload: bytes, rows: RowCollector) -> Iterator[pa.RecordBatch]:
-    """Read the wanted columns a few rows at a time; a text that recurs is held once."""
+    """Read the wanted columns a few rows at a time; a repeated text is held once."""
     file = pq.ParquetFile(pa.BufferReader(payload))
     names = {name: name.strip().lower() for name in file.schema_arrow.names}
     if len(file.schema_arrow.names) > MOST_COLUMNS:
@@ -115,11 +113,11 @@ def _require_text_or_integer(name: str, kind: pa.DataType) -> None:
     if name in COLUMNS and not (
         pa.types.is_integer(kind) or _is_text(kind) or pa.types.is_null(kind)
     ):
-        raise UnreadableFileError(f"has the column {name} as {kind}; text or integer is read")
+        raise UnreadableFileError(f"has the column {name} as {kind}; it must be text or integer")
 
 
 def _texts(column: pa.Array) -> pa.Array:
-    """Return a column as text, cut; where it says a text many times, as a dictionary still."""
+    """Return a column as text, long values cut; a dictionary column stays a dictionary."""
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices, _texts(column.dictionary))
     column = column.cast(pa.string())
@@ -131,7 +129,7 @@ def _texts(column: pa.Array) -> pa.Array:
 
 
 def _expanded_size(column: pa.Array) -> int:
-    """Return the bytes of a column's text with every text said as often as it stands there."""
+    """Return the bytes of a column's text, each text counted as often as it occurs."""
     if pa.types.is_dictionary(column.type):
         sizes = pc.binary_length(column.dictionary).take(column.indices)
     else:

@@ -1,13 +1,13 @@
-"""Receipts: when our own writers received a file, the one stamp that is believed.
+"""Receipts: when our own writers received each file, the only arrival time that is trusted.
 
-Noted durably, and read back by `mab_pipeline.ingestion.sightings`; a file dropped by hand has none.
+`mab_pipeline.ingestion.sightings` reads them; a file dropped by hand has none.
 
     <MAB_HOME>/receipts/<metric date>.jsonl
 
-A line per file: its name below the inbox, the hash of its content, the moment, and who received it.
-They lie outside the inbox, so nothing that is dropped there can bear a stamp: a copy of a posted
-file under another name, or with another content, has no receipt. Lines are only ever added, and are
-on the disk before the file gets its name; one that a crash cut short is skipped.
+Each line records one file: its name below the inbox, the hash of its content, the time, and its
+receiver. Receipts are outside the inbox, so no dropped file can bring one along: a copy of a posted
+file under another name, or with other content, has no receipt. The files are append-only. A line is
+on the disk before its file gets its name; a line that a crash cut short is skipped.
 """
 
 import errno
@@ -34,8 +34,8 @@ class Receipt:
     Attributes:
         source_file: Its name below the inbox.
         sha256: Hash of its content, hexadecimal.
-        received_at: The moment, as naive UTC.
-        by: Who received it, such as `mab ingest`.
+        received_at: When, as naive UTC.
+        by: The receiver, such as `mab ingest`.
     """
 
     source_file: str
@@ -53,20 +53,20 @@ class Receipts:
         self._lasting: set[date] = set()
 
     def note(self, files: Mapping[str, str], *, day: date, now: datetime, by: str) -> datetime:
-        """Note that files of a day are received; once this returns, that is on the disk.
+        """Record the receipt of a day's files; once this returns, it is on the disk.
 
         Args:
             files: Hash of each file's content, by its name below the inbox.
-            day: The day that the files are for.
+            day: The day of the counts.
             now: The time, as naive UTC.
-            by: Who received them.
+            by: The receiver.
 
         Returns:
-            The moment that was noted: `now`, or just after the day's last receipt if the clock is
-            behind that, so that what comes later is later.
+            The recorded time: `now`, or just after the day's last receipt if the clock is behind
+            that, so that a later receipt always has a later time.
 
         Raises:
-            OSError: It cannot be noted.
+            OSError: The receipts cannot be written.
         """
         make_folders(self._folder, root=self._folder.parent)
         path = self._folder / f"{day}.jsonl"
@@ -76,7 +76,7 @@ class Receipts:
                 last = _newest(_parsed(_tail(path)))
                 moment = now if last is None or last < now else last + _TICK
                 rows = [[moment.isoformat(), by, sha256, name] for name, sha256 in files.items()]
-                # It begins with a line break: a line that was cut short stays alone.
+                # It begins with a line break, which ends a line that a crash cut short.
                 _write_whole(descriptor, "\n".join(["", *map(json.dumps, rows), ""]).encode())
             os.fsync(descriptor)
         finally:
@@ -87,7 +87,7 @@ class Receipts:
         return moment
 
     def of_day(self, day: date) -> dict[tuple[str, str], Receipt]:
-        """Return a day's receipts by name and hash; of the same file the last one."""
+        """Return a day's receipts by name and hash; a file received twice has its last one."""
         try:
             payload = (self._folder / f"{day}.jsonl").read_bytes()
         except OSError:

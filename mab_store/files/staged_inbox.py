@@ -1,7 +1,4 @@
-"""A staged inbox: what would be added, seen as if it were there, until all of it is added at once.
-
-What belongs here: holding writes back. What does not: what is written, and by whom.
-"""
+"""A staged inbox: its pending files look like existing ones; `commit` adds all of them at once."""
 
 from datetime import date
 
@@ -10,7 +7,7 @@ from mab_store.files.inbox import Content, Inbox, InboxFile, Receiver, content_o
 
 
 class StagedInbox(Inbox):
-    """An inbox whose writes wait for `commit`; experiment events that wait are listed and read."""
+    """An inbox whose writes wait for `commit`; pending experiment events are listed and read."""
 
     def __init__(self, inbox: Inbox) -> None:
         super().__init__(inbox.root, max_file_bytes=inbox.max_file_bytes, limits=inbox.limits)
@@ -18,7 +15,7 @@ class StagedInbox(Inbox):
         self._waiting: dict[str, bytes] = {}
 
     def event_files(self, experiment_id: str) -> list[InboxFile]:
-        """List the event files of one experiment, those that wait among them, by name."""
+        """List the event files of one experiment by name, including pending ones."""
         folder = f"experiments/{experiment_id}/"
         waiting = [
             InboxFile(self.root / name, name) for name in self._waiting if name.startswith(folder)
@@ -27,29 +24,29 @@ class StagedInbox(Inbox):
         return sorted(files, key=lambda file: file.source_file)
 
     def files_of_day(self, day: date) -> list[InboxFile]:
-        """List the metrics files of a day that are there."""
+        """List the metrics files of a day, without pending ones."""
         return self._inbox.files_of_day(day)
 
     def read(self, file: InboxFile) -> Content:
-        """Read a file whole, also one that waits."""
+        """Read a file whole; it may be pending."""
         payload = self._waiting.get(file.source_file)
         return super().read(file) if payload is None else content_of(payload)
 
     def write(self, source_file: str, payload: bytes, *, receiver: Receiver | None = None) -> None:  # noqa: ARG002  # events have no receipt
-        """Hold a file back.
+        """Add a file to those that `commit` writes.
 
         Raises:
-            FileInInboxError: A file of that name is there already, or waits.
+            FileInInboxError: A file of that name exists or is pending.
         """
         if source_file in self._waiting or (self.root / source_file).exists():
-            raise FileInInboxError(f"{source_file} is in the inbox already.")
+            raise FileInInboxError(f"{source_file} is already in the inbox.")
         self._waiting[source_file] = payload
 
     def commit(self) -> None:
-        """Add what waits, all of it or none.
+        """Add the pending files, all of them or none.
 
         Raises:
-            FileInInboxError: Somebody else added one of the files meanwhile.
+            FileInInboxError: Another process has added one of the files in the meantime.
             InboxError: The inbox cannot be written.
         """
         if self._waiting:

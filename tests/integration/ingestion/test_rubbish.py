@@ -24,7 +24,7 @@ BAD_FILES = {
     "list_of_numbers.json": (b"[1, 2]", "submission 1 is not an object"),
     "other_day.json": (
         json.dumps({"experiment": "checkout", "date": "2025-01-01", "metrics": []}).encode(),
-        "is for '2025-01-01' but lies in the folder of 2025-03-19",
+        "is for '2025-01-01' but is in the folder of 2025-03-19",
     ),
     "twice.json": (b'{"metrics": [], "metrics": []}', "names the key 'metrics' twice"),
     "deep.json": (b"[" * 100_000, "nested too deeply"),

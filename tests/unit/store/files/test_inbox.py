@@ -65,7 +65,7 @@ def test_what_is_written_is_listed_and_read_back_and_leaves_no_temporary_file(in
 
 def test_a_file_is_never_overwritten(inbox):
     inbox.write("metrics/2025-01-02/a.csv", b"one")
-    with pytest.raises(FileInInboxError, match="in the inbox already"):
+    with pytest.raises(FileInInboxError, match="already in the inbox"):
         inbox.write("metrics/2025-01-02/a.csv", b"another")
     (file,) = inbox.metric_files(DAY, NEXT)
     assert inbox.read(file).payload == b"one"
@@ -289,7 +289,7 @@ def test_a_reader_sees_a_file_whole_or_not_at_all(local, monkeypatch):
 def test_of_several_files_all_are_added_or_none(inbox):
     inbox.write("metrics/2025-01-02/b.csv", b"before")
     several = {f"metrics/2025-01-02/{name}.csv": b"1" for name in "abc"}
-    with pytest.raises(FileInInboxError, match=r"b\.csv is in the inbox already"):
+    with pytest.raises(FileInInboxError, match=r"b\.csv is already in the inbox"):
         inbox.write_all(several)
     assert names(inbox.metric_files(DAY, NEXT)) == ["metrics/2025-01-02/b.csv"]
     del several["metrics/2025-01-02/b.csv"]

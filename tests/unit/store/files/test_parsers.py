@@ -162,9 +162,9 @@ def test_another_extension_is_unreadable(name):
         ('{"metrics": [], "metrics": []}', "names the key 'metrics' twice"),
         ('{"metrics": [{"clicks": 1, "a": 2, "clicks": 1}]}', "names the key 'clicks' twice"),
         ('{"metrics": [{"\\ud800": 1, "\\ud800": 2}]}', "twice in one object"),
-        ('{"date": "2025-01-03", "metrics": []}', "for '2025-01-03' but lies in the folder of"),
-        ('{"date": null, "metrics": []}', "is for None but lies in the folder of 2025-01-02"),
-        ('{"date": "\\ud800", "metrics": []}', "but lies in the folder of 2025-01-02"),
+        ('{"date": "2025-01-03", "metrics": []}', "for '2025-01-03' but is in the folder of"),
+        ('{"date": null, "metrics": []}', "is for None but is in the folder of 2025-01-02"),
+        ('{"date": "\\ud800", "metrics": []}', "but is in the folder of 2025-01-02"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

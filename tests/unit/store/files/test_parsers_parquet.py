@@ -102,7 +102,7 @@ def test_a_file_without_rows_holds_none():
 def test_a_column_of_another_type_is_unreadable_and_named(column):
     message = complaint(with_columns(clicks=column))
     assert message.startswith("has the column clicks as ")
-    assert message.endswith("; text or integer is read")
+    assert message.endswith("; it must be text or integer")
 
 
 def test_a_missing_column_is_named_with_those_that_are_there():
