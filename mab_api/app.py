@@ -26,13 +26,12 @@ from mab_api.middleware import Gateway
 from mab_api.openapi import DESCRIPTION, TITLE, VERSION, openapi_document, operation_id
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
 from mab_api.routes import OPEN_ROUTES, ROUTERS
-from mab_api.routes.allocation_fast_path import FastLane, hot_routes
-from mab_api.routes.allocations import documented
+from mab_api.routes.allocations import FastLane, documented, hot_routes
 from mab_api.server.limits import Turnstile, limits_of
 from mab_api.snapshot.refresher import Refresher
 from mab_api.snapshot.worker import Read, read_in_child
-from mab_api.submissions import Intake
-from mab_api.telemetry import Metrics, RequestLines, make_log
+from mab_api.submissions import Submissions
+from mab_api.telemetry import RequestLines, ServerMetrics, make_log
 from mab_store.files.inbox import Inbox
 from mab_store.files.receipts import Receipts
 from mab_store.settings import Settings
@@ -65,7 +64,7 @@ def create_app(
         on_start: Called in the thread of the server when it starts.
     """
     stream = log_stream or sys.stderr.buffer
-    log, metrics = make_log(stream), Metrics()
+    log, metrics = make_log(stream), ServerMetrics()
     inbox = Inbox(
         settings.inbox_root,
         max_file_bytes=settings.inbox_max_file_mb << 20,
@@ -77,7 +76,7 @@ def create_app(
         settings=settings,
         clock=clock,
         refresher=refresher,
-        intake=Intake(inbox, start_date=settings.mab_start_date, clock=clock),
+        submissions=Submissions(inbox, start_date=settings.mab_start_date, clock=clock),
         metrics=metrics,
         log=log,
         lines=lines,

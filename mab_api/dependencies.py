@@ -15,12 +15,12 @@ from starlette.concurrency import run_in_threadpool
 
 from mab_api.problems import Kind, ProblemError
 from mab_api.server.limits import Turnstile
-from mab_api.snapshot.experiment_index import Record
+from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_api.snapshot.refresher import Refresher
 from mab_api.snapshot.registrations import is_experiment_id
 from mab_api.snapshot.snapshot import Entry, Snapshot
-from mab_api.submissions import Intake
-from mab_api.telemetry import Log, Metrics, RequestLines
+from mab_api.submissions import Submissions
+from mab_api.telemetry import Log, RequestLines, ServerMetrics
 from mab_store.settings import Settings
 
 NEVER_PUBLISHED = {
@@ -45,7 +45,7 @@ class Serving:
         settings: The settings.
         clock: Tells the time as naive UTC.
         refresher: Holds what is served.
-        intake: Takes what is posted.
+        submissions: Takes what is posted.
         metrics: The app's metrics.
         log: The app's logger.
         lines: Its line for each request.
@@ -56,8 +56,8 @@ class Serving:
     settings: Settings
     clock: Callable[[], datetime]
     refresher: Refresher
-    intake: Intake
-    metrics: Metrics
+    submissions: Submissions
+    metrics: ServerMetrics
     log: Log
     lines: RequestLines
     history_slots: anyio.CapacityLimiter
@@ -90,7 +90,7 @@ class Serving:
                 Kind.LOADING, "It takes seconds; /readyz says when.", headers={"retry-after": "1"}
             )
 
-    async def record(self, experiment_id: str) -> Record:
+    async def record(self, experiment_id: str) -> ExperimentRecord:
         """Return what is known of an experiment, published or only registered.
 
         Raises:
@@ -102,9 +102,9 @@ class Serving:
             raise ProblemError(Kind.EXPERIMENT_NOT_FOUND, "No experiment of this id is registered.")
         return record
 
-    async def known(self, experiment_id: str) -> Record | None:
+    async def known(self, experiment_id: str) -> ExperimentRecord | None:
         """Return what is known of an experiment, or None."""
-        record = self.refresher.registry.get(experiment_id)
+        record = self.refresher.experiment_index.get(experiment_id)
         if record is None and is_experiment_id(experiment_id):
             record = await run_in_threadpool(self.refresher.registrations.look_up, experiment_id)
         return record

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mab_api.auth import MAY_WRITE, Door
 from mab_api.problems import NOT_SERVED, Kind, ProblemError, as_problem, problem_response
-from mab_api.routes.allocation_fast_path import FastLane
+from mab_api.routes.allocations import FastLane
 from mab_api.snapshot.encoded import Answer
-from mab_api.telemetry import Log, Metrics, RequestLines, new_request_id
+from mab_api.telemetry import Log, RequestLines, ServerMetrics, new_request_id
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -29,7 +29,7 @@ class Gateway:
         app: ASGIApp,
         *,
         door: Door,
-        metrics: Metrics,
+        metrics: ServerMetrics,
         log: Log,
         lines: RequestLines,
         fast_lane: FastLane,

@@ -93,7 +93,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-class Intake:
+class Submissions:
     """Writes what is posted into the inbox."""
 
     def __init__(self, inbox: Inbox, *, start_date: date, clock: Callable[[], datetime]) -> None:

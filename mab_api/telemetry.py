@@ -141,7 +141,7 @@ class _Times:
         self.seconds = 0.0
 
 
-class Metrics:
+class ServerMetrics:
     """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:

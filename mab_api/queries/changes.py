@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from mab_api.snapshot.allocation_list import EPOCH
-from mab_api.snapshot.experiment_index import Record
+from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_store.allocation_payload import timestamp
 from mab_store.experiments.schemas import ExperimentChanged
 
@@ -18,7 +18,11 @@ CHANGE_CURSOR = r"^[0-9]{1,18}-([0-9a-f]{2}){1,800}$"
 
 
 def changes_page(
-    changes: Mapping[str, ExperimentChanged], record: Record, *, limit: int, cursor: str | None
+    changes: Mapping[str, ExperimentChanged],
+    record: ExperimentRecord,
+    *,
+    limit: int,
+    cursor: str | None,
 ) -> dict[str, Any]:
     """Build a page of changes, oldest first.
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mab_api.snapshot.allocation_list import EPOCH
 from mab_api.snapshot.encoded import Answer, encode
-from mab_api.snapshot.experiment_index import Record
+from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_store.allocation_payload import timestamp, variant_body
 
 HISTORY_CURSOR = r"^[1-9][0-9]{0,5}-([0-9a-f]{2}){1,800}$"
@@ -24,7 +24,7 @@ PUBLICATION_CURSOR = r"^[1-9][0-9]{0,5}-[0-9]{1,16}$"
 MAX_VARIANT_ROWS = 5_000
 
 
-class Window(NamedTuple):
+class PageRequest(NamedTuple):
     """Which page is asked for.
 
     Attributes:
@@ -43,21 +43,21 @@ class Window(NamedTuple):
 Fetch = Callable[[str, dict[str, object]], pa.Table]
 
 
-def metrics_page(fetch: Fetch, record: Record, window: Window) -> Answer:
+def metrics_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/history`.
 
     Args:
         fetch: Runs a query of `sql/` on the copy.
         record: The experiment.
-        window: Which page; `limit` counts rows.
+        wanted: Which page; `limit` counts rows.
     """
-    ordinal, _, name = (window.cursor or "").partition("-")
-    parameters = _parameters(record, window) | {
+    ordinal, _, name = (wanted.cursor or "").partition("-")
+    parameters = _parameters(record, wanted) | {
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_variant": bytes.fromhex(name).decode("utf-8", "replace") if ordinal else None,
     }
     rows = fetch("serving/history", parameters).to_pylist()
-    page, has_more = rows[: window.limit], len(rows) > window.limit
+    page, has_more = rows[: wanted.limit], len(rows) > wanted.limit
     last = page[-1] if has_more else None
     return encode(
         {
@@ -73,18 +73,18 @@ def metrics_page(fetch: Fetch, record: Record, window: Window) -> Answer:
     )
 
 
-def publications_page(fetch: Fetch, record: Record, window: Window) -> Answer:
+def publications_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/experiments/{id}/allocations`.
 
     Args:
         fetch: Runs a query of `sql/` on the copy.
         record: The experiment.
-        window: Which page; `limit` counts publications. Where an experiment has many variants a
+        wanted: Which page; `limit` counts publications. Where an experiment has many variants a
             page holds fewer, so that no page has more than about 5,000 variant rows.
     """
-    limit = max(1, min(window.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
-    ordinal, _, microseconds = (window.cursor or "").partition("-")
-    parameters = _parameters(record, window._replace(limit=limit)) | {
+    limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
+    ordinal, _, microseconds = (wanted.cursor or "").partition("-")
+    parameters = _parameters(record, wanted._replace(limit=limit)) | {
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_moment": EPOCH + timedelta(microseconds=int(microseconds)) if ordinal else None,
     }
@@ -106,12 +106,12 @@ def publications_page(fetch: Fetch, record: Record, window: Window) -> Answer:
     )
 
 
-def _parameters(record: Record, window: Window) -> dict[str, object]:
+def _parameters(record: ExperimentRecord, wanted: PageRequest) -> dict[str, object]:
     return {
         "experiment_id": record["experiment_id"],
-        "from_date": window.first,
-        "to_date": window.last,
-        "limit": window.limit + 1,  # one more tells whether there is another page
+        "from_date": wanted.first,
+        "to_date": wanted.last,
+        "limit": wanted.limit + 1,  # one more tells whether there is another page
     }
 
 

@@ -1,11 +1,11 @@
 """The routes of the API, one module per kind."""
 
-from mab_api.routes import experiments, history, intake, service
+from mab_api.routes import experiments, history, service, submissions
 
 ROUTERS = (
     experiments.router,
     history.router,
-    intake.router,
+    submissions.router,
     service.open_router,
     service.router,
 )

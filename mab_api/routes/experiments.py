@@ -47,7 +47,7 @@ async def list_experiments(
     """The registry, a page at a time; what was only just registered is in it."""
     serving.check_loaded()
     after = None if cursor is None else bytes.fromhex(cursor)
-    records = serving.refresher.registry.page(after, limit)
+    records = serving.refresher.experiment_index.page(after, limit)
     page = records[:limit]
     following = page[-1]["name"].encode().hex() if len(records) > limit else None
     return _json({"experiments": page, "next_cursor": following})
@@ -80,7 +80,7 @@ async def get_changes(
 ) -> Response:
     """The changes that count, those of tomorrow included, as the inbox holds them now."""
     record = await serving.record(experiment_id)
-    events = await run_in_threadpool(serving.intake.events, experiment_id)
+    events = await run_in_threadpool(serving.submissions.events, experiment_id)
     return _json(changes_page(events.changes, record, limit=limit, cursor=cursor))
 
 

@@ -19,14 +19,14 @@ from mab_api.queries.history import (
     HISTORY_CURSOR,
     PUBLICATION_CURSOR,
     Fetch,
-    Window,
+    PageRequest,
     metrics_page,
     publications_page,
 )
 from mab_api.routes.experiments import ExperimentId, Limit
 from mab_api.schemas import Day, History, PublicationHistory
 from mab_api.snapshot.encoded import Answer, holds, not_modified
-from mab_api.snapshot.experiment_index import Record
+from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_api.snapshot.snapshot import Snapshot
 from mab_store.errors import MabError
 
@@ -34,7 +34,7 @@ router = APIRouter(tags=["history"])
 
 From = Annotated[Day | None, Query(alias="from", description="First day; else the first ever.")]
 To = Annotated[Day | None, Query(description="Last day; else the last.")]
-Build = Callable[[Fetch, Record, Window], Answer]
+Build = Callable[[Fetch, ExperimentRecord, PageRequest], Answer]
 RESPONSES = NOT_MODIFIED | problems(
     Kind.EXPERIMENT_NOT_FOUND,
     Kind.INVALID,
@@ -62,8 +62,8 @@ async def get_history(  # one per query parameter
     cursor: Annotated[str | None, Query(pattern=HISTORY_CURSOR)] = None,
 ) -> Response:
     """What the pipeline accepted: late files replaced what came before them."""
-    window = Window(from_, to, limit, cursor)
-    return await _page(request, serving, experiment_id, window=window, build=metrics_page)
+    wanted = PageRequest(from_, to, limit, cursor)
+    return await _page(request, serving, experiment_id, wanted=wanted, build=metrics_page)
 
 
 @router.get(
@@ -83,19 +83,19 @@ async def get_publications(  # one per query parameter
     cursor: Annotated[str | None, Query(pattern=PUBLICATION_CURSOR)] = None,
 ) -> Response:
     """Every publication; days count by as_of_date. Follow `next_cursor` until it is null."""
-    window = Window(from_, to, limit, cursor)
-    return await _page(request, serving, experiment_id, window=window, build=publications_page)
+    wanted = PageRequest(from_, to, limit, cursor)
+    return await _page(request, serving, experiment_id, wanted=wanted, build=publications_page)
 
 
 async def _page(
-    request: Request, serving: Serving, experiment_id: str, *, window: Window, build: Build
+    request: Request, serving: Serving, experiment_id: str, *, wanted: PageRequest, build: Build
 ) -> Response:
     snapshot = serving.snapshot()
     record = await serving.record(experiment_id)
-    key = (build, experiment_id, window)
+    key = (build, experiment_id, wanted)
     answer = snapshot.pages.get(key)
     if answer is None:
-        query = partial(_query, snapshot, record, window, build)
+        query = partial(_query, snapshot, record, wanted, build)
         try:
             answer = await anyio.to_thread.run_sync(query, limiter=serving.history_slots)
         except (duckdb.Error, MabError) as error:
@@ -115,10 +115,12 @@ async def _page(
     return response
 
 
-def _query(snapshot: Snapshot, record: Record, window: Window, build: Build) -> Answer:
+def _query(
+    snapshot: Snapshot, record: ExperimentRecord, wanted: PageRequest, build: Build
+) -> Answer:
     """Build a page on a connection of this thread's own."""
     copy = snapshot.copy.branch()
     try:
-        return build(copy.fetch_arrow, record, window)
+        return build(copy.fetch_arrow, record, wanted)
     finally:
         copy.close()

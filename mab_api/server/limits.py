@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mab_api.problems import Kind
-from mab_api.telemetry import Metrics, RequestLines
+from mab_api.telemetry import RequestLines, ServerMetrics
 from mab_store.settings import Settings
 
 BACKLOG = 128
@@ -74,7 +74,7 @@ class Turnstile:
     """
 
     limits: Limits
-    metrics: Metrics
+    metrics: ServerMetrics
     lines: RequestLines
     lingering: int = 0
 

@@ -18,7 +18,7 @@ from mab_api.snapshot.encoded import compact
 from mab_store.allocation_payload import timestamp
 from mab_store.experiments.schemas import ExperimentRegistered
 
-Record = dict[str, Any]
+ExperimentRecord = dict[str, Any]
 
 
 class Packed(NamedTuple):
@@ -32,18 +32,18 @@ class Packed(NamedTuple):
     name: bytes
     body: bytes
 
-    def unpack(self) -> Record:
+    def unpack(self) -> ExperimentRecord:
         """Return the record."""
-        record: Record = orjson.loads(self.body)
+        record: ExperimentRecord = orjson.loads(self.body)
         return record
 
 
-def pack(record: Record) -> Packed:
+def pack(record: ExperimentRecord) -> Packed:
     """Encode a record."""
     return Packed(record["name"].encode(), compact(record))
 
 
-def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
+def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[ExperimentRecord]:
     """Yield a record per experiment.
 
     Args:
@@ -70,7 +70,7 @@ def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
         }
 
 
-def registered_record(event: ExperimentRegistered) -> Record:
+def registered_record(event: ExperimentRegistered) -> ExperimentRecord:
     """Return the record of an experiment that the pipeline has not seen yet."""
     return {
         "experiment_id": event.experiment_id,
@@ -105,12 +105,12 @@ class ExperimentIndex:
     def __contains__(self, experiment_id: object) -> bool:
         return experiment_id in self._published.records or experiment_id in self._pending
 
-    def get(self, experiment_id: str) -> Record | None:
+    def get(self, experiment_id: str) -> ExperimentRecord | None:
         """Return an experiment's record, or None."""
         packed = self._published.records.get(experiment_id) or self._pending.get(experiment_id)
         return None if packed is None else packed.unpack()
 
-    def page(self, after: bytes | None, limit: int) -> list[Record]:
+    def page(self, after: bytes | None, limit: int) -> list[ExperimentRecord]:
         """Return the records whose name comes after this one, by name, at most `limit` + 1."""
         with self._lock:
             published, waiting = self._published, list(self._pending_after(after, limit + 1))
@@ -118,7 +118,7 @@ class ExperimentIndex:
         pages = merge(published.ordered[first : first + limit + 1], waiting, key=_name)
         return [packed.unpack() for packed in islice(pages, limit + 1)]
 
-    def add(self, record: Record) -> None:
+    def add(self, record: ExperimentRecord) -> None:
         """Make a pending experiment known, or known anew; a published one stays as it is."""
         key, packed = record["experiment_id"], pack(record)
         with self._lock:

@@ -22,7 +22,7 @@ from mab_api.snapshot.snapshot import Entry, Snapshot, keep_moments
 from mab_api.snapshot.sources import open_source
 from mab_api.snapshot.version import Version
 from mab_api.snapshot.worker import Read, read_in_child
-from mab_api.telemetry import Log, Metrics
+from mab_api.telemetry import Log, ServerMetrics
 from mab_store.errors import NotPublishedError, PublicationRefusedError
 from mab_store.files.inbox import Inbox
 from mab_store.settings import Settings
@@ -57,9 +57,10 @@ class Refresher:
 
     Attributes:
         snapshot: The last good snapshot; None before the first.
-        registry: Every known experiment.
+        experiment_index: Every known experiment.
         registrations: What finds those that are not published yet.
         refused: The newer copy that is not served, while there is one.
+        looked: Set once the first look has ended.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class Refresher:
         inbox: Inbox,
         *,
         clock: Callable[[], datetime],
-        metrics: Metrics,
+        metrics: ServerMetrics,
         log: Log,
         read: Read = read_in_child,
     ) -> None:
         self.snapshot: Snapshot | None = None
-        self.registry = ExperimentIndex()
-        self.registrations = Registrations(inbox, self.registry, clock)
+        self.experiment_index = ExperimentIndex()
+        self.registrations = Registrations(inbox, self.experiment_index, clock)
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
@@ -87,7 +88,7 @@ class Refresher:
         self._stopping = Event()
         self._warned_at = -WARNING_SECONDS
         self._good_at = time.monotonic()
-        self._looked = Event()
+        self.looked = Event()
         self._thread = Thread(target=self._run, name="refresher", daemon=True)
 
     def start(self) -> None:
@@ -105,11 +106,7 @@ class Refresher:
     @property
     def is_loading(self) -> bool:
         """Whether the first look still goes on and has brought nothing yet."""
-        return self.snapshot is None and not self._looked.is_set()
-
-    def wait_until_looked(self, seconds: float) -> bool:
-        """Wait for the end of the first look; return whether it ended."""
-        return self._looked.wait(seconds)
+        return self.snapshot is None and not self.looked.is_set()
 
     @property
     def stale_seconds(self) -> float:
@@ -143,7 +140,7 @@ class Refresher:
 
     def _run(self) -> None:
         self.poll()
-        self._looked.set()
+        self.looked.set()
         while not self._stopping.wait(self.wait_seconds()):
             self.poll()
 
@@ -151,7 +148,7 @@ class Refresher:
         started = time.monotonic()
         snapshot = self._received(version, now)
         old, self.snapshot = self.snapshot, snapshot
-        self.registry.publish(snapshot.records)
+        self.experiment_index.publish(snapshot.records)
         self.registrations.forget()
         self._version = version
         seconds = time.monotonic() - started

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import date, datetime
 from threading import Event
 
-from mab_api.snapshot.experiment_index import ExperimentIndex, Record, records_of
+from mab_api.snapshot.experiment_index import ExperimentIndex, ExperimentRecord, records_of
 from mab_store.errors import InboxError
 from mab_store.experiments.events import Registry, true_on
 from mab_store.experiments.registration import events_of
@@ -31,17 +31,15 @@ def is_experiment_id(text: str) -> bool:
 class Registrations:
     """Looks for registrations and puts them into the registry."""
 
-    def __init__(
-        self, inbox: Inbox, registry: ExperimentIndex, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, inbox: Inbox, index: ExperimentIndex, clock: Callable[[], datetime]) -> None:
         self._inbox = inbox
-        self._registry = registry
+        self._index = index
         self._clock = clock
         self._changed_at: int | None = None
         self._day: date | None = None
         self._unread: set[str] = set()
 
-    def look_up(self, experiment_id: str) -> Record | None:
+    def look_up(self, experiment_id: str) -> ExperimentRecord | None:
         """Read what the inbox says of an experiment today, and remember it if it is registered."""
         try:
             events = events_of(self._inbox, experiment_id)
@@ -50,7 +48,7 @@ class Registrations:
         if not events.experiments:
             return None
         record = record_on(events, self._clock().date())
-        self._registry.add(record)
+        self._index.add(record)
         return record
 
     def find(self, stopping: Event) -> None:
@@ -64,7 +62,7 @@ class Registrations:
         """
         day = self._clock().date()
         if day != self._day:
-            self._read(self._registry.pending_ids(), stopping)
+            self._read(self._index.pending_ids(), stopping)
         with suppress(OSError):
             changed_at = self._inbox.experiments_changed_at()
             if changed_at is None or changed_at != self._changed_at:
@@ -80,7 +78,7 @@ class Registrations:
         self._changed_at = None
 
     def _is_unknown(self, name: str) -> bool:
-        return is_experiment_id(name) and name not in self._registry
+        return is_experiment_id(name) and name not in self._index
 
     def _read(self, experiment_ids: Iterable[str], stopping: Event) -> None:
         for experiment_id in experiment_ids:
@@ -90,7 +88,7 @@ class Registrations:
                 self._unread.discard(experiment_id)
 
 
-def record_on(registry: Registry, day: date) -> Record:
+def record_on(registry: Registry, day: date) -> ExperimentRecord:
     """Return an experiment's record as it is on a day.
 
     Args:

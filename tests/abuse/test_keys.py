@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mab_api.routes.allocation_fast_path import hot_routes
+from mab_api.routes.allocations import hot_routes
 from mab_store.experiments.registration import register
 from mab_store.experiments.schemas import ExperimentSpec, experiment_id_of
 from mab_store.settings import Settings
@@ -65,7 +65,7 @@ class Door:
         digests = {name: (digest(key),) for name, key in keys.items()}
         chosen = Settings(_env_file=None, mab_home=root, **digests)
         self.app = made_app(chosen)
-        self.inbox = self.app.state.serving.intake._inbox
+        self.inbox = self.app.state.serving.submissions._inbox
         register(self.inbox, ExperimentSpec(**SPEC), now=NOW - timedelta(days=90))
         self.root = root
 

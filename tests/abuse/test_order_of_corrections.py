@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mab_api.submissions import Intake as Api
+from mab_api.submissions import Submissions
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
@@ -108,7 +108,7 @@ class Day:
     def _post(self) -> None:
         self.count += 1
         rows = [{"variant_name": "control", "impressions": 300 + self.count, "clicks": 1}]
-        api = Api(self.world.platform.inbox, start_date=self.day, clock=self.world.clock)
+        api = Submissions(self.world.platform.inbox, start_date=self.day, clock=self.world.clock)
         body = json.dumps({"date": str(self.day), "metrics": rows}).encode()
         api.submit(experiment_id_of(NAME), body, idempotency_key=None)
 

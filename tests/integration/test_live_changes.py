@@ -19,7 +19,7 @@ PAST, NEXT, LAST = "2025-03-16", "2025-03-17", "2025-03-18"
 def api_of(world):
     app = create_app(world.settings, clock=world.clock, is_dev=True)
     with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
-        assert app.state.serving.refresher.wait_until_looked(60)
+        assert app.state.serving.refresher.looked.wait(60)
         yield client
 
 

@@ -97,7 +97,7 @@ def running(settings: Settings, clock: Any) -> Iterator[Api]:
     """Run the API; it looks for publications only when told to."""
     api = Api(settings.model_copy(update={"api_refresh_seconds": 3600.0}), clock)
     with api.client:
-        assert api.refresher.wait_until_looked(120)
+        assert api.refresher.looked.wait(120)
         yield api
 
 

@@ -70,7 +70,7 @@ def start(read) -> Iterator[Callable[..., Api]]:
         def starting(home: Home, *, is_dev: bool = True) -> Api:
             api = Api(home, is_dev=is_dev, read=read)
             stack.enter_context(api.client)
-            assert api.app.state.serving.refresher.wait_until_looked(DEADLINE_SECONDS)
+            assert api.app.state.serving.refresher.looked.wait(DEADLINE_SECONDS)
             return api
 
         yield starting

@@ -5,7 +5,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from mab_api.routes.allocation_fast_path import hot_routes
+from mab_api.routes.allocations import hot_routes
 from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import Home
 

@@ -195,7 +195,7 @@ def test_of_changes_at_the_same_moment_none_is_lost_and_what_contradicts_is_refu
     changes = api.get(CHANGES).json()["changes"]
     assert len(changes) == 7
     assert [c["source_file"][-9:-5] for c in changes] == [f"{n:04}" for n in range(1, 8)]
-    registry = api.app.state.serving.intake.events(FIRST)
+    registry = api.app.state.serving.submissions.events(FIRST)
     assert registry.errors == {}
 
 

@@ -217,10 +217,10 @@ def test_a_key_of_before_keys_had_files_of_their_own_is_known(api):
     key = {"idempotency-key": "k"}
     first = api.post(METRICS, json=counts(), headers=key)
     shutil.rmtree(api.home.settings.mab_home / "inbox" / "idempotency")
-    api.app.state.serving.intake._keys = Keys(api.home.platform.inbox)
+    api.app.state.serving.submissions._keys = Keys(api.home.platform.inbox)
     assert api.post(METRICS, json=counts(), headers=key).json() == first.json()
     shutil.rmtree(api.home.settings.mab_home / "inbox" / "idempotency")
-    api.app.state.serving.intake._keys = Keys(api.home.platform.inbox)
+    api.app.state.serving.submissions._keys = Keys(api.home.platform.inbox)
     other = counts(date=str(TODAY - timedelta(days=1)))
     assert api.post(METRICS, json=other, headers=key).status_code == 409
 

@@ -16,19 +16,19 @@ def published(*names: str) -> dict:
     return {f"exp_{name}": pack(record(name)) for name in sorted(names)}
 
 
-def registry_of(count: int, *, pending: bool = False) -> ExperimentIndex:
-    registry = ExperimentIndex()
+def index_of(count: int, *, pending: bool = False) -> ExperimentIndex:
+    index = ExperimentIndex()
     names = [f"{number:06}" for number in range(count)]
     if pending:
         for name in names:
-            registry.add(record(name))
+            index.add(record(name))
     else:
-        registry.publish(published(*names))
-    return registry
+        index.publish(published(*names))
+    return index
 
 
-def names_of(registry: ExperimentIndex, limit: int = 1000) -> list[str]:
-    return [found["name"] for found in registry.page(None, limit)]
+def names_of(index: ExperimentIndex, limit: int = 1000) -> list[str]:
+    return [found["name"] for found in index.page(None, limit)]
 
 
 def calls_of(function, *arguments) -> int:
@@ -50,13 +50,13 @@ def calls_of(function, *arguments) -> int:
 @pytest.mark.parametrize("pending", [False, True])
 def test_adding_finding_and_paging_cost_the_same_however_many_there_are(pending):
     def costs(count: int) -> list[int]:
-        registry = registry_of(count, pending=pending)
+        index = index_of(count, pending=pending)
         return [
-            calls_of(registry.add, record("0000005")),
-            calls_of(registry.add, record("0000005")),
-            calls_of(registry.add, record("000003")),
-            calls_of(registry.get, "exp_000003"),
-            calls_of(registry.page, b"000004", 5),
+            calls_of(index.add, record("0000005")),
+            calls_of(index.add, record("0000005")),
+            calls_of(index.add, record("000003")),
+            calls_of(index.get, "exp_000003"),
+            calls_of(index.page, b"000004", 5),
         ]
 
     for few, many in zip(costs(20), costs(20_000), strict=True):
@@ -64,10 +64,10 @@ def test_adding_finding_and_paging_cost_the_same_however_many_there_are(pending)
 
 
 def test_adding_copies_nothing():
-    registry = registry_of(20_000)
+    index = index_of(20_000)
     tracemalloc.start()
     try:
-        registry.add(record("new"))
+        index.add(record("new"))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -75,39 +75,39 @@ def test_adding_copies_nothing():
 
 
 def test_many_registrations_cost_so_many_times_one():
-    few, many = (calls_of(registry_of, count) for count in (1_000, 4_000))
+    few, many = (calls_of(index_of, count) for count in (1_000, 4_000))
     few_pending, many_pending = (
-        calls_of(lambda count=count: registry_of(count, pending=True)) for count in (1_000, 4_000)
+        calls_of(lambda count=count: index_of(count, pending=True)) for count in (1_000, 4_000)
     )
     assert many < 4.2 * few
     assert many_pending < 4.2 * few_pending
 
 
 def test_what_is_published_is_pending_no_more():
-    registry = ExperimentIndex()
+    index = ExperimentIndex()
     for name in ("b", "d", "a", "c"):
-        registry.add(record(name))
-    registry.publish(published("a", "c", "e"))
-    assert sorted(registry.pending_ids()) == ["exp_b", "exp_d"]
-    assert names_of(registry) == ["a", "b", "c", "d", "e"]
-    assert len(registry) == 5
-    registry.publish({})
-    assert names_of(registry) == ["b", "d"]
+        index.add(record(name))
+    index.publish(published("a", "c", "e"))
+    assert sorted(index.pending_ids()) == ["exp_b", "exp_d"]
+    assert names_of(index) == ["a", "b", "c", "d", "e"]
+    assert len(index) == 5
+    index.publish({})
+    assert names_of(index) == ["b", "d"]
 
 
 def test_a_pending_record_is_replaced_and_a_published_one_stays():
-    registry = ExperimentIndex()
-    registry.publish(published("a"))
-    registry.add(record("a", status="finished"))
-    registry.add(record("b"))
-    registry.add(record("b", status="finished"))
-    assert [found["status"] for found in registry.page(None, 9)] == ["running", "finished"]
-    assert registry.get("exp_b")["status"] == "finished"
-    assert len(registry) == 2
-    assert "exp_a" in registry
-    assert "exp_b" in registry
-    assert "exp_c" not in registry
-    assert registry.get("exp_c") is None
+    index = ExperimentIndex()
+    index.publish(published("a"))
+    index.add(record("a", status="finished"))
+    index.add(record("b"))
+    index.add(record("b", status="finished"))
+    assert [found["status"] for found in index.page(None, 9)] == ["running", "finished"]
+    assert index.get("exp_b")["status"] == "finished"
+    assert len(index) == 2
+    assert "exp_a" in index
+    assert "exp_b" in index
+    assert "exp_c" not in index
+    assert index.get("exp_c") is None
 
 
 names = st.sets(
@@ -117,13 +117,13 @@ names = st.sets(
 
 @given(shown=names, waiting=names, both=names, limit=st.integers(1, 6))
 def test_pages_are_all_records_once_by_name(shown, waiting, both, limit):
-    registry = ExperimentIndex()
+    index = ExperimentIndex()
     for name in [*waiting, *both]:
-        registry.add(record(name))
-    registry.publish(dict(sorted(published(*shown, *both).items(), key=lambda item: item[1].name)))
+        index.add(record(name))
+    index.publish(dict(sorted(published(*shown, *both).items(), key=lambda item: item[1].name)))
     seen, after = [], None
     for _ in range(len(shown | waiting | both)):  # a page that repeats must not hang the suite
-        page = registry.page(after, limit)[:limit]
+        page = index.page(after, limit)[:limit]
         if not page:
             break
         seen += [found["name"].encode() for found in page]

@@ -42,8 +42,8 @@ class Scene:
     def __init__(self, root) -> None:
         self.now = NOW
         self.inbox = CountingInbox(root)
-        self.registry = ExperimentIndex()
-        self.registrations = Registrations(self.inbox, self.registry, lambda: self.now)
+        self.index = ExperimentIndex()
+        self.registrations = Registrations(self.inbox, self.index, lambda: self.now)
         self.folder = root / "experiments"
 
     def register(self, *names: str) -> list[str]:
@@ -71,7 +71,7 @@ def test_each_registration_is_read_once_and_a_look_at_rest_reads_nothing(scene, 
     scene.register(*(f"experiment {number}" for number in range(count)))
     scene.settle()
     assert scene.find() == {"listed": 1, "looked into": count, "read": count}
-    assert len(scene.registry) == count
+    assert len(scene.index) == count
     for _ in range(3):
         assert scene.find() == {}
 
@@ -88,7 +88,7 @@ def test_a_new_folder_is_found_and_only_it_is_read(scene):
     scene.find()
     scene.register("third")
     assert scene.find() == {"listed": 1, "looked into": 1, "read": 1}
-    assert len(scene.registry) == 3
+    assert len(scene.index) == 3
 
 
 def test_a_folder_without_a_registration_is_looked_into_until_there_is_one(scene):
@@ -101,7 +101,7 @@ def test_a_folder_without_a_registration_is_looked_into_until_there_is_one(scene
     assert scene.find() == {"looked into": 1, "read": 1}
     file.write_bytes(content)
     scene.find()
-    assert experiment_id in scene.registry
+    assert experiment_id in scene.index
     assert scene.find() == {}
 
 
@@ -116,12 +116,12 @@ def test_what_is_published_no_more_is_found_again(scene):
     (experiment_id,) = scene.register("first")
     scene.settle()
     scene.find()
-    scene.registry.publish({experiment_id: object()})
-    scene.registry.publish({})
-    assert experiment_id not in scene.registry
+    scene.index.publish({experiment_id: object()})
+    scene.index.publish({})
+    assert experiment_id not in scene.index
     scene.registrations.forget()
     scene.find()
-    assert experiment_id in scene.registry
+    assert experiment_id in scene.index
 
 
 def test_a_change_shows_from_the_day_after_it_was_made(scene):
@@ -130,10 +130,10 @@ def test_a_change_shows_from_the_day_after_it_was_made(scene):
     scene.find()
     change(scene.inbox, experiment_id, ChangeSpec(changed_by="ana", status="finished"), now=NOW)
     scene.find()
-    assert scene.registry.get(experiment_id)["status"] == "running"
+    assert scene.index.get(experiment_id)["status"] == "running"
     scene.now += timedelta(days=1)
     assert scene.find() == {"looked into": 1, "read": 2}
-    assert scene.registry.get(experiment_id)["status"] == "finished"
+    assert scene.index.get(experiment_id)["status"] == "finished"
 
 
 def test_it_stops_when_it_is_told_to(scene):
@@ -141,9 +141,9 @@ def test_it_stops_when_it_is_told_to(scene):
     stopping = Event()
     stopping.set()
     scene.registrations.find(stopping)
-    assert len(scene.registry) == 0
+    assert len(scene.index) == 0
     scene.find()
-    assert len(scene.registry) == 2
+    assert len(scene.index) == 2
 
 
 def test_no_inbox_is_no_error(scene):

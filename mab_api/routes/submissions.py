@@ -59,10 +59,10 @@ CREATED = linked(example("registered", status=201), *NEXT)
 async def register_experiment(request: Request, serving: ServingDep) -> Response:
     """Its id follows from its name; the next run of the pipeline allocates its first traffic."""
     body = await read_body(request)
-    registration = await run_in_threadpool(serving.intake.register, body)
+    registration = await run_in_threadpool(serving.submissions.register, body)
     record = registered_record(registration.event)
     if registration.is_new:
-        serving.refresher.registry.add(record)
+        serving.refresher.experiment_index.add(record)
     else:  # it may have been changed since
         record = await serving.known(record["experiment_id"]) or record
     root_path = request.scope.get("root_path", "").rstrip("/")
@@ -93,7 +93,7 @@ async def change_experiment(
     """
     body = await read_body(request)
     await serving.record(experiment_id)
-    made = await run_in_threadpool(serving.intake.change, experiment_id, body)
+    made = await run_in_threadpool(serving.submissions.change, experiment_id, body)
     day = made.event.effective_date
     record = record_on(made.registry, day) | {"effective_date": str(day)}
     return Response(
@@ -120,6 +120,6 @@ async def submit_metrics(
     body = await read_body(request)
     await serving.record(experiment_id)
     receipt = await run_in_threadpool(
-        serving.intake.submit, experiment_id, body, idempotency_key=idempotency_key
+        serving.submissions.submit, experiment_id, body, idempotency_key=idempotency_key
     )
     return Response(orjson.dumps(receipt), 202, media_type="application/json")
