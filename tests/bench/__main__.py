@@ -22,15 +22,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "BENCHMARKS.md"
 HEAD = """\
 # Benchmarks
 
-Written by `make bench`. Figures are ratios of medians measured in one run, and peaks of memory;
-seconds are of this machine, under whatever else it did. "Per core" means that both sides had one
-core: our functions use every core, and a plain loop does not.
+This page is for developers and operators. After reading it you know how fast mab is, how much
+memory it needs, and which targets it misses.
+
+`make bench` writes this page. Figures are ratios of medians from one run, and peaks of memory.
+Seconds are those of this machine, with its other load. "Per core" means that both sides had one
+core: our functions use every core, a plain loop uses one.
 
 """
 
 
 def main() -> int:
-    """Run the modules named on the command line, or all; return 1 where a target was missed."""
+    """Run the modules named on the command line, or all; return 1 if a target was missed."""
     chosen = [name for name in MODULES if not sys.argv[1:] or name in sys.argv[1:]]
     results = {name: importlib.import_module(f"tests.bench.{name}").run() for name in chosen}
     for name, rows in results.items():

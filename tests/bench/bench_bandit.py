@@ -182,7 +182,9 @@ def against_the_loop() -> list[Row]:
             f"{error:.1e}",
             error <= 1e-9,
         ),
-        Row("`expected_loss`, likewise, per core", "reported", *_times(single["loss"])),
+        Row(
+            "`expected_loss`, against its plain loop, per core", "reported", *_times(single["loss"])
+        ),
         Row(
             f"`thompson_shares`, {LOOP} x 4, {SAMPLES:,} samples, against the loop, per core",
             "reported: it draws as many numbers as the loop",
@@ -271,7 +273,7 @@ def decisions_at_scale() -> list[Row]:
     took = {name: s / DECISIONS * PER for name, s in medians(work, 3).items()}
     return [
         Row(
-            f"{PER:,} decisions of 4 variants: naming them alone / exact / {SAMPLES:,} draws",
+            f"{PER:,} decisions of 4 variants: their ids alone / exact / {SAMPLES:,} draws",
             "reported",
             f"{took['name']:.1f} / {took['exact']:.1f} / {took['monte_carlo']:.0f} s",
             None,

@@ -68,11 +68,14 @@ def _a_late_file() -> list[Row]:
             effects = [_effect_of_a_file(platform, instance, last) for _ in range(LATE_FILES)]
     total = statistics.median(effect.until_published for effect in effects)
     share = statistics.median(effect.until_step / effect.until_published for effect in effects)
-    name = "a late file of the sample: the sensor's tick and the run, until it is published"
+    name = "a late file of the sample: the sensor's tick and the run, until its publication"
     return [
         Row(name, f"reported; a tick is every {INTERVAL_SECONDS} s", f"{total:.1f} s", None),
         Row(
-            "of it before the first step: Dagster's own start-up", "reported", f"{share:.0%}", None
+            "its part before the first step: Dagster's own start-up",
+            "reported",
+            f"{share:.0%}",
+            None,
         ),
     ]
 
