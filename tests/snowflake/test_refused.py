@@ -148,14 +148,22 @@ LOGINS = [
 
 
 @pytest.mark.parametrize(("code", "message", "names"), LOGINS)
-@pytest.mark.parametrize("has_code", [True, False])
 def test_a_refused_login_names_what_to_change_and_is_not_tried_again(
-    door, behind, code, message, names, has_code
+    door, behind, code, message, names
 ):
     """A fifth wrong password would lock the user out."""
-    door.refused_login = Refusal(code if has_code else None, f"{message} ({PASSWORD})")
+    door.refused_login = Refusal(code, f"{message} ({PASSWORD})")
     error = complaint(behind(snowflake_role="mab_api"))
     assert names in str(error)
+    assert len(door.logins) == 1
+
+
+def test_a_login_that_is_refused_without_a_number_is_quoted_and_is_not_tried_again(door, behind):
+    door.refused_login = Refusal(None, f"Not today. ({PASSWORD})")
+    error = complaint(behind(snowflake_role="mab_api"))
+    assert isinstance(error, SettingsError)
+    assert "check SNOWFLAKE_ACCOUNT=xy12345, SNOWFLAKE_USER=fake and its credentials" in str(error)
+    assert "Not today. (***)" in str(error)
     assert len(door.logins) == 1
 
 

@@ -1,8 +1,6 @@
 """Snowflake's errors as sentences that name the setting or the grant to fix.
 
-What belongs here: which errors pass by themselves, and what to say of the others. What does not:
-waiting and trying again (`snowflake_warehouse.py`).
-
+Errors are told apart by the connector's classes and by Snowflake's numbers, never by their text.
 Nothing here repeats a secret: a message of the server is cut to its first line and every secret of
 the settings is struck out of it.
 """
@@ -16,7 +14,7 @@ from mab_store.errors import MabError, SettingsError, WarehouseError, WarehouseL
 from mab_store.settings import Settings
 
 # Classes of the connector's errors that pass by themselves; by name, since the connector is
-# imported only where the engine is Snowflake.
+# imported only if the engine is Snowflake.
 _TRANSIENT_CLASSES = {
     "BadGatewayError",
     "GatewayTimeoutError",
@@ -28,14 +26,17 @@ _TRANSIENT_CLASSES = {
     "TokenExpiredError",
     "TooManyRequests",
 }
-# Where a number comes from: [c] the connector's errorcode.py and network.py (4.8.1), [d] another
-# program of Snowflake's, which is named, [r] messages that users report with the number.
+# Sources of the numbers: [c] the connector's errorcode.py, network.py and cursor.py (4.8.1),
+# [d] another program, which is named, [r] a message of Snowflake's that was published with it.
 # [c] request failed, server failed, timeout, retryable; ID token, session, master token expired;
 # [d] session gone (snowflake-connector-nodejs, gs_errors.js).
 _TRANSIENT_CODES = {250003, 250005, 251011, 251012, 390110, 390111, 390112, 390114}
-# [c] "Could not connect", the connector's own. It passes by itself where nobody answered (then it
-# is an OperationalError); a refused login has the same number, and a fifth try locks the user out.
+# [c] "Could not connect", the connector's own. It passes by itself if there was no answer (then it
+# is an OperationalError). A login that Snowflake refuses without a number of its own has this one
+# too, and a fifth try locks the user out.
 _NO_CONNECTION = 250001
+# [c] The connector's class for HTTP 403 at the login: no account answers at this address.
+_NO_SUCH_HOST_CLASS = "ForbiddenError"
 
 _WRONG_PASSWORD = "the login was refused: correct SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"  # noqa: S105  # a sentence
 _WRONG_KEY = (
@@ -49,6 +50,9 @@ _NO_PASSWORDS = (
 )
 _NO_ROLE = "the role SNOWFLAKE_ROLE={role} does not exist or is not granted to the user {user}"
 _NO_USER = "the user SNOWFLAKE_USER={user} is locked or disabled; an administrator must unlock it"
+_NO_LOGIN = (
+    "the login failed: check SNOWFLAKE_ACCOUNT={account}, SNOWFLAKE_USER={user} and its credentials"
+)
 _NO_ACCOUNT = "there is no such account: correct SNOWFLAKE_ACCOUNT={account}"
 _NO_WAREHOUSE = (
     "no virtual warehouse: SNOWFLAKE_WAREHOUSE={warehouse} does not exist, is suspended for good, "
@@ -59,22 +63,22 @@ _QUOTA = (
     "quota; its owner must raise it, or name another warehouse"
 )
 _MISSING = (
-    "something is not there, or the role {role} may not see it: check SNOWFLAKE_DATABASE="
-    "{database} and SNOWFLAKE_SCHEMA={schema}, then run `mab init` with a role that may create, "
-    "or grant as in sql/schema/03_grants.sql"
+    "an object does not exist, or the role {role} may not see it: check SNOWFLAKE_DATABASE="
+    "{database} and SNOWFLAKE_SCHEMA={schema}, then run `mab init` with a role that may create "
+    "objects, or grant as in sql/schema/03_grants.sql"
 )
 _OLD_COLUMNS = (
     "a table has other columns than this version: compare it with "
     "sql/schema/02_create_tables.sql, or set SNOWFLAKE_SCHEMA to a new one, then run `mab init` "
     "and `mab rebuild`"
 )
-_SUSPENDED = "the account SNOWFLAKE_ACCOUNT={account} is suspended; its owner must settle that"
+_SUSPENDED = "the account SNOWFLAKE_ACCOUNT={account} is suspended; its owner must restore it"
 
 _LOGIN = {
     390100: _WRONG_PASSWORD,  # [c] authorization failure
     390101: _NO_USER,  # [r] "User access disabled"
     390102: _NO_USER,  # [r] "User temporarily locked"
-    390144: _WRONG_KEY,  # [c] JWT token invalid; 3943xx are its particulars
+    390144: _WRONG_KEY,  # [c] JWT token invalid; 3943xx say why
     **dict.fromkeys(range(394300, 394307), _WRONG_KEY),  # [c]
     390186: _NO_ROLE,  # [r] "is not granted to this user"
     390189: _NO_ROLE,  # [r] "specified in the connect string does not exist or not authorized"
@@ -84,48 +88,28 @@ _LOGIN = {
     390317: _NO_ROLE,  # [r] not among the roles of the OAuth token
     390318: _WRONG_TOKEN,  # [c] expired
     390422: "the network policy of the account does not let this address in; ask for it",  # [r]
-    251008: "SNOWFLAKE_PRIVATE_KEY_PATH holds another kind of key than RSA: make one anew",  # [c]
+    251008: "SNOWFLAKE_PRIVATE_KEY_PATH holds another kind of key than RSA: use an RSA key",  # [c]
     290404: _NO_ACCOUNT,  # [c] 290000 + the HTTP status of the login
 }
 _STATEMENTS = {
     606: _NO_WAREHOUSE,  # [d] no active warehouse (snowflake-cli, errno.py)
     666: _SUSPENDED,  # [r] "Your account is suspended"
     904: _OLD_COLUMNS,  # [r] invalid identifier
-    2003: _MISSING,  # [d] likewise: does not exist or not authorized
-    2043: _MISSING,  # [d] likewise: does not exist or cannot be performed
+    2003: _MISSING,  # [d] does not exist or not authorized (the same)
+    2043: _MISSING,  # [d] does not exist or cannot be performed (the same)
     3001: "the role {role} lacks a privilege: grant as in sql/schema/03_grants.sql",  # [r]
     90073: _QUOTA,  # [r] "cannot be resumed because resource monitor has exceeded its quota"
-    90105: _MISSING,  # [r] no current database
-    90106: _MISSING,  # [r] no current schema
-    100072: _OLD_COLUMNS,  # [r] null in a column that must not be: the file has no such column
+    90105: _MISSING,  # [d] no current database (fakesnow)
+    90106: _MISSING,  # [d] no current schema (fakesnow)
+    100072: _OLD_COLUMNS,  # [c] null in a non-nullable column: the file has no such column
     390913: _SUSPENDED,  # [r] "Your free trial has ended", at the login
 }
 _LOCKED = {625}  # [r] "has locked table ... was aborted"
 
-# The connector gives most refused logins its own number 250001; what the server said is behind it.
-_SAID_BY_SERVER = {
-    "Verify the account name is correct": 290404,
-    "Incorrect username or password": 390100,
-    "User access disabled": 390101,
-    "User temporarily locked": 390102,
-    "JWT token is invalid": 390144,
-    "specified in the connect string": 390189,
-    "ulti-factor authentication": 390197,
-    "password has expired": 390197,
-    "rejected by the current authentication policy": 390197,
-    "requested warehouse does not exist": 390201,
-    "nvalid OAuth access token": 390303,
-    "OAuth access token expired": 390318,
-    "is not allowed to access Snowflake": 390422,
-    "account is suspended": 666,
-    "free trial has ended": 390913,
-    "marked for decommission": 390913,
-}
-
 
 def is_transient(error: BaseException) -> bool:
-    """Say whether the same attempt can succeed a moment later."""
-    names = {kind.__name__ for kind in type(error).__mro__}
+    """Return whether the same attempt can succeed a moment later."""
+    names = _class_names(error)
     code = _code(error)
     if code in _LOGIN or code in _STATEMENTS:
         return False
@@ -140,9 +124,9 @@ def explain(error: BaseException, settings: Settings, *, doing: str) -> MabError
     """Return the sentence for an error of the connector.
 
     Args:
-        error: What the connector raised.
+        error: The connector's error.
         settings: For the names in the sentence, and the secrets to strike out.
-        doing: What was being done, such as the SQL file.
+        doing: The action that failed, such as the SQL file.
     """
     code = _code(error)
     first = _scrub(str(error).strip(), settings).splitlines()
@@ -162,19 +146,21 @@ def explain(error: BaseException, settings: Settings, *, doing: str) -> MabError
         return SettingsError(said.format(_LOGIN[code].format(**names)))
     if code in _STATEMENTS:
         return WarehouseError(said.format(_STATEMENTS[code].format(**names)))
-    if is_transient(error) or code == _NO_CONNECTION:
+    if is_transient(error):
         return WarehouseError(
             said.format(
                 f"cannot be reached: check the network and SNOWFLAKE_ACCOUNT={names['account']}, "
                 "then run it again"
             )
         )
+    if code == _NO_CONNECTION:
+        return SettingsError(said.format(_NO_LOGIN.format(**names)))
     return WarehouseError(said.format("the statement failed and everything was rolled back"))
 
 
 @contextmanager
 def explained(settings: Settings, *, doing: str) -> Iterator[None]:
-    """Turn the connector's errors into sentences; the original, and what it quotes, is dropped."""
+    """Turn the connector's errors into sentences; the original and its quotes are dropped."""
     try:
         yield
     except Exception as error:
@@ -184,12 +170,15 @@ def explained(settings: Settings, *, doing: str) -> Iterator[None]:
 
 
 def _code(error: BaseException) -> int:
-    """Return Snowflake's number for an error, which the connector may have replaced by its own."""
+    """Return Snowflake's number for an error; -1 if it has none."""
     code = getattr(error, "errno", None)
-    if code == _NO_CONNECTION:
-        text = str(error)
-        return next((code for words, code in _SAID_BY_SERVER.items() if words in text), code)
+    if code == _NO_CONNECTION and _NO_SUCH_HOST_CLASS in _class_names(error):
+        return 290404
     return code if isinstance(code, int) else -1
+
+
+def _class_names(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def _scrub(text: str, settings: Settings) -> str:

@@ -274,6 +274,14 @@ def test_an_error_names_the_setting_or_the_grant_and_no_secret(settings, errno, 
     assert not [secret for secret in SECRETS.values() if secret in str(error)]
 
 
+def test_an_address_that_forbids_the_login_names_the_account(settings):
+    class ForbiddenError(ConnectorError): ...
+
+    error = explain(ForbiddenError(250001), settings, doing="connecting")
+    assert isinstance(error, SettingsError)
+    assert "there is no such account: correct SNOWFLAKE_ACCOUNT=xy12345" in str(error)
+
+
 @pytest.mark.parametrize("statement", ["connect", "begin", "delete", "copy into", "commit"])
 def test_no_secret_is_in_what_python_or_dagster_print_of_an_error(warehouse, server, statement):
     server.fail(statement, ConnectorError(1003, SECRETS["snowflake_password"]))
