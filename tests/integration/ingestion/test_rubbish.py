@@ -175,7 +175,7 @@ def test_rubbish_among_the_experiment_files_is_quarantined_and_the_rest_counts(m
         f"experiments/{checkout}/notes.txt": ("hello", "is not a .json file"),
         f"experiments/{checkout}/other_body.json": (
             json.dumps(good | {"description": "x", "created_at": "2025-02-01T00:00:00Z"}),
-            "again with another body",
+            "again with a different body",
         ),
         f"experiments/{other}/stray.json": (json.dumps(good), "is in the folder"),
         f"experiments/{other}/no_change.json": (
