@@ -1,11 +1,10 @@
-"""What a newer publication lost of an older one: nothing, unless something went wrong.
+"""Compare two published states and report any loss.
 
-What belongs here: the comparison, and its sentence. What does not: what follows from a loss; the
-pipeline publishes no such copy, and the API goes on serving the older one.
+The pipeline does not publish a copy with a loss, and the API keeps serving the older one.
 
-Publications are append-only, and `mab prune` drops none that were served. So every experiment that
-was served is served for ever (a finished one with its last allocation), and its history only grows.
-Whatever contradicts that comes from an empty or older warehouse, or from an inbox that lost files.
+Publications are append-only, and `mab prune` drops none that were served. So an experiment that was
+served once is always served (a finished one with its last allocation), and its history only grows.
+A loss means an empty or older warehouse, or an inbox that lost files.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from mab_store.warehouse.reader import Reader
 from mab_store.warehouse.warehouse import Transaction
 
 NAMED = 5
-"""Experiments that the sentence names."""
+"""How many experiments the message names."""
 
 
 class Published(NamedTuple):
@@ -34,11 +33,11 @@ class Published(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What is lost; it is false if nothing is.
+    """A loss; it is false if nothing is lost.
 
     Attributes:
-        experiments: Ids of experiments that were published and are not any more.
-        shortened: Ids of experiments whose history ends earlier, or lacks days that it had.
+        experiments: Ids of experiments that are no longer published.
+        shortened: Ids of experiments whose history ends earlier, or lacks earlier days.
     """
 
     experiments: tuple[str, ...] = ()
@@ -60,11 +59,11 @@ class Loss:
 
 
 def publication_loss(old: Mapping[str, Published], new: Mapping[str, Published]) -> Loss:
-    """Compare two states of what is published.
+    """Compare two published states.
 
     Args:
-        old: What was served until now, by experiment id.
-        new: What would be served next, by experiment id.
+        old: The state served until now, by experiment id.
+        new: The state to serve next, by experiment id.
     """
     return Loss(
         experiments=tuple(name for name in old if name not in new),

@@ -1,9 +1,7 @@
-"""The query tag: who asks, for whoever looks into the history of an engine that keeps one.
+"""The query tag: names the asset and the run in the query history of an engine that keeps one.
 
-What belongs here: the tag of the current context. What does not: sending it (the adapter does).
-
-It travels beside the calls and not through them, so that the warehouse protocol stays as small as
-it is: an asset's code is the same on an engine that has no tags.
+The tag is a context variable, not an argument, which keeps the warehouse protocol small: an asset's
+code is the same on an engine without tags. The engine's adapter sends it.
 """
 
 from collections.abc import Iterator
@@ -24,5 +22,5 @@ def query_tag(asset: str, run_id: str) -> Iterator[None]:
 
 
 def current_query_tag() -> str:
-    """Return the tag of the current context; `mab` where nobody set one."""
+    """Return the tag of the current context; `mab` if none is set."""
     return _TAG.get()

@@ -1,8 +1,4 @@
-"""Reading what is published, whatever the engine.
-
-What belongs here: the protocol of a reader and the choice of the engine. What does not: an
-engine's own way to publish (`published.py` for copies of DuckDB, `snowflake_reader.py`).
-"""
+"""Read published data on any engine: the protocol of a reader and the choice of the engine."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +11,7 @@ from mab_store.warehouse.duckdb.published_copies import current_copy, open_copy
 
 
 class Reader(Protocol):
-    """What is published, open for reading.
+    """The published data, open for reading.
 
     Attributes:
         name: The copy or version that is read.
@@ -27,15 +23,15 @@ class Reader(Protocol):
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
 
     def branch(self) -> "Reader":
-        """Return a reader of the same for another thread."""
+        """Return a reader of the same data for another thread."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the connection."""
 
 
 @contextmanager
 def open_reader(settings: Settings) -> Iterator[Reader]:
-    """Open what was published last, on the engine that MAB_ENGINE names.
+    """Open the newest published data, on the engine that MAB_ENGINE names.
 
     Raises:
         NotPublishedError: Nothing is published, or it cannot be read.

@@ -1,10 +1,8 @@
-"""Load SQL from `sql/`: the one way by which a statement reaches a warehouse.
+"""Load SQL from `sql/`: every statement for a warehouse comes from here.
 
-What belongs here: finding files, splitting them into statements, turning `:name` into positional
-binds. What does not: SQL text, and any formatting of values into it.
-
-A file holds one or more statements that end with a semicolon. A value is written `:name`; it is
-bound, never formatted, as `?` (both engines' `qmark` style), which is why one text serves both.
+A file holds one or more statements that end with a semicolon. A value is written `:name` and is
+bound as `?` (the `qmark` style of both engines), never formatted into the text; so one text serves
+both engines.
 """
 
 import hashlib
@@ -17,7 +15,7 @@ from pathlib import Path
 _IN_WHEEL = Path(__file__).resolve().parents[1] / "sql"
 SQL_ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_WHEEL.parents[1] / "sql"
 
-# What may hide a colon or a semicolon (strings, comments), or is one of ours. `::` is a cast.
+# Strings and comments, which may hide a colon or a semicolon; parameters; ends. `::` is a cast.
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|(?<!:):(?P<name>[a-z_][a-z0-9_]*)|(?P<end>;)", re.DOTALL
 )
@@ -28,7 +26,7 @@ class Statement:
     """One SQL statement with positional binds.
 
     Attributes:
-        text: The statement with `?` where a value goes, comments removed.
+        text: The statement with `?` for each value, comments removed.
         names: Parameter names in the order of the question marks.
         source: File that it came from, below `sql/`.
     """
@@ -79,7 +77,7 @@ def parse_sql(text: str, *, source: str) -> tuple[Statement, ...]:
 
 
 def sql_fingerprint(*names: str) -> str:
-    """Return a short hash of the text of these files: the code version of what they compute."""
+    """Return a short hash of the text of these files: the code version of their results."""
     digest = hashlib.sha256()
     for name in names:
         for statement in load_sql(name):

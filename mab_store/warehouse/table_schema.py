@@ -1,8 +1,7 @@
-"""The declared schema, read from `sql/schema/02_create_tables.sql`.
+"""The declared schema, parsed from `sql/schema/02_create_tables.sql` without a running engine.
 
-What belongs here: the parsed declarations (tables, grain, columns, meaning, unit). What does not:
-anything that depends on a running engine. The DDL is the only place where a column is declared;
-Dagster's column schema, the data dictionary, the ERD and the checks all come from here.
+Only this DDL declares columns; Dagster's column schema, the data dictionary, the ERD and the checks
+all come from here.
 """
 
 import re
@@ -40,7 +39,7 @@ class Column:
         name: Column name.
         type: SQL type, lower case.
         nullable: Whether it may be null.
-        description: What it means.
+        description: Its meaning.
         unit: Its unit, or the kind of value.
     """
 
@@ -56,8 +55,8 @@ class Table:
     """A declared table.
 
     Attributes:
-        name: Table name; also the asset's, where there is one.
-        description: What a row is.
+        name: Table name; also the name of its asset, if there is one.
+        description: Meaning of a row.
         grain: Columns that identify a row.
         columns: The columns in their order.
     """

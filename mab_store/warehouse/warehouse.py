@@ -1,8 +1,4 @@
-"""The warehouse protocol: what the pipeline asks of an engine, and nothing more.
-
-What belongs here: the two protocols, what holds for every engine, and the choice of one. What does
-not: an engine's own code (one module per engine), SQL, and any knowledge of what the tables mean.
-"""
+"""The warehouse protocol, as small as the pipeline needs it, and the choice of the engine."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -30,11 +26,11 @@ class Transaction(Protocol):
 
 @dataclass(slots=True)
 class Replacement:
-    """A warehouse that is being made in the place of another.
+    """A new warehouse that replaces another one.
 
     Attributes:
         warehouse: The new one, empty at first.
-        set_aside: Where the old one went, once it is replaced; None if there was none.
+        set_aside: Path of the old one once it is replaced; None if there was none.
     """
 
     warehouse: "Warehouse"
@@ -48,33 +44,33 @@ class Warehouse(Protocol):
         """Begin; commit when the body ends, roll back when it raises, always close."""
 
     def create_schema(self) -> list[str]:
-        """Create what is missing; run again, it changes nothing. Return what there is to tell."""
+        """Create missing objects; run again, it changes nothing. Return lines for the user."""
 
     def publish_copy(self, *, accept_loss: bool = False) -> str:
-        """Put a read-only copy of what is committed where readers look; return its name.
+        """Publish a read-only copy of the committed data for readers; return its name.
 
         Args:
-            accept_loss: Whether it is meant that the copy lacks what the served one has.
+            accept_loss: Whether a loss compared with the served copy is intended.
 
         Raises:
-            PublicationRefusedError: It lacks some of that, and this is not meant.
+            PublicationRefusedError: There is a loss that is not intended.
         """
 
     def replacement(self, stamp: str) -> AbstractContextManager[Replacement]:
-        """Begin with empty tables beside this warehouse; they take its place when the body ends.
+        """Begin with empty tables next to this warehouse; they replace it when the body ends.
 
         Args:
-            stamp: Names what is set aside.
+            stamp: Becomes part of the old warehouse's new name.
         """
 
 
-class _Undone(Exception):  # noqa: N818  # it ends a transaction, nothing is wrong
-    """Rolls back a transaction that was only for looking."""
+class _Undone(Exception):  # noqa: N818  # it ends a transaction, it reports no error
+    """Roll back a trial transaction."""
 
 
 @contextmanager
 def rolled_back(warehouse: Warehouse) -> Iterator[Transaction]:
-    """Begin a transaction that is rolled back in the end: to see what a change would bring."""
+    """Begin a transaction that is always rolled back, to try a change."""
     with suppress(_Undone), warehouse.transaction() as transaction:
         yield transaction
         raise _Undone

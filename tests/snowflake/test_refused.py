@@ -111,7 +111,7 @@ def test_a_key_that_is_not_the_users_names_the_setting_and_is_tried_once(door, b
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("ours.pub", "is no private key in PEM"),
+        ("ours.pub", "is not a private key in PEM"),
         ("ed25519", "another kind of key than RSA"),
         (".", "cannot be read: Is a directory"),
     ],

@@ -1,9 +1,6 @@
-"""Published copies: what readers open, and the pointer that says which one is newest.
+"""Published copies: the files that readers open, and the pointer to the newest one.
 
-What belongs here: names of copies, the pointer file, opening a copy read-only and querying it.
-What does not: making a copy (the engine does), and building answers from rows.
-
-A copy is never changed once it has its name, so a reader that has it open is never disturbed.
+A copy never changes once it has its name, so a reader that has it open is never disturbed.
 """
 
 import json
@@ -22,16 +19,16 @@ from mab_store.warehouse.sql_loader import load_sql
 POINTER = "current.json"
 COPIES_KEPT = 3
 ACCEPTS_LOSS = "accepts_loss"
-# The copy with which the loss was accepted: a reader that missed that copy must be told too.
+# The copy with which the loss was accepted: a reader that missed that copy must learn of it too.
 ACCEPTED_WITH = "accepted_with"
 
 
 class Pointer(NamedTuple):
-    """What the pointer file says.
+    """Content of the pointer file.
 
     Attributes:
         path: The newest published copy.
-        accepts_loss: Whether it may lack what the copy before it had.
+        accepts_loss: Whether it may lack data of the previous copy.
     """
 
     path: Path
@@ -52,27 +49,27 @@ class PublishedCopy:
         return self._connection.sql(statement.text, params=values).to_arrow_table()
 
     def branch(self) -> "PublishedCopy":
-        """Return the same open copy for use by another thread."""
+        """Return a reader of the same open copy for another thread."""
         return PublishedCopy(self._connection.cursor(), self.name)
 
     def close(self) -> None:
-        """Let go of the copy."""
+        """Close the copy."""
         self._connection.close()
 
 
 def next_copy_name(published_dir: Path) -> str:
-    """Return the name for the next copy: numbers only ever grow."""
+    """Return the name of the next copy; numbers only grow."""
     return f"serving-{max([0, *(number for number, _ in _copies(published_dir))]) + 1}.duckdb"
 
 
 def point_to(published_dir: Path, name: str, *, accepts_loss: bool = False) -> None:
-    """Make a complete copy the one that readers open, and drop all but the last few.
+    """Point readers to a complete copy, and drop all but the last few copies.
 
     Args:
         published_dir: Folder of the copies.
         name: Name of the copy.
-        accepts_loss: Whether a person accepts that it lacks what older copies have. Readers that
-            hold an older copy need to know; the next copies repeat it for those that missed it.
+        accepts_loss: Whether the user accepts that it lacks data of older copies. Readers that hold
+            an older copy need to know; the next copies repeat it for those that missed it.
     """
     sync_folder(published_dir)
     pointer: dict[str, object] = {"file": name}
@@ -94,7 +91,7 @@ def current_copy(published_dir: Path) -> Path:
 
 
 def read_pointer(published_dir: Path) -> Pointer:
-    """Return what the pointer says.
+    """Return the content of the pointer.
 
     Raises:
         NotPublishedError: Nothing was published yet, or the pointer or the copy is gone.

@@ -1,8 +1,4 @@
-"""The embedded engine: one DuckDB file, one writing process at a time, read through copies.
-
-What belongs here: opening, locking, transactions, and the checkpointed copy that readers open.
-What does not: SQL of the product (it is in `sql/`), and the reading of copies (`published.py`).
-"""
+"""Write the DuckDB file: locking, transactions, and the checkpointed copy that readers open."""
 
 import os
 import re
@@ -69,8 +65,8 @@ class DuckDBTransaction:
 class DuckDBWarehouse:
     """The file `MAB_HOME/warehouse.duckdb` under an operating-system lock.
 
-    A second process that opened the file, even to read, would lock this one out or be locked out
-    by it; so nobody but the pipeline opens it, and only for one transaction at a time.
+    A second process that opened the file, even to read, would lock this one out or be locked out by
+    it. So only the pipeline opens the file, for one transaction at a time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,7 +82,7 @@ class DuckDBWarehouse:
         """Begin; commit when the body ends, roll back when it raises, always close.
 
         Raises:
-            WarehouseLockedError: Another process holds the file for longer than
+            WarehouseLockedError: Another process held the file for longer than
                 WAREHOUSE_LOCK_TIMEOUT_SECONDS.
             WarehouseError: The file is not a warehouse, or cannot be written.
         """
@@ -111,7 +107,7 @@ class DuckDBWarehouse:
         the pointer is replaced in one step.
 
         Raises:
-            PublicationRefusedError: The copy lacks what the served one has.
+            PublicationRefusedError: The copy lacks data of the served one.
         """
         with self._connected() as connection:
             connection.execute("checkpoint")
@@ -133,12 +129,12 @@ class DuckDBWarehouse:
                 temporary.unlink(missing_ok=True)
                 raise HomeError(
                     f"The copy {self._published_dir / name} cannot be written: {error.strerror}. "
-                    "What was published before is still served; free space and run the day again."
+                    "The previous copy is still served; free space and run the day again."
                 ) from None
         return name
 
     def _refuse_loss(self, candidate: Path) -> None:
-        """Compare a new copy with the served one; one that cannot be read protects nothing."""
+        """Refuse a copy that lost data of the served one; an unreadable served copy is ignored."""
         try:
             served = current_copy(self._published_dir)
             old = _days_in(served)
@@ -146,19 +142,19 @@ class DuckDBWarehouse:
             return
         if loss := publication_loss(old, _days_in(candidate)):
             raise PublicationRefusedError(
-                f"The new copy is not published, as it lacks what {served.name} serves: {loss}. "
-                "Run `mab rebuild`: it restores what the journal holds. If the loss is meant, "
-                "`mab run --accept-loss` or `mab rebuild --accept-loss` publishes it."
+                f"The new copy is not published: it lacks data that {served.name} serves: {loss}. "
+                "Run `mab rebuild`: it restores the journaled decisions. If the loss is intended, "
+                "`mab run --accept-loss` or `mab rebuild --accept-loss` publishes the copy."
             )
 
     @contextmanager
     def replacement(self, stamp: str) -> Iterator[Replacement]:
-        """Fill an empty file beside this one, then swap them: readers of neither see a part.
+        """Fill an empty file next to this one, then swap them: no process sees a partial file.
 
-        A crash leaves the old file, or between two renames none, which the next command says.
+        A crash leaves the old file or, between two renames, no file; the next command reports that.
         """
         folder = self._path.with_name("rebuilding")
-        shutil.rmtree(folder, ignore_errors=True)  # what an earlier crash left
+        shutil.rmtree(folder, ignore_errors=True)  # left by an earlier crash
         made = DuckDBWarehouse(self._settings.model_copy(update={"mab_home": folder}))
         replacement = Replacement(made)
         try:
@@ -169,7 +165,7 @@ class DuckDBWarehouse:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _settle(self) -> None:
-        """Bring everything that is committed into the one file, and onto the disk."""
+        """Write all committed data into the one file, and onto the disk."""
         with self._connected() as connection:
             connection.execute("checkpoint")
         with self._path.open("rb+") as file:
@@ -193,8 +189,7 @@ class DuckDBWarehouse:
         except (duckdb.IOException, duckdb.FatalException) as error:
             raise WarehouseError(
                 f"The warehouse {self._path} cannot be written ({str(error).splitlines()[0]}). "
-                "Nothing of this transaction was kept; free space there and run the same days "
-                "again."
+                "This transaction was rolled back; free space there and run the same days again."
             ) from None
 
     @contextmanager
@@ -203,8 +198,8 @@ class DuckDBWarehouse:
             is_new = not self._path.exists()  # the first time, or it was deleted
             if is_new and any(self._settings.journal_dir.glob("*/*.parquet")):
                 raise WarehouseLostError(
-                    f"The warehouse {self._path} is gone, but the journal holds decisions. Run "
-                    "`mab rebuild`: it restores them, and the rest from the inbox."
+                    f"The warehouse {self._path} is missing, but the journal holds decisions. Run "
+                    "`mab rebuild`: it restores them, and the other tables from the inbox."
                 )
             with self._opened() as connection, self._space_is_left():
                 if is_new or not self._has_schema:
@@ -216,7 +211,7 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock file; leave a note beside it for whoever has to wait."""
+        """Hold the lock file, with a note next to it for waiting processes."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._published_dir.mkdir(exist_ok=True)
@@ -247,7 +242,7 @@ class DuckDBWarehouse:
                     raise WarehouseLockedError(
                         f"The warehouse {self._path} is open in process {holder[1]}, which is not "
                         f"a pipeline; waited {self._timeout_seconds:g} s. Close it, or read the "
-                        "published copy in its place."
+                        "published copy instead."
                     ) from None
                 time.sleep(0.1)
             except duckdb.Error as error:
@@ -292,6 +287,5 @@ def _days_in(path: Path) -> dict[str, Published]:
 def _not_a_warehouse(path: Path, error: duckdb.Error) -> WarehouseError:
     return WarehouseError(
         f"The warehouse {path} cannot be opened ({str(error).splitlines()[0]}). "
-        "Run `mab rebuild`: it sets the file aside, and inbox and journal hold everything that was "
-        "in it."
+        "Run `mab rebuild`: it sets the file aside and restores its data from inbox and journal."
     )

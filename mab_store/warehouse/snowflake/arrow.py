@@ -1,8 +1,4 @@
-"""Arrow in and out of Snowflake.
-
-What belongs here: bringing a result to the types that `sql/schema` declares, and writing rows as
-Parquet files that COPY INTO takes. What does not: sending statements.
-"""
+"""Convert results to the types of `sql/schema`, and rows to Parquet files for COPY INTO."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +9,8 @@ import pyarrow.parquet as pq
 
 ROWS_PER_FILE = 1_000_000
 
-# The connector's codes of column types. Snowflake has one integer type, whose Arrow type depends
-# on the values in a result: a small int, or a decimal.
+# The connector's codes of column types. Snowflake has one integer type; its Arrow type depends on
+# the values in a result: a small int, or a decimal.
 _ARROW_TYPES = {
     0: pa.int64(),  # FIXED
     1: pa.float64(),  # REAL
@@ -30,7 +26,7 @@ def result_table(rows: pa.Table | None, description: Any) -> pa.Table:
     """Return a result with lower-case names and declared types.
 
     Args:
-        rows: What `fetch_arrow_all` gave; None for an empty result.
+        rows: The result of `fetch_arrow_all`; None for an empty one.
         description: The cursor's description of the columns.
 
     Raises:

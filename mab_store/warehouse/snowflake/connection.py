@@ -1,9 +1,4 @@
-"""Connections to Snowflake: their arguments from the settings, and opening one without Dagster.
-
-What belongs here: credentials, address, session parameters, and trying again what cannot have
-written anything. What does not: statements, and Dagster (the pipeline opens the same connection
-through its resource, `mab_pipeline.snowflake_resource`).
-"""
+"""Connections to Snowflake: credentials, session parameters, opening without Dagster, retries."""
 
 import random
 import time
@@ -27,7 +22,7 @@ FIRST_WAIT_SECONDS = 0.5
 
 
 class Cursor(Protocol):
-    """What the adapter asks of a cursor of the connector."""
+    """The part of the connector's cursor that the adapter uses."""
 
     description: Any
     rowcount: Any
@@ -39,11 +34,11 @@ class Cursor(Protocol):
         """Return the next row, or None."""
 
     def fetch_arrow_all(self) -> Any:
-        """Return all rows as an Arrow table; None where there are none."""
+        """Return all rows as an Arrow table; None if there are none."""
 
 
 class Connection(Protocol):
-    """What the adapter asks of a connection of the connector."""
+    """The part of the connector's connection that the adapter uses."""
 
     def cursor(self) -> Any:
         """Return a `Cursor`."""
@@ -57,9 +52,9 @@ Opened = TypeVar("Opened")
 
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
-    """Return the arguments of `snowflake.connector.connect`, for a session of ours.
+    """Return the arguments of `snowflake.connector.connect` for our sessions.
 
-    A transaction is begun and ended by statements of ours alone (autocommit is on outside of them).
+    Only our own statements begin and end a transaction (autocommit is on outside of it).
 
     Raises:
         SettingsError: The private key cannot be used.
@@ -86,13 +81,13 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def session_parameters(settings: Settings) -> dict[str, Any]:
-    """Return what a session of ours must not leave to the defaults of an account or a user."""
+    """Return the parameters that must not depend on the defaults of an account or a user."""
     return {
         "QUERY_TAG": current_query_tag(),
         "TIMEZONE": "UTC",
-        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",  # what `timestamp` in our DDL means
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",  # the meaning of `timestamp` in our DDL
         "TRANSACTION_ABORT_ON_ERROR": True,
-        "ABORT_DETACHED_QUERY": True,  # a run that died does not go on writing
+        "ABORT_DETACHED_QUERY": True,  # a run that died must not keep writing
         "LOCK_TIMEOUT": int(settings.warehouse_lock_timeout_seconds),  # the default is 12 hours
         "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_SECONDS,
         "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
@@ -104,12 +99,12 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
 
     Args:
         settings: The settings.
-        query_seconds: How long a query may take, here and there; else as long as a run's [s].
+        query_seconds: Limit of a query on client and server; None: the limits of a run [s].
     """
 
     @contextmanager
     def connected() -> Iterator[Connection]:
-        import snowflake.connector  # noqa: PLC0415  # seconds, and only on this engine
+        import snowflake.connector  # noqa: PLC0415  # takes seconds; only this engine needs it
 
         arguments = connection_arguments(settings)
         for ours, theirs in (
@@ -131,10 +126,10 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
 
 
 def with_retries(attempt: Callable[[], Opened]) -> Opened:
-    """Try a few times, with growing pauses of random length, where an error passes by itself.
+    """Try again after a transient error, a few times, with growing pauses of random length.
 
     Args:
-        attempt: Something that has written nothing when it fails: a login, a BEGIN, a query.
+        attempt: Writes nothing if it fails: a login, a BEGIN, a query.
     """
     for number in range(ATTEMPTS):
         try:
@@ -162,7 +157,7 @@ def _credentials(settings: Settings) -> dict[str, Any]:
 
 
 def _check_private_key(settings: Settings) -> None:
-    """Read the key once ourselves: the connector's own errors name no setting."""
+    """Read the key once here, because the connector's own errors name no setting."""
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # as above
         load_pem_private_key,
     )
@@ -182,8 +177,8 @@ def _check_private_key(settings: Settings) -> None:
         ) from None
     except ValueError:
         raise SettingsError(
-            f"{named} is no private key in PEM (PKCS #8), or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE is "
-            "not its passphrase."
+            f"{named} is not a private key in PEM (PKCS #8), or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE "
+            "is not its passphrase."
         ) from None
 
 

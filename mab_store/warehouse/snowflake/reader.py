@@ -1,7 +1,6 @@
-"""Reading what is published on Snowflake, without Dagster and without the writers' lock.
+"""Read published data on Snowflake for one command, without Dagster and the writers' lock.
 
-What belongs here: queries of commands, and the version that they read. What does not: writing, and
-a program that runs for months (`snowflake_line.py`).
+A program that runs for months uses `shared_connection`.
 """
 
 from collections.abc import Mapping
@@ -22,10 +21,10 @@ from mab_store.warehouse.snowflake.warehouse import fetch
 
 
 class SnowflakeReader:
-    """What is published, open for reading; connects when it is first asked.
+    """The published data, open for reading; connects with the first query.
 
     Attributes:
-        name: The version that was published last when the reader was opened.
+        name: The newest published version when the reader was opened.
     """
 
     def __init__(self, settings: Settings, name: str, *, connect: Connect | None = None) -> None:
@@ -36,7 +35,7 @@ class SnowflakeReader:
         self._connection: Connection | None = None
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Run the one query of `sql/<name>.sql`; again over a new connection where one broke."""
+        """Run the one query of `sql/<name>.sql`; run it again if the connection broke."""
 
         def attempt() -> pa.Table:
             try:
@@ -51,11 +50,11 @@ class SnowflakeReader:
             return with_retries(attempt)
 
     def branch(self) -> "SnowflakeReader":
-        """Return a reader of the same for another thread, with a connection of its own."""
+        """Return a reader of the same data for another thread, with its own connection."""
         return SnowflakeReader(self._settings, self.name, connect=self._connect)
 
     def close(self) -> None:
-        """Let go of the connection; the next question opens another one."""
+        """Close the connection; the next query opens another one."""
         self._connection = None
         self._stack.close()
 
@@ -76,11 +75,11 @@ def version_name(found: pa.Table, settings: Settings) -> str:
 
 
 def open_snowflake(settings: Settings, *, connect: Connect | None = None) -> SnowflakeReader:
-    """Return a reader of what is published; the caller closes it.
+    """Return a reader of the published data; the caller closes it.
 
     Raises:
         NotPublishedError: Nothing was published yet.
-        WarehouseError: Snowflake cannot be reached, or lacks what is asked for.
+        WarehouseError: Snowflake cannot be reached, or lacks an object that the query needs.
     """
     reader = SnowflakeReader(settings, "unknown", connect=connect)
     try:

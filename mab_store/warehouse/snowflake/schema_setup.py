@@ -1,11 +1,8 @@
-"""The objects of a Snowflake database: created where they are missing, granted, and reported.
-
-What belongs here: running `sql/schema/` with the names of the settings. What does not: the
-statements.
+"""Create the missing objects and grants of a Snowflake database, by running `sql/schema/`.
 
 An object's name cannot be bound like a value. The files write IDENTIFIER($mab_database) and so on,
-which Snowflake resolves from session variables; this module sets them, the one place where a name
-becomes part of a statement, and only after the settings have proven it to be a plain identifier.
+and Snowflake resolves these from session variables. Only this module puts a name into a statement,
+to set the variables, and only after the settings have checked that it is a plain identifier.
 """
 
 from mab_store.settings import Settings
@@ -24,7 +21,7 @@ SCHEMA_FILES = (
 
 
 def create_objects(cursor: Cursor, settings: Settings) -> list[str]:
-    """Create what is missing; return a line for each statement: what it was, what Snowflake said.
+    """Create missing objects; return a line per statement with its beginning and the reply.
 
     Args:
         cursor: A cursor of a session whose role may create these objects.

@@ -1,10 +1,7 @@
-"""The line to Snowflake: one connection for all threads of a program that runs for months.
+"""The shared connection to Snowflake: one for all threads of a program that runs for months.
 
-What belongs here: opening it when it is needed, keeping it, and not trying too often. What does
-not: what is asked over it, and programs that run once (`snowflake_reader.py`).
-
-A login that fails is not tried again at once, whoever asks next: the pause doubles from failure to
-failure, and a refused login waits the longest at once, since a few of them lock the user out.
+No thread repeats a failed login at once: the pause doubles from failure to failure. After a refused
+login the pause is the longest from the start, since a few refused logins lock the user out.
 """
 
 import time
@@ -25,11 +22,11 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 
 def pause_seconds(first: float, failures: int) -> float:
-    """Return how long to wait after so many failures in a row: twice as long from one to the next.
+    """Return the pause after a number of consecutive failures; each failure doubles it.
 
     Args:
         first: The usual pause [s].
-        failures: How many; none is the usual pause.
+        failures: Consecutive failures; 0 gives the usual pause.
     """
     return min(max(first, LONGEST_PAUSE_SECONDS), first * 2.0 ** min(failures, 60))
 
@@ -40,12 +37,12 @@ class _Open(NamedTuple):
 
 
 class Line:
-    """The connection; it is opened by the first question.
+    """The connection; the first query opens it.
 
     Args:
         settings: The settings.
-        connect: Opens a connection; closed when its block ends.
-        clock: Tells seconds that only grow.
+        connect: Opens a connection, which is closed when its block ends.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -64,7 +61,7 @@ class Line:
         """Run the one query of `sql/<name>.sql` once and return its rows (perhaps none).
 
         Raises:
-            WarehouseError: Snowflake cannot be reached, was not long ago, or refuses the query.
+            WarehouseError: Snowflake is unreachable, refuses the query, or the pause is not over.
             SettingsError: The login was refused.
         """
         opened = self._opened()
@@ -77,7 +74,7 @@ class Line:
                 raise
 
     def close(self) -> None:
-        """Log out; the next question opens it again."""
+        """Log out; the next query opens it again."""
         with self._lock:
             opened, self._open = self._open, None
         if opened:

@@ -1,12 +1,9 @@
-"""The Snowflake engine: the same SQL files, one writing transaction at a time.
+"""Write to Snowflake: transactions, bulk loading and publishing, one writer at a time.
 
-What belongs here: transactions, bulk rows in and out, publishing, and what to do when a connection
-breaks. What does not: opening connections (`snowflake_connection.py`), the objects and rights of a
-database (`snowflake_schema.py`), reading what is published (`snowflake_reader.py`).
-
-DDL commits by itself on Snowflake, so none is issued inside a transaction: the temporary stage
-through which rows come in is made before BEGIN. What may have been committed is never repeated
-blindly: only opening a transaction is tried again, and a COMMIT whose answer was lost is looked up.
+DDL commits implicitly on Snowflake, so none runs inside a transaction: the temporary stage for
+loading rows is created before BEGIN. A statement that may have been committed is never repeated
+blindly: only opening a transaction is retried, and the outcome of a COMMIT without an answer is
+looked up.
 """
 
 import tempfile
@@ -69,7 +66,7 @@ class SnowflakeTransaction:
             self._check_loaded(table_name, len(rows))
 
     def _check_columns(self, table_name: str, names: list[str]) -> None:
-        """Refuse an older table: COPY by name leaves out a column that it lacks, without a word."""
+        """Refuse an older table: COPY by name silently skips a column that the table lacks."""
         self._cursor.execute(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
         present = {column.name.lower() for column in self._cursor.description}
         if missing := [name for name in names if name not in present]:
@@ -81,7 +78,7 @@ class SnowflakeTransaction:
             )
 
     def _check_loaded(self, table_name: str, expected: int) -> None:
-        """Compare what COPY says it loaded with what was sent."""
+        """Compare the rows that COPY reports with the rows that were sent."""
         names = [column.name.lower() for column in self._cursor.description]
         loaded = 0
         while (file := self._cursor.fetchone()) is not None:
@@ -98,7 +95,7 @@ class SnowflakeWarehouse:
 
     Args:
         settings: The settings.
-        connect: Opens a connection; closed when its block ends.
+        connect: Opens a connection, which is closed when its block ends.
     """
 
     def __init__(self, settings: Settings, *, connect: Connect) -> None:
@@ -110,9 +107,9 @@ class SnowflakeWarehouse:
         """Begin; commit when the body ends, roll back when it raises, always close.
 
         Raises:
-            WarehouseLockedError: Another run holds the lock for longer than
+            WarehouseLockedError: Another run held the lock for longer than
                 WAREHOUSE_LOCK_TIMEOUT_SECONDS.
-            WarehouseError: Snowflake cannot be reached, or lacks what is asked for.
+            WarehouseError: Snowflake cannot be reached, or lacks an object that is needed.
             SettingsError: The login was refused.
         """
         token = uuid4().hex
@@ -127,16 +124,16 @@ class SnowflakeWarehouse:
             self._commit(cursor, token)
 
     def create_schema(self) -> list[str]:
-        """Create database, schema, tables, views, roles and grants that are missing."""
-        with self.connected(doing="creating what is missing") as connection:
+        """Create missing databases, schemas, tables, views, roles and grants."""
+        with self.connected(doing="creating missing objects") as connection:
             return create_objects(connection.cursor(), self._settings)
 
     def publish_copy(self, *, accept_loss: bool = False) -> str:
-        """Point readers to what is committed; return the version's name.
+        """Point readers to the committed data; return the version's name.
 
-        Nothing is copied: the tables of decisions are append-only, and readers query them where
-        they are (docs/adr/0010). So there is no older copy to compare with; the API, which holds
-        what it served, refuses a loss by itself.
+        Nothing is copied: the tables of decisions are append-only, and readers query them directly
+        (docs/adr/0010). So there is no older copy to compare with. The API holds the answers that
+        it served, and itself refuses a loss.
         """
         del accept_loss
         with self.transaction() as transaction:
@@ -146,7 +143,7 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def replacement(self, stamp: str) -> Iterator[Replacement]:
-        """Accept an empty schema; refuse one that holds rows, which only a person may give up.
+        """Accept an empty schema; refuse one that holds rows, which only the user may give up.
 
         Raises:
             WarehouseError: The schema holds rows.
@@ -157,7 +154,7 @@ class SnowflakeWarehouse:
             settings = self._settings
             raise WarehouseError(
                 f"The schema {settings.snowflake_database}.{settings.snowflake_schema} holds "
-                f"{row['row_count']} rows and is left as it is. Set SNOWFLAKE_SCHEMA to a new name "
+                f"{row['row_count']} rows and was not changed. Set SNOWFLAKE_SCHEMA to a new name "
                 f"such as {settings.snowflake_schema}_{stamp}, then run `mab init` and "
                 "`mab rebuild`."
             )
@@ -165,7 +162,7 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def connected(self, *, doing: str) -> Iterator[Connection]:
-        """Open a connection, trying again while that cannot have done anything."""
+        """Open a connection; only opening it is retried."""
         with ExitStack() as stack:
             with explained(self._settings, doing="connecting"):
                 connection = with_retries(lambda: stack.enter_context(self._connect()))
@@ -173,7 +170,7 @@ class SnowflakeWarehouse:
                 yield connection
 
     def _begin(self, stack: ExitStack, token: str, stage: str) -> Cursor:
-        """Open a session, make its stage, begin, and take the lock; all of it again if need be."""
+        """Open a session, create its stage, begin, take the lock; retry all of it if needed."""
 
         def attempt() -> Cursor:
             with ExitStack() as opened:
@@ -198,7 +195,7 @@ class SnowflakeWarehouse:
             raise WarehouseError("The table writer_lock is empty. Run `mab init`.")
 
     def _commit(self, cursor: Cursor, token: str) -> None:
-        """Commit; where the answer is lost, look up whether it happened."""
+        """Commit; if the answer is lost, look up whether the commit succeeded."""
         try:
             cursor.execute("commit")
         except Exception as error:  # noqa: BLE001  # judged in the next line
@@ -210,9 +207,8 @@ class SnowflakeWarehouse:
             (row,) = fetch(connection.cursor(), "snowflake/lock_holder").to_pylist()
         if row["holder"] != token:
             raise WarehouseError(
-                "The connection to Snowflake broke while a transaction was committed, and it "
-                "cannot be seen there. Run the same days again: what is there already is "
-                "recognised."
+                "The connection to Snowflake broke during a commit, and the transaction was not "
+                "found there. Run the same days again: rows that exist are not added twice."
             )
 
 
@@ -224,7 +220,7 @@ def fetch(cursor: Cursor, name: str, parameters: Mapping[str, object] | None = N
 
 
 def roll_back(cursor: Cursor) -> None:
-    """Roll back; what went wrong before is what matters, so a failure here says nothing."""
+    """Roll back; ignore a failure here, since the error before it matters."""
     with suppress(Exception):
         cursor.execute("rollback")
 

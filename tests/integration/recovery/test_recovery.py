@@ -110,7 +110,7 @@ def test_a_copy_that_does_not_fit_leaves_the_old_answer_and_the_next_run_publish
     largest = world.settings.warehouse_path.stat().st_size // 2
     result = with_quota(world, largest, sys.executable, "-c", PUBLISH)
     assert result.returncode == 1
-    assert "What was published before is still served; free space" in result.stderr
+    assert "The previous copy is still served; free space" in result.stderr
     assert not list(world.settings.published_dir.glob("*.part"))
     assert world.bodies() == before
     world.run(NEXT)

@@ -266,5 +266,5 @@ def test_an_entry_that_cannot_be_read_is_named(journal, tmp_path):
     entry = tmp_path / "journal" / "publications" / "run-1.parquet"
     entry.parent.mkdir(parents=True)
     entry.write_bytes(b"not Parquet")
-    with pytest.raises(HomeError, match=r"entry .*run-1.parquet cannot be read \(.+\)\. Restore it"):
+    with pytest.raises(HomeError, match=r"entry .*run-1.parquet cannot be read \(.+\)\. Restore"):
         journal.read("publications")

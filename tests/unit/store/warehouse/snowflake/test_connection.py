@@ -67,7 +67,7 @@ def test_an_encrypted_key_takes_its_passphrase(make_settings, keys):
     ("name", "passphrase", "says"),
     [
         ("absent", None, "cannot be read: No such file"),
-        ("rubbish", None, "is no private key in PEM"),
+        ("rubbish", None, "is not a private key in PEM"),
         ("locked", None, "a passphrase is needed; set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
         ("locked", "wrong one", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE is not its passphrase"),
         ("plain", "too much", "unset SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
