@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.test_sensors import requests, tick
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DAY, NEXT, AFTER = "2025-03-18", "2025-03-19", "2025-03-20"
 NAME = "checkout"
 
