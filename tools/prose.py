@@ -2,7 +2,7 @@
 
 Read: docstrings, comments and messages of the Python files, comments of the SQL files, and the
 Markdown pages outside code blocks. Left out: tests, the decision records (a record is never
-rewritten) and words inside backticks.
+rewritten) and words inside backticks. A line break inside a phrase does not hide it.
 
     python -m tools.prose          # the table; exit code 1 above a limit
     python -m tools.prose --list   # each place as well
@@ -13,7 +13,7 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,9 @@ PAGES = ("*.md", "docs/*.md", ".env.example", "mab_pipeline/sample/*.md")
 SHORTEST_MESSAGE = 3  # words; a shorter string is a name or a key
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
-_CODE = re.compile(r"```.*?```|``[^`]*``|`[^`\n]*`", re.DOTALL)
-_FENCED_OR_INDENTED = re.compile(r"^( {4,}|\t).*$", re.MULTILINE)
+_CODE = re.compile(r"```.*?```|``[^\n]+?``|`[^`\n]*`", re.DOTALL)
+_INDENTED_OR_SETTING = re.compile(r"^( {4,}|\t|[A-Z_]+=).*$", re.MULTILINE)
+_ITEM_OR_ROW = re.compile(r"\s*(?:[*+|#>-]|\d+\.)(?: |$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,15 @@ HABITS = (
     Habit(
         "`what is …` as a noun",
         re.compile(
-            r"(?<!\bno matter )\bwhat (?:is|was|are|were|has|had|it|they|the|this|that|a|an|we|came"
-            r"|comes|remains|follows|happened|changed)\b(?![^.!?\n]*\?)",
+            r"(?<!\bno matter )\bwhat\s+(?:is|was|are|were|has|had|it|they|the|this|that|a|an|we"
+            r"|came|comes|remains|follows|happened|changed)\b(?![^.!?]*\?)",
             re.IGNORECASE,
         ),
         5,
     ),
-    Habit("`where` for `if`", re.compile(r"\bwhere\b(?![^.!?\n]*\?)", re.IGNORECASE), 8),
+    Habit("`where` for `if`", re.compile(r"\bwhere\b(?![^.!?]*\?)", re.IGNORECASE), 8),
     Habit(
-        "somebody, nobody, whoever",
+        "`…body`, `whoever`",
         re.compile(r"\b(?:some|any|every|no)body\b|\bwho(?:m|so)?ever\b", re.IGNORECASE),
         1,
     ),
@@ -82,36 +83,63 @@ def passages() -> Iterator[Passage]:
         for path in sorted((ROOT / package).rglob("*.py")):
             yield from _of_python(path)
     for path in sorted((ROOT / "sql").rglob("*.sql")):
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if "--" in line:
-                yield _passage(path, number, line.split("--", 1)[1])
+        lines = enumerate(path.read_text("utf-8").splitlines(), 1)
+        comments = ((number, line.split("--", 1)[1]) for number, line in lines if "--" in line)
+        yield from _paragraphs(path, comments)
     for pattern in PAGES:
         for path in sorted(ROOT.glob(pattern)):
-            yield from _of_page(path)
+            text = _INDENTED_OR_SETTING.sub("", _blanked(path.read_text("utf-8")))
+            yield from _paragraphs(path, enumerate(text.splitlines(), 1))
 
 
 def _of_python(path: Path) -> Iterator[Passage]:
     text = path.read_text("utf-8")
+    in_f_strings = set[ast.expr]()
     for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            continue
-        if len(node.value.split()) >= SHORTEST_MESSAGE:
-            yield _passage(path, node.lineno, node.value)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT and not re.match(r"# *(noqa|type:|fmt:)", token.string):
-            yield _passage(path, token.start[0], token.string.lstrip("# "))
+        message = ""
+        if isinstance(node, ast.JoinedStr):
+            in_f_strings.update(node.values)
+            message = "".join(map(_part, node.values))
+        elif isinstance(node, ast.Constant) and node not in in_f_strings:
+            message = _part(node)
+        if len(message.split()) >= SHORTEST_MESSAGE and isinstance(node, ast.expr):
+            yield _passage(path, node.lineno, message)
+    comments = (
+        (token.start[0], token.string.lstrip("# "))
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT and not re.match(r"# *(noqa|type:|fmt:)", token.string)
+    )
+    yield from _paragraphs(path, comments)
 
 
-def _of_page(path: Path) -> Iterator[Passage]:
-    text = _CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), path.read_text("utf-8"))
-    text = _FENCED_OR_INDENTED.sub("", text)
-    for number, line in enumerate(text.splitlines(), 1):
+def _part(node: ast.expr) -> str:
+    """Return a literal's text; a placeholder for a value that is known at run time alone."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "{}"
+
+
+def _paragraphs(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Passage]:
+    """Join consecutive lines; an empty line, a list item and a table row begin a new passage."""
+    first, run = 0, list[str]()
+    for number, line in lines:
+        if run and (number != first + len(run) or not line.strip() or _ITEM_OR_ROW.match(line)):
+            yield _passage(path, first, "\n".join(run))
+            run = []
         if line.strip():
-            yield _passage(path, number, line)
+            first = first if run else number
+            run.append(line)
+    if run:
+        yield _passage(path, first, "\n".join(run))
 
 
 def _passage(path: Path, line: int, text: str) -> Passage:
-    return Passage(str(path.relative_to(ROOT)), line, _CODE.sub(" ", text))
+    return Passage(str(path.relative_to(ROOT)), line, _blanked(text))
+
+
+def _blanked(text: str) -> str:
+    """Overwrite code with `~`: no word of it is left, and every line keeps its number."""
+    return _CODE.sub(lambda match: re.sub(r"[^\n]", "~", match[0]), text)
 
 
 def main() -> int:
