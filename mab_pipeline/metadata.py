@@ -1,16 +1,9 @@
-"""Pictures and tables of shares for a person who looks at the asset in the Dagster UI.
+"""Dagster metadata of the day's decisions: a table and a plot for people on the asset's page."""
 
-What belongs here: Dagster metadata values made from the day's decisions. What does not:
-numbers that anything depends on.
-"""
-
-import base64
-import io
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mab_pipeline.allocation.gate import CurrentAllocations
 from mab_store.plain_text import plain
@@ -18,10 +11,13 @@ from mab_store.plain_text import plain
 COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
 EXPERIMENTS_SHOWN = 20
 ROWS_SHOWN = 100
+NAME_WIDTH = 32
+BAR_WIDTH = 32
+EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def first_shares(current: CurrentAllocations) -> list[dict[str, Any]]:
-    """Return the first shares of one day, with what each was decided from."""
+    """Return the first shares of one day, each with its evidence."""
     decisions = current.decisions
     shown: list[dict[str, Any]] = []
     for index, (_, _, shares) in enumerate(current):
@@ -54,35 +50,33 @@ def shares_table(rows: list[dict[str, Any]]) -> dg.MetadataValue[dg.TableMetadat
     return dg.MetadataValue.table(records=records, schema=schema)
 
 
-def shares_plot(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Return a bar of the shares of each of one day's first experiments."""
-    shares: dict[str, list[tuple[str, float]]] = {}
+def shares_plot(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dg.MarkdownMetadataValue:
+    """Return a bar for each share of one day's first experiments, as preformatted text.
+
+    Args:
+        rows: The first shares.
+        names: The experiments' names by id.
+    """
+    lines: list[str] = []
+    shown: list[str] = []
     for row in rows:
-        pairs = shares.setdefault(row["experiment_id"], [])
-        pairs.append((row["variant_name"], row["share_percent"]))
-    shown = list(shares.items())[:EXPERIMENTS_SHOWN]
-    figure = Figure(figsize=(8, 0.9 + 0.32 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, (_, pairs) in enumerate(shown):
-        left = 0.0
-        for index, (name, percent) in enumerate(pairs):
-            axes.barh(place, percent, left=left, color=f"C{index % 10}", edgecolor="white")
-            if percent >= 12:
-                axes.text(
-                    left + percent / 2,
-                    place,
-                    f"{plain(name)} {percent:.0f} %",
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    parse_math=False,  # a name may hold dollar signs
-                )
-            left += percent
-    axes.set_yticks(range(len(shown)), [experiment_id for experiment_id, _ in shown], fontsize=7)
-    axes.set(xlim=(0, 100), xlabel="share of traffic [%]")
-    axes.invert_yaxis()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![shares](data:image/png;base64,{picture})")
+        experiment_id = row["experiment_id"]
+        if experiment_id not in shown:
+            if len(shown) == EXPERIMENTS_SHOWN:
+                break
+            shown.append(experiment_id)
+            # A name alone on a line could end the code block: the colon prevents that.
+            lines += ["", f"{plain(names.get(experiment_id, experiment_id))}:"]
+        percent = row["share_percent"]
+        lines.append(f"  {_fitted(row['variant_name'])} {percent:6.2f} % {_bar(percent)}")
+    return dg.MetadataValue.md("\n".join(["```text", *lines[1:], "```"]))
+
+
+def _fitted(name: str) -> str:
+    text = plain(name)
+    return f"{text[: NAME_WIDTH - 1]}…" if len(text) > NAME_WIDTH else text.ljust(NAME_WIDTH)
+
+
+def _bar(percent: float) -> str:
+    whole, eighths = divmod(round(percent / 100 * BAR_WIDTH * 8), 8)
+    return ("█" * whole + EIGHTHS[eighths]).rstrip()

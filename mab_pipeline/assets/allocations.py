@@ -93,18 +93,20 @@ def allocations(
         platform.journal.write_missing(transaction)
         if shard.is_whole:
             current = current_allocations(transaction, last_day, platform.settings)
+            names = transaction.fetch_arrow("assets/allocations_names").to_pydict()
     if not shard.is_whole:
         counts = {"rows_of_the_shard": row_count, "rows_added": added}
         _observe(context, days, {"shard": str(shard), **counts})
         return None
     shown = first_shares(current)
+    name_of = dict(zip(names["experiment_id"], names["experiment_name"], strict=True))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": row_count,
             "rows_added": added,
             "experiments_of_the_last_day": len(current.decisions),
             "shares_of_the_last_day": shares_table(shown),
-            "plot_of_the_last_day": shares_plot(shown),
+            "plot_of_the_last_day": shares_plot(shown, name_of),
         }
     )
 

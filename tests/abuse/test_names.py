@@ -154,10 +154,14 @@ def test_an_alert_tells_a_name_and_slack_parses_nothing_of_it(name, tmp_path):
     assert body["summary"] == plain(f"{name} failed.")
 
 
-@pytest.mark.parametrize("name", ["$", "$x$", "$\\frac$", "$\\undefined{$", "a\nb"])
-def test_a_plot_draws_a_name_with_dollar_signs(name):
-    rows = [{"experiment_id": "exp_0", "variant_name": name, "share_percent": 100.0}]
-    assert shares_plot(rows).value.startswith("![shares]")
+@pytest.mark.parametrize("name", ["$x$", "```", "~~~~", "a\nb", "<b>x</b>", "![x](y)", "x" * 200])
+def test_a_plot_shows_a_name_as_it_is_and_no_name_ends_it(name):
+    rows = [{"experiment_id": "exp_0", "variant_name": name, "share_percent": 62.5}]
+    first, heading, bar, last = shares_plot(rows, {"exp_0": name}).value.splitlines()
+    assert (first, last) == ("```text", "```")
+    assert heading == f"{plain(name)}:"
+    assert bar.startswith(f"  {plain(name)[:31]}")
+    assert bar.endswith(f"  62.50 % {'█' * 20}")
 
 
 @pytest.mark.parametrize("path", ["/x\x9b31m", "/\u202ex", "/a\nb"])
