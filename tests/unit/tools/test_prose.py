@@ -71,8 +71,8 @@ def test_a_habit_is_counted_in_every_kind_of_prose(project, habit, text):
 )
 def test_code_and_questions_are_not_counted(project, text):
     (project / "page.md").write_text(f"{text}\n")
-    found = [places(habit) for habit in range(2)]
-    assert found == [[], []]
+    found = [places(habit) for habit in range(len(prose.HABITS))]
+    assert found == [[], [], []]
 
 
 def test_text_between_two_pieces_of_code_is_counted(project):
