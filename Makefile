@@ -51,7 +51,7 @@ e2e: $(STAMP)  ## A day in a real browser (Chromium); the schedule under a shift
 screenshots: $(STAMP)  ## The same, with its pictures in docs/img
 	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py
 
-lint: $(STAMP)  ## Style, types, import contract, SQL
+lint: $(STAMP)  ## Style, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -66,7 +66,7 @@ mutants: $(STAMP)  ## Break the code in small ways, one at a time: do the tests 
 docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
 	@$(BIN)/python -m tools.schema_docs
 
-lock: $(STAMP)  ## Resolve requirements.lock anew from pyproject.toml
+lock: $(STAMP)  ## Resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
