@@ -81,10 +81,6 @@ class Journal:
             elif len(kept) < len(rows):
                 self._write(path, kept)
 
-    def is_empty(self) -> bool:
-        """Return whether nothing was ever journaled."""
-        return not any(self._paths(table) for table in JOURNALED)
-
     def read(self, table: str) -> pa.Table:
         """Return the journaled rows of a table, in the order of its grain.
 

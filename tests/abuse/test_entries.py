@@ -16,7 +16,7 @@ from mab_pipeline.ingestion.late_data import find_arrivals
 from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.replay import replay
 from mab_store.experiments.schemas import experiment_id_of
-from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.reader import open_reader
 
 DAY, BEFORE, LINKED, LOOP = "2025-03-19", "2025-03-18", "2025-03-17", "2025-03-16"
 NAME = "checkout"
@@ -136,7 +136,7 @@ def test_doctor_replay_and_explain_go_on(world):
     found = {f.part: f for f in examine(world.platform, world.instance, with_api=False)}
     assert found["inbox"].is_ok
     assert not found["inbox days"].is_ok
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         record = find_record(copy, NAME, world.clock().date().replace(day=19))
     assert replay(world.platform, record).differences == []
 

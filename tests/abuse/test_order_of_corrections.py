@@ -27,7 +27,7 @@ from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.files.receipts import Receipts
-from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.reader import open_reader
 
 NAME = "checkout"
 TODAY = datetime.now(UTC).date()
@@ -206,7 +206,7 @@ def test_a_decision_is_replayed_and_explained_by_the_order_of_then(make_world, t
     world.run(str(day.day))
     for place, name in enumerate(("a", "b", "z")):
         os.utime(day.inbox / f"{name}.csv", (place, place))
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         record = find_record(copy, NAME, day.day)
         out = io.StringIO()
         explanation = explain(copy, record, receipts=Receipts(world.settings.receipts_dir))

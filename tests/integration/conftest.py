@@ -30,7 +30,7 @@ from mab_store.allocation_payload import allocation_bodies
 from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import Settings, load_settings
-from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.reader import open_reader
 from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.api import servers
 
@@ -221,7 +221,7 @@ class World:
         """Return what readers are served, by experiment name."""
         now = self.clock()
         parameters = {"today": now.date(), "as_of_date": day}
-        with open_published(self.settings.published_dir) as copy:
+        with open_reader(self.settings) as copy:
             rows = copy.fetch_arrow("serving/published_allocations", parameters)
         bodies = allocation_bodies(rows, settings=self.settings, now=now)
         return {body["experiment_name"]: body for body in bodies}

@@ -4,8 +4,7 @@ A copy never changes once it has its name, so a reader that has it open is never
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,20 +114,6 @@ def read_pointer(published_dir: Path) -> Pointer:
             "publishes a new one."
         )
     return Pointer(path, content.get(ACCEPTS_LOSS) is True)
-
-
-@contextmanager
-def open_published(published_dir: Path) -> Iterator[PublishedCopy]:
-    """Open the newest published copy, read-only.
-
-    Raises:
-        NotPublishedError: There is none, or it is not a database.
-    """
-    copy = open_copy(current_copy(published_dir))
-    try:
-        yield copy
-    finally:
-        copy.close()
 
 
 def open_copy(path: Path, *, config: Mapping[str, str] | None = None) -> PublishedCopy:

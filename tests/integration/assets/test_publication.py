@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from mab_pipeline import bandit
-from mab_store.warehouse.duckdb.published_copies import current_copy, open_published
+from mab_store.warehouse.duckdb.published_copies import current_copy
+from mab_store.warehouse.reader import open_reader
 
 NAME = "checkout"
 FIRST, SECOND, THIRD = "2025-03-17", "2025-03-18", "2025-03-19"
@@ -102,7 +103,7 @@ def test_the_last_three_copies_are_kept_and_the_pointer_names_the_newest(world):
 
 def test_a_copy_that_a_reader_has_open_goes_on_answering_while_runs_publish(world):
     world.run(FIRST)
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         parameters = {"today": world.clock.now.date(), "as_of_date": None}
         before = copy.fetch_arrow("serving/published_allocations", parameters)
         world.clock.set("2025-03-19T02:00:00")
@@ -115,7 +116,7 @@ def test_a_copy_that_a_reader_has_open_goes_on_answering_while_runs_publish(worl
 
 def test_a_copy_is_a_whole_database_that_nobody_can_write(world):
     world.run(FIRST)
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         counts = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
         assert str(counts[0]["newest_day"]) == FIRST
         with pytest.raises(duckdb.Error, match="read-only"):

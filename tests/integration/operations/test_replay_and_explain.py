@@ -11,14 +11,14 @@ from mab_pipeline.allocation.recorded import find_allocation, find_record
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_store.errors import NotPublishedError, ReplayError
-from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.reader import open_reader
 
 DAYS = ("2025-03-12", "2025-03-13", "2025-03-14")
 NAMES = ("checkout", "thin", "unregistered", "predated", "silent")
 
 
 def record_of(world, name, day):
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         return find_record(copy, name, world.clock.now.date() if day is None else day)
 
 
@@ -80,7 +80,7 @@ def ids(world) -> set[str]:
 def test_every_decision_ever_made_is_replayed_by_its_id_and_not_only_the_last_of_its_day(world):
     first, last = world.first["checkout", DAYS[1]], record_of(world, "checkout", DAYS[1])
     assert set(last.version_ids) == {name.head["allocation_id"] for name in (first, last)}
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         records = [find_allocation(copy, name) for name in sorted(ids(world))]
         by_name = find_allocation(copy, first.head["allocation_id"], "checkout")
     assert len(records) > len(NAMES) * len(DAYS)
@@ -93,7 +93,7 @@ def test_every_decision_ever_made_is_replayed_by_its_id_and_not_only_the_last_of
 def test_an_allocation_that_is_not_there_is_said_in_a_sentence(world, experiment):
     own = world.first["checkout", DAYS[1]].head["allocation_id"]
     with (
-        open_published(world.settings.published_dir) as copy,
+        open_reader(world.settings) as copy,
         pytest.raises(NotPublishedError, match="No allocation"),
     ):
         find_allocation(copy, own if experiment else "nothing", experiment)
@@ -177,7 +177,7 @@ def test_a_run_while_a_file_is_gone_keeps_the_decision_and_its_replay_is_the_sam
         moments.append(record_of(world, "checkout", DAYS[0]).head["allocation_id"])
     assert len(set(moments)) == 1  # a day whose files are not all there stays as it is (adr/0017)
 
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         result = replay(world.platform, find_allocation(copy, moments[0]))
 
     assert result.differences == []
@@ -210,7 +210,7 @@ def test_an_unknown_experiment_or_day_is_said_in_a_sentence(world):
 
 def told(world, name, day):
     out = io.StringIO()
-    with open_published(world.settings.published_dir) as copy:
+    with open_reader(world.settings) as copy:
         record = find_record(copy, name, day)
         Console(file=out, width=200).print(explain(copy, record))
     return out.getvalue()

@@ -11,7 +11,7 @@ from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
-from mab_store.warehouse.duckdb.published_copies import open_published
+from mab_store.warehouse.reader import open_reader
 
 HOME = Path(__file__).with_name("data") / "home_before_the_layout"
 
@@ -26,7 +26,7 @@ def old(make_world):
 
 @pytest.mark.parametrize("day", [date(2025, 3, 18), date(2025, 3, 19)])
 def test_the_reshaped_code_is_recognised_as_the_code_that_decided(old, day):
-    with open_published(old.settings.published_dir) as copy:
+    with open_reader(old.settings) as copy:
         record = find_record(copy, "checkout", day)
     assert {row["code_version"] for row in record.rows.values()} == {"53b7ca78479d"}
     result = replay(old.platform, record)
@@ -36,7 +36,7 @@ def test_the_reshaped_code_is_recognised_as_the_code_that_decided(old, day):
 
 def test_a_decision_of_other_code_is_not(old, monkeypatch):
     monkeypatch.setattr("mab_pipeline.allocation.code_version.RECORDED_AS", {})
-    with open_published(old.settings.published_dir) as copy:
+    with open_reader(old.settings) as copy:
         record = find_record(copy, "checkout", date(2025, 3, 19))
     code_version.cache_clear()
     try:

@@ -193,13 +193,6 @@ def empty(warehouse: DuckDBWarehouse, *tables: str) -> None:
             transaction._connection.execute(f"delete from {table}")
 
 
-def test_a_journal_is_empty_until_anything_is_in_it(warehouse, journal):
-    assert journal.is_empty()
-    commit(warehouse, "publications", publications(("exp_1", "run-1", NOW)))
-    write(warehouse, journal)
-    assert not journal.is_empty()
-
-
 def test_a_warehouse_that_holds_all_of_the_journal_lacks_nothing(warehouse, journal):
     assert missing(warehouse, journal) == {}
     commit(warehouse, "inbox_files", ledger(("a", "1", NOW)))

@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 
 import duckdb
 import pytest
@@ -10,7 +11,7 @@ from mab_store.warehouse.duckdb.published_copies import (
     POINTER,
     current_copy,
     next_copy_name,
-    open_published,
+    open_copy,
     point_to,
 )
 
@@ -30,7 +31,7 @@ def make_copy(folder, name: str, *, value: int = 1) -> None:
 def read_value(monkeypatch, tmp_path, folder) -> int:
     (tmp_path / "numbers.sql").write_text("select value from numbers where value > :least;")
     monkeypatch.setattr("mab_store.warehouse.sql_loader.SQL_ROOT", tmp_path)
-    with open_published(folder) as copy:
+    with closing(open_copy(current_copy(folder))) as copy:
         return copy.fetch_arrow("numbers", {"least": 0}).to_pylist()[0]["value"]
 
 
@@ -57,7 +58,10 @@ def test_a_copy_that_the_pointer_does_not_name_is_not_read(folder):
 def test_a_copy_is_read_only(folder):
     make_copy(folder, "serving-1.duckdb")
     point_to(folder, "serving-1.duckdb")
-    with open_published(folder) as copy, pytest.raises(duckdb.Error, match="read-only"):
+    with (
+        closing(open_copy(current_copy(folder))) as copy,
+        pytest.raises(duckdb.Error, match="read-only"),
+    ):
         copy._connection.execute("delete from numbers")
 
 
@@ -90,7 +94,7 @@ def test_only_the_last_copies_are_kept_and_strangers_are_left_alone(folder):
 def test_a_reader_goes_on_reading_its_copy_when_it_is_dropped(monkeypatch, tmp_path, folder):
     make_copy(folder, "serving-1.duckdb", value=1)
     point_to(folder, "serving-1.duckdb")
-    with open_published(folder) as copy:
+    with closing(open_copy(current_copy(folder))) as copy:
         for number in range(2, 6):
             make_copy(folder, f"serving-{number}.duckdb", value=number)
             point_to(folder, f"serving-{number}.duckdb")
@@ -145,7 +149,7 @@ def test_a_pointer_to_a_copy_that_is_gone_is_one_sentence(folder, name):
 def test_a_copy_that_is_no_database_is_one_sentence_that_names_it(folder, content):
     (folder / "serving-1.duckdb").write_bytes(content)
     point_to(folder, "serving-1.duckdb")
-    with pytest.raises(NotPublishedError) as caught, open_published(folder):
+    with pytest.raises(NotPublishedError) as caught, closing(open_copy(current_copy(folder))):
         pass
     assert str(folder / "serving-1.duckdb") in str(caught.value)
     assert "\n" not in str(caught.value)

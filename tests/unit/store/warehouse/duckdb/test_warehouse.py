@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from mab_store.errors import HomeError, SettingsError, WarehouseError, WarehouseLockedError
-from mab_store.warehouse.duckdb.published_copies import current_copy, open_published
+from mab_store.warehouse.duckdb.published_copies import current_copy
 from mab_store.warehouse.duckdb.warehouse import DuckDBWarehouse
+from mab_store.warehouse.reader import open_reader
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import open_warehouse
 
@@ -226,19 +227,19 @@ def test_a_published_copy_holds_what_was_committed_and_nothing_later(settings, w
     add(warehouse, "a.csv")
     assert warehouse.publish_copy() == "serving-1.duckdb"
     add(warehouse, "b.csv")
-    with open_published(settings.published_dir) as copy:
+    with open_reader(settings) as copy:
         assert (copy.name, files_in(copy)) == ("serving-1.duckdb", ["a.csv"])
 
 
 def test_whoever_has_the_old_copy_open_goes_on_reading_it(settings, warehouse):
     add(warehouse, "a.csv")
     warehouse.publish_copy()
-    with open_published(settings.published_dir) as old:
+    with open_reader(settings) as old:
         for name in ["b.csv", "c.csv", "d.csv", "e.csv"]:
             add(warehouse, name)
             warehouse.publish_copy()
         assert files_in(old) == ["a.csv"]
-        with open_published(settings.published_dir) as new:
+        with open_reader(settings) as new:
             assert files_in(new) == ["a.csv", "b.csv", "c.csv", "d.csv", "e.csv"]
     left = sorted(path.name for path in settings.published_dir.glob("*"))
     assert left == ["current.json", "serving-3.duckdb", "serving-4.duckdb", "serving-5.duckdb"]
@@ -274,7 +275,7 @@ def test_a_copy_that_fails_half_way_leaves_the_pointer_where_it_was(
             warehouse.publish_copy()
     assert current_copy(settings.published_dir).name == "serving-1.duckdb"
     assert warehouse.publish_copy() == "serving-2.duckdb"  # over the leftover
-    with open_published(settings.published_dir) as copy:
+    with open_reader(settings) as copy:
         assert files_in(copy) == ["a.csv"]
 
 
