@@ -2,9 +2,9 @@
 
     python tools/cut_sample.py PATH_TO_asos_daily_metrics.csv
 
-What belongs here: which days of which experiment are taken, and why. What does not: any change of a
-count. The days of a slice are shifted as a whole so that its last one falls where the table below
-says; impressions and clicks are those of the source, digit for digit.
+`SLICES` lists the days of each experiment, with the reason. The days of a slice move together, and
+its last one becomes day `last_lands_on`. No count changes: impressions and clicks are those of the
+source, digit for digit.
 """
 
 import csv
@@ -51,7 +51,7 @@ SLICES: tuple[Slice, ...] = (
     # Begins on the last day: control has 175 impressions (prior), variant_1 has 203 (14 days).
     Slice("591c2c", 1, 1),
     # From day 29 on every row has more clicks than impressions (late conversions of sessions that
-    # had ended): all rejected, so what is left lies outside the 14 days and no fresh count comes.
+    # had ended): all rejected, so the rest lies outside the 14 days and no fresh count comes.
     Slice("df31d1", 17, 60),
     # One row with -5516 impressions, in an experiment that is otherwise in order.
     Slice("b3280a", 3, 31),
@@ -72,11 +72,11 @@ def cut(
 
     Args:
         rows: Rows of the source with the keys of `COLUMNS`; `day` is an integer as text.
-        slices: What to take. An experiment may be taken in several slices.
+        slices: The slices to take. An experiment may have several.
 
     Returns:
         Tuples in the order of `COLUMNS`; the experiment's name gets the prefix `asos_`, the counts
-        stay the text that they are.
+        keep their text.
 
     Raises:
         ValueError: A slice finds no row in the source.
@@ -112,7 +112,7 @@ def to_csv(rows: Iterable[tuple[str, str, int, str, str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the sample beside this file; return the exit code."""
+    """Write the sample to `SAMPLE_PATH`; return the exit code."""
     if len(arguments) != 1:
         sys.stderr.write("usage: cut_sample.py PATH_TO_asos_daily_metrics.csv\n")
         return 2

@@ -2,9 +2,8 @@
 
     python -m tools.schema_docs
 
-What belongs here: the form of the two pages, and the little that the DDL cannot say: how the tables
-hang together, what the view adds to its table, what each rejection reason means. What does not:
-tables and columns, which are declared in `sql/schema/` alone.
+`sql/schema/` alone declares tables and columns. Only the facts that DDL cannot express stand here:
+relations, the view's extra columns, the meaning of each rejection reason.
 """
 
 import re
@@ -27,7 +26,7 @@ _VIEW = re.compile(
     rf"create or replace view {VIEW_NAME} as\n"
 )
 
-# What the view adds to the columns of raw_metrics, in its order; a test holds it against an engine.
+# The columns that the view adds to raw_metrics, in its order; a test compares them with an engine.
 _JUDGEMENT = (
     Column("experiment_id", "varchar", True, "Registered experiment that `experiment` names", "id"),
     Column("impressions_count", "bigint", True, "Impressions, once proven", "impressions/day"),
@@ -40,7 +39,7 @@ _JUDGEMENT = (
 
 # In the order in which they are tried: a row gets the first that applies.
 REJECTION_REASONS = {
-    "unreadable_file": "The file could not be parsed; `error` says where and why.",
+    "unreadable_file": "The file could not be parsed; `error` names the place and the reason.",
     "unknown_experiment": "No experiment of this id or name is registered.",
     "unknown_variant": "The experiment has no variant of this name on that day.",
     "not_an_integer": "A count is not ASCII digits alone: empty, missing, `1.5`, `1e3`, `NaN`.",
@@ -58,7 +57,7 @@ class Relation(NamedTuple):
         many: Table on the other.
         columns: Columns that both have and that join them.
         cardinality: As mermaid writes it.
-        note: What the columns alone do not say.
+        note: A condition that the columns alone do not show.
     """
 
     one: str
@@ -107,9 +106,11 @@ def data_dictionary() -> str:
             "",
             _GENERATED,
             "",
-            "Every table and column of the warehouse. Times are UTC. No primary keys are declared",
-            "(docs/adr/0003): the grain is what identifies a row, and a check proves it unique.",
-            "How the tables hang together is drawn in [ERD.md](ERD.md).",
+            "This page is for analysts and developers. After reading it you know the meaning, type",
+            "and unit of every column, and can query the warehouse.",
+            "",
+            "Times are UTC. No primary keys are declared (docs/adr/0003): the grain identifies",
+            "a row, and a check proves it unique. [ERD.md](ERD.md) shows the tables' relations.",
             "",
             *(line for table in documented_tables().values() for line in _section(table)),
         ]
@@ -125,8 +126,10 @@ def erd() -> str:
             "",
             _GENERATED,
             "",
-            f"`PK` marks the grain; no key is declared in the engine. `{VIEW_NAME}` is a view.",
-            "What each column means is in [DATA_DICTIONARY.md](DATA_DICTIONARY.md).",
+            "This page is for analysts and developers. After reading it you can join the tables.",
+            "",
+            f"`PK` marks the grain; the engine declares no key. `{VIEW_NAME}` is a view.",
+            "[DATA_DICTIONARY.md](DATA_DICTIONARY.md) explains each column.",
             "",
             "```mermaid",
             "erDiagram",
