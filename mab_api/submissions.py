@@ -1,8 +1,4 @@
-"""The intake: from the bytes of a POST or PATCH to a file in the inbox that is on the disk.
-
-What belongs here: reading a body safely, validating it, writing the file, honouring an
-Idempotency-Key. What does not: routes, keys, and how files become rows (the pipeline's readers).
-"""
+"""Submissions: from the body of a POST or PATCH to a file in the inbox that is safe on the disk."""
 
 import hashlib
 import json
@@ -42,10 +38,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a JSON body, but never more than 1 MiB of it.
+    """Read a JSON body of at most 1 MiB.
 
     Raises:
-        ProblemError: 415 where it is not declared as plain JSON, 413 where it is too large.
+        ProblemError: 415 if it is not declared as plain JSON, 413 if it is too large.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -68,8 +64,11 @@ async def read_body(request: Request) -> bytes:
 def parse_body(body: bytes, model: type[Model]) -> Model:
     """Validate a body strictly: an integer is an integer, not 1.0, "1" or true.
 
+    FastAPI's own parsing takes the last of two equal keys, reads a body of any size, and in strict
+    mode refuses dates, which JSON has only as strings.
+
     Raises:
-        ProblemError: 400 where it is not JSON, 422 where it is not what the model says.
+        ProblemError: 400 if it is not JSON, 422 if it does not fit the model.
     """
     try:
         json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -94,7 +93,7 @@ def _refuse_constant(name: str) -> None:
 
 
 class Submissions:
-    """Writes what is posted into the inbox."""
+    """Writes posted experiments, changes and counts into the inbox."""
 
     def __init__(self, inbox: Inbox, *, start_date: date, clock: Callable[[], datetime]) -> None:
         self._inbox = inbox
@@ -108,7 +107,7 @@ class Submissions:
         """Register an experiment; the file is on the disk when this returns.
 
         Raises:
-            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+            ProblemError: 4xx if the body is refused, 503 if the inbox is unavailable.
         """
         spec = ExperimentSpec(**parse_body(body, NewExperiment).model_dump())
         try:
@@ -124,7 +123,7 @@ class Submissions:
         """Change an experiment; the file is on the disk when this returns.
 
         Raises:
-            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+            ProblemError: 4xx if the body is refused, 503 if the inbox is unavailable.
         """
         spec = parse_body(body, ChangeSpec)
         try:
@@ -132,7 +131,7 @@ class Submissions:
                 return change(self._inbox, experiment_id, spec, now=self._clock())
         except NewNameError as error:
             raise _name_problem(error) from None
-        except NotRegisteredError:  # but it was published
+        except NotRegisteredError:  # although it is published
             raise _inbox_problem(InboxError(NOT_THERE)) from None
         except ConflictError as error:
             raise ProblemError(Kind.CHANGE_REFUSED, str(error)) from None
@@ -140,10 +139,10 @@ class Submissions:
             raise _inbox_problem(error) from None
 
     def events(self, experiment_id: str) -> Registry:
-        """Return what the events of an experiment say.
+        """Return the registry that the events of one experiment give.
 
         Raises:
-            ProblemError: 503 where the inbox, or the registration in it, cannot be read.
+            ProblemError: 503 if the inbox or the registration in it cannot be read.
         """
         try:
             registry = events_of(self._inbox, experiment_id)
@@ -154,10 +153,10 @@ class Submissions:
         return registry
 
     def submit(self, experiment_id: str, body: bytes, *, idempotency_key: str | None) -> Body:
-        """Take the counts of a day; the file is on the disk when this returns the receipt.
+        """Store the counts of a day; the file is on the disk when this returns the receipt.
 
         Raises:
-            ProblemError: 4xx where the body cannot be taken, 503 where the inbox cannot.
+            ProblemError: 4xx if the body is refused, 503 if the inbox is unavailable.
         """
         submission = parse_body(body, MetricsSubmission)
         now = self._clock()
@@ -178,7 +177,7 @@ class Submissions:
             raise _inbox_problem(error) from None
 
     def _check(self, experiment_id: str, submission: MetricsSubmission, *, today: date) -> None:
-        """Refuse what the pipeline would reject."""
+        """Refuse rows that the pipeline would reject."""
         variants = self._variants(experiment_id, submission.date)
         errors = []
         if submission.date > today:
@@ -198,7 +197,7 @@ class Submissions:
             )
 
     def _variants(self, experiment_id: str, day: date) -> set[str]:
-        """Return the variants that an experiment has on a day, by its events in the inbox."""
+        """Return the variants of an experiment on a day, from its events in the inbox."""
         return {
             row["variant_name"]
             for row in self.events(experiment_id).variants
@@ -206,7 +205,7 @@ class Submissions:
         }
 
     def _write_once(self, document: Body, digest: str, *, now: datetime) -> Body:
-        """Write a submission under its key, or give the receipt of the first one again."""
+        """Write a submission under its key, or return the receipt of the first one again."""
         first = self._keys.first(document, digest)
         if any(first.get(field) != document[field] for field in _SAME):
             raise ProblemError(
@@ -220,7 +219,7 @@ class Submissions:
         source_file = f"metrics/{document['date']}/post-{name}.json"
         if self._inbox.payload(source_file) is None:
             payload = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-            with suppress(FileInInboxError):  # the same, by another process in this very moment
+            with suppress(FileInInboxError):  # another process has just written the same
                 self._inbox.write(source_file, payload, receiver=Receiver("POST", now))
         return _receipt(document)
 

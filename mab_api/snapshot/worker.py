@@ -58,7 +58,7 @@ def read_in_child(order: Order, stopping: Event) -> Generator[Part]:
 def main() -> None:
     """Carry out the order on stdin."""
     output = _connection(1)
-    os.dup2(2, 1)  # what a library prints must not get between the parts
+    os.dup2(2, 1)  # prints of a library must not get between the parts
     order = pickle.loads(_connection(0).recv_bytes())  # noqa: S301  # from the server
     Thread(target=_end_with_the_server, daemon=True).start()
     for part in published_parts(order):

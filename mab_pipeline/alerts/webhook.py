@@ -1,9 +1,7 @@
-"""The webhook: an alert as JSON that Slack takes, and posting it.
+"""The webhook: one bounded attempt to POST an alert as JSON that Slack takes.
 
-What belongs here: the payload, and one bounded attempt. What does not: what is told and when, and
-trying again (the sensor's next tick does).
-
-The URL is a secret, for whoever has it can write to the channel: no message here contains it.
+The URL is a secret: its owner can write to the channel. No message here contains it. The standard
+library sends it, since httpx and urllib3 (requests) write each URL into their logs.
 """
 
 import http.client
@@ -27,10 +25,10 @@ SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class WebhookError(MabError):
-    """An alert could not be handed over.
+    """An alert was not sent.
 
     Attributes:
-        is_reachable: Whether somebody answered.
+        is_reachable: Whether the host answered.
     """
 
     def __init__(self, message: str, *, is_reachable: bool) -> None:
@@ -39,7 +37,7 @@ class WebhookError(MabError):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET that tells nobody anything: take it as an error."""
+    """A redirected POST becomes a GET without the alert: a redirect is an error."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         """Follow nothing."""
@@ -49,8 +47,8 @@ def payload(settings: Settings, waiting: Waiting, now: datetime) -> dict[str, An
     """Return the body of an alert: `text` for Slack, and the same in fields.
 
     Args:
-        settings: The settings; links lead to their Dagster UI.
-        waiting: What is told, all of one cause.
+        settings: The settings, for links to the Dagster UI.
+        waiting: The pending notices of one cause.
         now: The time, as naive UTC.
     """
     newest = waiting.notices[-1]
@@ -78,21 +76,21 @@ def payload(settings: Settings, waiting: Waiting, now: datetime) -> dict[str, An
 
 
 def _escaped(text: str) -> str:
-    """Return one line in which Slack parses nothing."""
+    """Return one line without Slack markup."""
     return plain(text).translate(SLACK_ESCAPES)
 
 
 def post(url: SecretStr, body: dict[str, Any]) -> None:
-    """Hand an alert over.
+    """Send an alert.
 
     Args:
-        url: Where to.
+        url: The webhook.
         body: The JSON.
 
     Raises:
-        WebhookError: Nobody answered in TIMEOUT_SECONDS, or the answer was not 2xx.
+        WebhookError: No answer came in TIMEOUT_SECONDS, or it was not 2xx.
     """
-    request = urllib.request.Request(  # noqa: S310  # the settings take http and https alone
+    request = urllib.request.Request(  # noqa: S310  # the settings allow only http and https
         url.get_secret_value(),
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json", "User-Agent": "mab"},

@@ -1,1 +1,1 @@
-"""From files to rows: the ledger of inbox files, their order, and late data."""
+"""From files to rows: the ledger of inbox files, their order of receipt, and late data."""

@@ -1,10 +1,7 @@
-"""The ledger: which files were seen, with which content, and when first.
-
-What belongs here: comparing the inbox with the ledger, and loading a day's files under its rules.
-What does not: parsing (`mab_store.files.parsers`) and judging rows (SQL).
+"""The ledger: the inbox files that were loaded, their content, and when each was first seen.
 
 "New" always means: in the inbox and not, or not with this hash, in the ledger. A content's
-`received_at` is the moment of its receipt, or when the pipeline first saw it (`sightings.py`).
+`received_at` is its time of receipt, or the time when the pipeline first saw it (`sightings.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +26,7 @@ from mab_store.files.parsers import MetricsFile, read_metrics
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import Transaction
 
-# The ledger's error of a file whose rows were taken out since it is no longer there.
+# The ledger's error of a vanished file, whose rows were removed.
 GONE = "is gone from the inbox"
 
 
@@ -50,16 +47,16 @@ class LedgerRow:
 
 @dataclass(slots=True)
 class LoadReport:
-    """What a load did, for metadata and warnings.
+    """The result of a load, for metadata and warnings.
 
     Attributes:
         files: Files loaded.
-        rows: Rows loaded, a file that could not be parsed counting as one.
-        days: Days that were loaded, the late ones included.
+        rows: Rows loaded; a file that cannot be parsed counts as one.
+        days: Days that were loaded, including late ones.
         unreadable: Why a file could not be used, by name.
-        changed: Day of each file that has another content than when it was loaded before, by name.
-        vanished: Day of each file that was loaded before and is gone, by name.
-        kept: Days that stay as they are, as known files of them are not readable, and why.
+        changed: Day of each file whose content changed since it was loaded, by name.
+        vanished: Day of each file that was loaded and is gone, by name.
+        kept: Days that stay unchanged because a known file cannot be read, and the reason.
     """
 
     files: int = 0
@@ -80,7 +77,7 @@ def known_files(transaction: Transaction, start: date, end: date) -> dict[str, L
 def unloaded_files(
     inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
 ) -> dict[str, date]:
-    """Return the files whose content raw_metrics does not hold, and those it holds in excess.
+    """Return the files whose content raw_metrics lacks, and those that it holds in excess.
 
     Args:
         inbox: The inbox.
@@ -109,10 +106,10 @@ def unloaded_files(
 def arrived_files(
     inbox: Inbox, known: dict[str, LedgerRow], start: date, end: date
 ) -> dict[str, date]:
-    """Return the files of these days that came in, changed or went since they were loaded.
+    """Return the files of these days that arrived, changed or vanished since they were loaded.
 
-    Unlike `unloaded_files` it misses no rows that were pruned, and reads a file that the ledger
-    knows only if the file system says that it came in after it was loaded.
+    Unlike `unloaded_files` it does not miss pruned rows, and it reads a file that the ledger knows
+    only if the file system says that it arrived after it was loaded.
 
     Returns:
         The day of each such file, by name.
@@ -136,7 +133,7 @@ def arrived_files(
 def new_content(inbox: Inbox, file: InboxFile, sha256: str, loaded_at: datetime) -> str | None:
     """Return a file's fingerprint if it is not the one that was loaded, else None.
 
-    A file that did not come in since then is not read.
+    A file that has not arrived since then is not read.
     """
     if inbox.arrival(file) < loaded_at.replace(tzinfo=UTC).timestamp():
         return None
@@ -161,13 +158,13 @@ def load_day(
         inbox: The inbox.
         day: The day.
         known: The ledger's rows of at least this day.
-        now: The time that new files are stamped with.
-        report: What was done is added to it.
-        unreadable: Known files that turned out to be unreadable before, and why.
+        now: The time to stamp new files with.
+        report: Gets the results of this day.
+        unreadable: Known files that an earlier attempt could not read, and the reasons.
 
     Raises:
-        KnownFileUnreadableError: A file that counted cannot be read any more: nothing may be kept
-            of this transaction, and the day stays as it is.
+        KnownFileUnreadableError: A file that counted can no longer be read. The caller must roll
+            this transaction back; the day stays unchanged.
     """
     known_today = {name: row for name, row in known.items() if row.metric_date == day}
     missing = missing_files(inbox, known_today.values()).get(day, {})
@@ -208,7 +205,7 @@ def load_day(
     for name, row in known_today.items():
         if row.has_rows and name not in present:
             report.vanished[name] = day
-            # With its moment this is an entry in the journal: a replay knows what was not there.
+            # Its time makes this a journal entry: a replay knows that the file was absent.
             ledger[name] = replace(row, error=GONE, loaded_at=now)
     load.finish()
     transaction.load_arrow("inbox_files", ledger_rows(ledger.values()))
@@ -224,7 +221,7 @@ def _note_waiting(
     now: datetime,
     report: LoadReport,
 ) -> None:
-    """Enter in the ledger what came in for a day that stays as it is, and why it waits."""
+    """Enter new files of a day that stays unchanged in the ledger, with the reason to wait."""
     error = report.kept[day]
     files = inbox.metric_files(day, _next(day))
     held = {name: Held(row.sha256, row.received_at, row.loaded_at) for name, row in known.items()}
@@ -263,12 +260,12 @@ def ledger_row(
     error: str | None,
     received_at: datetime | None = None,
 ) -> LedgerRow:
-    """Return the ledger's row of a file: the one it has where the content is the same."""
+    """Return the ledger's row of a file: the known one if the content is the same."""
     if known is not None and known.sha256 == content.sha256:
         if known.error == error and known.row_count == row_count:
             return known
-        # The same content, judged by another limit, back again, or in a day that takes it now: it
-        # counts from when it was received.
+        # The same content under another limit, back again, or in a day that takes it now: it keeps
+        # its time of receipt.
         return replace(known, row_count=row_count, error=error, loaded_at=now)
     return LedgerRow(
         source_file=file.source_file,
@@ -291,7 +288,7 @@ def _load_file(
     received_at: datetime,
     limits: Limits,
 ) -> tuple[LedgerRow, pa.Table]:
-    """Return the file's ledger row and the rows that it holds."""
+    """Return the file's ledger row and its rows."""
     assert file.metric_date is not None
     try:
         if content.payload is None:

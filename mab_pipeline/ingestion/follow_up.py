@@ -1,11 +1,8 @@
-"""Follow-up: days that were made before follow a change of what they were made from.
+"""Follow-up: computed days follow a change of their inputs (docs/adr/0019).
 
-What belongs here: which days of `daily_metrics` and which windows a late file or a late event
-touches, and making those again in the transaction of the change (docs/adr/0019). What does not:
-the statements themselves (`sql/assets/`), and decisions: those of earlier days are history.
-
-Because the change and what follows from it are one commit, whatever started the run, the windows
-of every day that has any are always what `daily_metrics` and the registry give.
+A late file or event touches days of `daily_metrics` and windows. They are recomputed in the
+transaction of the change. So the windows always agree with `daily_metrics` and the registry,
+whatever started the run. Decisions of earlier days are history and stay.
 """
 
 from collections.abc import Collection, Iterable
@@ -23,7 +20,7 @@ from mab_store.warehouse.warehouse import Transaction
 
 @dataclass(slots=True)
 class FollowUp:
-    """The days that were made again.
+    """The days that were recomputed.
 
     Attributes:
         metric_days: Days of `daily_metrics`, ascending.
@@ -35,7 +32,7 @@ class FollowUp:
 
 
 def log_follow_up(context: dg.AssetExecutionContext, follow_up: FollowUp) -> None:
-    """Let Dagster know which partitions were made again beside those of the run."""
+    """Report to Dagster the partitions that were recomputed in addition to those of the run."""
     for asset, days in (
         ("daily_metrics", follow_up.metric_days),
         ("windowed_aggregates", follow_up.as_of_days),
@@ -52,18 +49,18 @@ def made_days(transaction: Transaction, start: date) -> list[date]:
 
 
 def follow_metrics(transaction: Transaction, settings: Settings, days: Days) -> FollowUp:
-    """Make `days` of daily_metrics, and whatever late rows of other days have touched.
+    """Recompute `days` of daily_metrics, and all that late rows of other days touch.
 
-    The days that the windows of `days` see are compared with what their rows give now, and so are
-    the days up to the newest made one: a run of an older day may find late files there.
+    This compares the days in the windows of `days` with their current rows, and also the days up to
+    the newest computed one: a run of an older day may find late files there.
 
     Args:
         transaction: The open transaction.
         settings: For the lengths of the windows.
-        days: Days that are made in any case.
+        days: Days to recompute in any case.
 
     Returns:
-        The other days that were out of date, and the windows that were made again.
+        The other days that were out of date, and the windows that were recomputed.
     """
     reach = timedelta(days=settings.max_window_days - 1)
     seen = Days(max(days.start - reach, settings.mab_start_date), days.start)
@@ -79,12 +76,12 @@ def follow_metrics(transaction: Transaction, settings: Settings, days: Days) -> 
 def follow_registry(
     transaction: Transaction, settings: Settings, change: RegistryChange
 ) -> FollowUp:
-    """Make again what a change of the registry touches: rows that it made good, and windows.
+    """Recompute all that a registry change touches: rows that are valid now, and windows.
 
     Args:
         transaction: The open transaction; it holds the new registry already.
         settings: For the lengths of the windows.
-        change: What is new.
+        change: The difference from the old registry.
     """
     stale = _stale_days_with_rows(transaction, Days(change.first_metric_date, date.max))
     for days in unbroken(sorted(change.waiting_days)):
@@ -107,7 +104,7 @@ def _make_days(
     ranges: Iterable[Days],
     first_as_of: date | None = None,
 ) -> list[date]:
-    """Make ranges of daily_metrics, then every window that sees a stale day or the registry."""
+    """Recompute ranges of daily_metrics, then each window over a stale day or changed registry."""
     oldest = min(stale, default=date.max)
     before = _starts_by_data(transaction, oldest) if stale else {}
     for days in ranges:
@@ -155,7 +152,7 @@ def _starts_by_data(transaction: Transaction, day: date) -> dict[str, tuple[date
 def _moved(
     before: tuple[date, date] | None, after: tuple[date, date] | None
 ) -> tuple[date, date] | None:
-    """Return the days on which an experiment began or ceased to run since its first data moved."""
+    """Return the days whose running state changed because the experiment's first data moved."""
     if before == after:
         return None
     known = [start for start in (before, after) if start]

@@ -1,10 +1,7 @@
-"""Arrivals: what came into the inbox since it was last loaded, and which days that touches.
+"""Late data: files that arrived since the last load, and the days that they touch.
 
-What belongs here: comparing inbox and ledger without the warehouse, and planning runs. What does
-not: requesting runs (`sensors.py`), loading (`ledger.py`).
-
-The ledger is read from the journal and the rest from the published copy, so that looking never
-waits for a run that holds the warehouse.
+The ledger comes from the journal and the rest from the published copy, so looking never waits for
+a run that holds the warehouse.
 """
 
 import hashlib
@@ -26,7 +23,7 @@ class Arrivals:
     """Files that the ledger does not know, or not with their content.
 
     Attributes:
-        metrics: The day of each metrics file, by name; days that are not over yet are left out.
+        metrics: The day of each metrics file, by name; without days that are not over yet.
         events: Names of experiment event files.
         key: Names and contents, hashed: the same arrivals have the same key.
     """
@@ -38,11 +35,11 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Runs that bring arrivals to effect, each a range of days (first and last).
+    """Runs that process arrivals, each a range of days (first and last).
 
     Attributes:
-        audit: Days that the deciding run does not see: loaded, and their windows made again.
-        decide: Days to be decided and published.
+        audit: Days that the deciding run does not see: it loads them and recomputes their windows.
+        decide: Days to decide and publish.
     """
 
     audit: tuple[date, date] | None = None
@@ -52,13 +49,13 @@ class Plan:
 def find_arrivals(platform: Platform) -> Arrivals:
     """Compare the inbox with the ledger.
 
-    A file that the ledger knows by name is read again only where the file system says that it came
-    in or changed after it was loaded.
+    A file that the ledger knows by name is read again only if the file system says that it arrived
+    or changed after it was loaded.
     """
     journal = platform.journal.read("inbox_files")
     known = {row["source_file"]: row for row in last_of_each_file(journal).to_pylist()}
     for name in released(platform.inbox, journaled(journal)):
-        del known[name]  # what it waited for is back: it is as good as new
+        del known[name]  # the files it waited for are back: it counts as new
     start, today = platform.settings.mab_start_date, platform.clock().date()
     listed = platform.inbox.experiment_files()
     for day in platform.inbox.metric_days():
@@ -80,8 +77,8 @@ def find_arrivals(platform: Platform) -> Arrivals:
 def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
     """Choose the days to run: a late file decides the newest published day again, no other.
 
-    What was published for earlier days is history; their windows follow in whichever run loads the
-    file (`follow_up.py`). A file older than every window of the newest day is loaded for audit.
+    Publications of earlier days are history; their windows follow in the run that loads the file
+    (`follow_up.py`). A file older than every window of the newest day is loaded for audit.
     """
     newest = newest_published_day(platform)
     days = sorted(set(arrivals.metrics.values()))
@@ -99,7 +96,7 @@ def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
 
 
 def newest_published_day(platform: Platform) -> date | None:
-    """Return the newest day that was published, or None where nothing was."""
+    """Return the newest published day, or None if there is none."""
     try:
         with open_reader(platform.settings) as copy:
             (row,) = copy.fetch_arrow("serving/newest_published_day").to_pylist()
@@ -110,10 +107,10 @@ def newest_published_day(platform: Platform) -> date | None:
 
 
 def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
-    """Return the newest as-of day up to one that has something to decide, as readers know it.
+    """Return the newest as-of day, up to `due_by_now`, with a decision due, as readers know it.
 
-    None while no experiment runs: then nothing is late. What was registered or changed since the
-    last publication is not known yet.
+    None while no experiment runs: then nothing is late. Registrations and changes since the last
+    publication are not known yet.
     """
     with open_reader(platform.settings) as copy:
         parameters = {"due_date": due_by_now}
@@ -125,7 +122,7 @@ def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
 def _new_content(platform: Platform, file: InboxFile, known: dict[str, Any] | None) -> str | None:
     """Return a file's fingerprint if the ledger does not hold it."""
     if known is None or known["error"] == GONE or known["metric_date"] != file.metric_date:
-        return platform.inbox.fingerprint(file)  # it may have been seen when no day took it yet
+        return platform.inbox.fingerprint(file)  # perhaps no day took it when it was first seen
     return new_content(platform.inbox, file, known["sha256"], known["loaded_at"])
 
 

@@ -1,8 +1,4 @@
-"""Raw rows: from what a file holds to rows of raw_metrics, a bounded number at a time.
-
-What belongs here: adding what every row of a file shares, and loading in chunks. What does not:
-which files are loaded (`ledger.py`), and parsing (`mab_store.files.parsers`).
-"""
+"""Raw rows: a file's content as rows of raw_metrics, loaded in chunks of a bounded size."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +14,9 @@ ROWS_AT_ONCE = 1 << 16
 
 
 class RawRows:
-    """Rows on their way into raw_metrics, a bounded number at a time.
+    """Loads rows into raw_metrics in chunks of a bounded size.
 
-    They go in as they are read: the files of a day together may be larger than memory.
+    They are loaded as they are read: the files of one day may be larger than memory.
     """
 
     def __init__(self, transaction: Transaction) -> None:
@@ -29,7 +25,7 @@ class RawRows:
         self._waiting: list[pa.Table] = []
 
     def add(self, row: "LedgerRow", parsed: pa.Table) -> None:
-        """Load the rows of a file, or one that says why there are none."""
+        """Load the rows of a file, or one row with the reason if there are none."""
         if row.error:
             self._take(row, pa.nulls(1, pa.string()), first=0, parsed=None)
         for start in range(0, 0 if row.error else len(parsed), ROWS_AT_ONCE):
@@ -37,7 +33,7 @@ class RawRows:
             self._take(row, pa.nulls(len(part), pa.string()), first=start + 1, parsed=part)
 
     def finish(self) -> None:
-        """Load what waits."""
+        """Load the pending rows."""
         if self._waiting:
             self._transaction.load_arrow("raw_metrics", pa.concat_tables(self._waiting))
             self._waiting = []

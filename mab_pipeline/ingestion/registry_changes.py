@@ -1,9 +1,4 @@
-"""Registry changes: what differs between the registry of the last run and the one folded now.
-
-What belongs here: finding the first days that a difference is true of, and the rows that waited
-for a registration. What does not: folding events (`mab_store.experiments.events`), and making days
-again (`follow_up.py`).
-"""
+"""Registry changes: the days that differ between the last run's registry and the current one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,12 +16,12 @@ Series = dict[str, list[tuple[date, tuple[object, ...]]]]
 
 @dataclass(frozen=True, slots=True)
 class RegistryChange:
-    """What a new registry touches.
+    """The days that a new registry touches.
 
     Attributes:
-        first_metric_date: First day whose rows may be judged otherwise; `date.max` if none is.
-        waiting_days: Days with rows that only a new registration makes known.
-        first_as_of: First as-of day whose windows may differ; None if none does.
+        first_metric_date: First day whose rows may get another verdict; `date.max` if none.
+        waiting_days: Days with rows whose experiment only a new registration makes known.
+        first_as_of: First as-of day whose windows may differ; None if there is none.
         has_old: Whether the warehouse held a registry before.
     """
 
@@ -79,7 +74,7 @@ def _by_day(version: tuple[date, tuple[object, ...]]) -> date:
 
 
 def _first_difference(old: Series, new: Series) -> date:
-    """Return the first day on which two versions of an experiment say different things."""
+    """Return the first day on which two versions of an experiment differ."""
     days = []
     for part in old.keys() | new.keys():
         before, after = old.get(part, []), new.get(part, [])
@@ -91,7 +86,7 @@ def _first_difference(old: Series, new: Series) -> date:
 
 
 def _first_effective_day(row: Row) -> date:
-    """Return the first day on which a new experiment runs, if it owes nothing to earlier data."""
+    """Return the first day on which a new experiment runs if it has no earlier data."""
     start: date = row["start_date"] or row["created_at"].date()
     return max(start, _A_DAY_IN)
 

@@ -1,12 +1,10 @@
-"""Sightings: in which order the files of a day count as received (docs/adr/0016).
+"""Sightings: the order in which the files of a day count as received (docs/adr/0016).
 
-What belongs here: one moment for each file, all different: `received_at` is the whole order. What
-does not: which row wins by it (SQL), and writing receipts (`mab_store.files.receipts`).
-
-A file that our own writers received has a receipt. One that was dropped by hand counts from the
-load that first sees it, or from the receipt that it was there before: the file system's clock,
-which no copy can set, tells that. Files that were first seen together are ordered by modification
-time, then by name, a microsecond apart; the ledger and its journal keep the result.
+Each file gets its own time: no two are equal, so `received_at` alone is the order. A file that mab
+received has a receipt. A file that a person dropped counts from the load that first sees it, or
+from the first receipt after its arrival; the arrival is the file system's time, which no copy can
+set. Files that were first seen together are ordered by modification time, then by name, a
+microsecond apart. The ledger and its journal keep the result.
 """
 
 from bisect import bisect_right
@@ -21,12 +19,12 @@ _TICK = timedelta(microseconds=1)
 
 
 class Held(NamedTuple):
-    """What the ledger holds of a file.
+    """The ledger's record of a file's content.
 
     Attributes:
         sha256: Hash of its content.
-        received_at: When that was received.
-        loaded_at: When that was loaded.
+        received_at: When it was received.
+        loaded_at: When it was loaded.
     """
 
     sha256: str
@@ -39,20 +37,20 @@ class Order:
     """When each file of a day was received.
 
     Attributes:
-        stamped: Of files with a receipt, by name and hash.
-        sighted: Of all files, if they have none, by name.
+        stamped: Times of files with a receipt, by name and hash.
+        sighted: Times that count for files without a receipt, by name.
     """
 
     stamped: dict[tuple[str, str], datetime] = field(default_factory=dict)
     sighted: dict[str, datetime] = field(default_factory=dict)
 
     def received_at(self, source_file: str, sha256: str) -> datetime:
-        """Return the moment of a file that the ledger does not hold with this content."""
+        """Return the time of a file that the ledger does not hold with this content."""
         return self.stamped.get((source_file, sha256), self.sighted[source_file])
 
 
 class _Entry(NamedTuple):
-    """A file in its place: at a moment those that were there before come before the receipt."""
+    """A file in the order; at equal times a file without a receipt comes before one with it."""
 
     moment: datetime
     is_receipt: bool
@@ -64,16 +62,16 @@ class _Entry(NamedTuple):
 def order_of_receipt(
     inbox: Inbox, files: Iterable[InboxFile], *, known: Mapping[str, Held], now: datetime
 ) -> Order:
-    """Give each file of a day its moment.
+    """Return a time of receipt for each file of a day.
 
     Args:
         inbox: The inbox.
         files: The day's files.
-        known: What the ledger holds of the day, by name.
-        now: When this load began, as naive UTC; no receipt is believed to be later.
+        known: The ledger's records of the day, by name.
+        now: When this load began, as naive UTC; a later receipt counts as this time.
 
     Returns:
-        The moments; those of files that the ledger holds unchanged are not meant to be used.
+        The times. Do not use those of files that the ledger holds unchanged.
     """
     listed = list(files)
     days = {file.metric_date for file in listed if file.metric_date}
@@ -92,7 +90,7 @@ def order_of_receipt(
         arrived = datetime.fromtimestamp(inbox.arrival(file), UTC).replace(tzinfo=None)
         row = known.get(file.source_file)
         is_new = file.source_file not in received and (row is None or row.loaded_at <= arrived)
-        place = bisect_right(moments, arrived)  # of the first receipt that it was there before
+        place = bisect_right(moments, arrived)  # of the first receipt after its arrival
         moment = moments[place] if is_new and place < len(moments) else now
         entries.append(_Entry(moment, False, inbox.modified(file), file.source_file))
     order = Order()

@@ -1,8 +1,4 @@
-"""Undecided days: days that the inbox holds metrics of and no run has decided, or not since then.
-
-What belongs here: finding them, and the commands that decide or load days. What does not: running
-them, and files that the ledger does not know (`arrivals.py`).
-"""
+"""Undecided days: days with metrics in the inbox but without a decision, and the commands."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
@@ -18,7 +14,7 @@ RANGES_SHOWN = 3
 def notes_of_run(
     platform: Platform, days: Days, result: dg.ExecuteInProcessResult
 ) -> Iterator[str]:
-    """Yield what a person should know after a run of these days, with the commands to give."""
+    """Yield notes for a person after a run of these days, with the commands to run."""
     made = {
         event.partition or ""
         for event in result.get_asset_materialization_events()
@@ -29,7 +25,7 @@ def notes_of_run(
 
 
 def undecided_days(platform: Platform) -> list[date]:
-    """Return the days with files in the inbox that are over and were never decided, ascending."""
+    """Return the days with inbox files that are over and were never decided, ascending."""
     start, today = platform.settings.mab_start_date, platform.clock().date()
     decided = set(_decided_days(platform))
     return [
@@ -42,9 +38,9 @@ def undecided_days(platform: Platform) -> list[date]:
 
 
 def undecided_note(days: Sequence[date]) -> str:
-    """Say which days were never decided and how they are; empty if there are none.
+    """Name the undecided days and the commands that decide them; empty if there are none.
 
-    The newest come first: they are the ones that a decision still sees.
+    The newest come first: a decision still sees those.
     """
     if not days:
         return ""
@@ -60,12 +56,12 @@ def undecided_note(days: Sequence[date]) -> str:
 
 
 def outdated_note(platform: Platform, days: Days, made: Collection[str]) -> str:
-    """Say that a run of older days moved the windows of the newest decided one, if it did.
+    """Return a note if a run of older days moved the windows of the newest decided one.
 
     Args:
-        platform: The outside world.
+        platform: The shared resources.
         days: The days of the run.
-        made: The as-of days whose windows it made.
+        made: The as-of days whose windows it computed.
     """
     decided = _decided_days(platform)
     newest = decided[-1] if decided else None

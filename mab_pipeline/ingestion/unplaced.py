@@ -1,10 +1,8 @@
-"""Files that no day takes: misplaced, before MAB_START_DATE, or for a day that is yet to come.
+"""Unplaced files: misplaced, before MAB_START_DATE, or for a future day.
 
-What belongs here: finding them, saying why, and keeping them in the ledger until a day takes them.
-What does not: loading (`ledger.py`).
-
-In the ledger they have no metric_date. A file for a future day is loaded when that day is over,
-one for an early day when MAB_START_DATE is moved; it then counts from when it was first seen.
+The ledger keeps them without a metric_date until a day takes them. A file for a future day is
+loaded after that day, one for an early day when MAB_START_DATE moves back. Both count from when
+they were first seen.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,7 +19,7 @@ _PREFIX = {"prefix": "metrics/%"}
 
 
 def unplaced_files(platform: Platform) -> dict[InboxFile, str]:
-    """Return the metrics files that no day takes, and why not."""
+    """Return the metrics files that no day takes, and the reasons."""
     found = {file: file.fault or MISPLACED for file in platform.inbox.misplaced_files()}
     for day in platform.inbox.metric_days():
         reason = _why_not_taken(platform, day)
@@ -32,7 +30,7 @@ def unplaced_files(platform: Platform) -> dict[InboxFile, str]:
 
 
 def sighted_before(transaction: Transaction, days: Collection[date]) -> Iterator[LedgerRow]:
-    """Yield what the ledger holds of files for these days from when no day took them."""
+    """Yield ledger rows of files for these days that were entered before any day took them."""
     for row in transaction.fetch_arrow("ledger/undated_files", _PREFIX).to_pylist():
         day = _day_of(row["source_file"])
         if day is not None and day in days:
@@ -46,12 +44,12 @@ def note_unplaced(
 
     Args:
         transaction: The open transaction.
-        platform: The outside world.
+        platform: The shared resources.
         now: When this load began, as naive UTC.
-        loaded: The days that it loaded; their files have their own rows.
+        loaded: The days that this load took; their files have their own rows.
 
     Returns:
-        What is wrong with each file, by name.
+        The fault of each file, by name.
     """
     rows = transaction.fetch_arrow("ledger/undated_files", _PREFIX).to_pylist()
     known = {row["source_file"]: LedgerRow(**row) for row in rows}
@@ -82,6 +80,6 @@ def _why_not_taken(platform: Platform, day: date) -> str | None:
 
 
 def _day_of(source_file: str) -> date | None:
-    """Return the day that the folder of a metrics file names."""
+    """Return the day that a metrics file's folder names."""
     folder, _, _ = source_file.removeprefix("metrics/").partition("/")
     return parse_day(folder)

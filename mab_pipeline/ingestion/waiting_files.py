@@ -1,12 +1,9 @@
-"""Waiting files: a day whose known files are not all readable is never rewritten.
+"""Waiting files: a day is never rewritten unless all its known files can be read (docs/adr/0017).
 
-What belongs here: which known files of a day are gone, which files wait for them, and how that is
-said. What does not: loading (`ledger.py`), and the same rule for daily_metrics, which is SQL
-(`sql/assets/daily_metrics.sql`).
-
-raw_metrics of an old day may be pruned and its files archived, and then daily_metrics is all that
-is left of it: a late file must not replace the day by its own few rows. It waits in the ledger,
-with its receipt and the reason, until the files are back (docs/adr/0017).
+If raw_metrics of an old day is pruned and its files are archived, daily_metrics holds all that is
+left of the day, and a late file must not replace it by its own few rows. That file waits in the
+ledger, with its receipt and the reason, until the others are back. For daily_metrics
+`sql/assets/daily_metrics.sql` has the same rule.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +22,7 @@ GIVEN_UP = "Put them back and run the day; or give one up: put an empty file in 
 
 
 class Known(Protocol):
-    """What the ledger knows of a file."""
+    """The fields of a known file that decide whether it must be there."""
 
     @property
     def source_file(self) -> str:
@@ -37,15 +34,15 @@ class Known(Protocol):
 
     @property
     def row_count(self) -> int:
-        """Rows that it held."""
+        """The rows it had."""
 
     @property
     def error(self) -> str | None:
-        """Why it could not be used."""
+        """The reason why it could not be used."""
 
 
 class KnownFile(NamedTuple):
-    """The same, read from the journal."""
+    """A known file from the journal."""
 
     source_file: str
     metric_date: date | None
@@ -54,11 +51,11 @@ class KnownFile(NamedTuple):
 
 
 class KnownFileUnreadableError(MabError):
-    """A file that counted before turned out to be unreadable while its day was loaded.
+    """A file that counted could not be read while its day was loaded.
 
     Attributes:
         source_file: Its name.
-        reason: Why.
+        reason: The cause.
     """
 
     def __init__(self, source_file: str, reason: str) -> None:
@@ -67,17 +64,17 @@ class KnownFileUnreadableError(MabError):
 
 
 def counts(row: Known) -> bool:
-    """Say whether a day is not whole without this file."""
+    """Return whether its day is incomplete without this file."""
     return row.error is None and row.row_count > 0 and row.metric_date is not None
 
 
 def waits(error: str | None) -> bool:
-    """Say whether an error of the ledger is that a file waits for others."""
+    """Return whether an error of the ledger means that a file waits for others."""
     return bool(error and error.startswith(WAITS))
 
 
 def missing_files(inbox: Inbox, known: Iterable[Known]) -> dict[date, dict[str, str]]:
-    """Return the known files that cannot be read now, and why, by their day."""
+    """Return the known files that cannot be read now, with the reasons, by day."""
     missing: dict[date, dict[str, str]] = {}
     by_day: dict[date, list[Known]] = {}
     for row in known:
@@ -95,20 +92,20 @@ def missing_files(inbox: Inbox, known: Iterable[Known]) -> dict[date, dict[str, 
 
 
 def why(missing: Mapping[str, str]) -> str:
-    """Return the error of a file that waits."""
+    """Return the ledger's error of a file that waits."""
     names = [f"{name} {reason}" for name, reason in sorted(missing.items())]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return f"{WAITS}{', '.join(names[:NAMES_SHOWN])}{more}. {GIVEN_UP}"
 
 
 def journaled(rows: pa.Table) -> list[KnownFile]:
-    """Return what the journal's ledger says last of each file."""
+    """Return the last ledger entry of each file in the journal."""
     known = last_of_each_file(rows).select(list(KnownFile._fields))
     return [KnownFile(**row) for row in known.to_pylist()]
 
 
 def waiting(inbox: Inbox, known: Iterable[KnownFile]) -> list[KnownFile]:
-    """Return the files that wait and are still there."""
+    """Return the waiting files that are still in the inbox."""
     held = [row for row in known if waits(row.error)]
     present = {
         file.source_file
@@ -119,7 +116,7 @@ def waiting(inbox: Inbox, known: Iterable[KnownFile]) -> list[KnownFile]:
 
 
 def released(inbox: Inbox, known: Iterable[KnownFile]) -> set[str]:
-    """Return the names of files that waited and need to no longer: the others are back."""
+    """Return the names of files that need wait no longer: the others are back."""
     known = list(known)
     held = waiting(inbox, known)
     days = {row.metric_date for row in held}

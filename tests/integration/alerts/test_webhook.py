@@ -2,8 +2,10 @@
 
 import json
 import logging
+from contextlib import suppress
 
 import pytest
+from pydantic import SecretStr
 
 from mab_pipeline.alerts import webhook as webhook_module
 from mab_pipeline.operations.doctor import examine
@@ -96,6 +98,16 @@ def test_the_url_is_in_no_log_no_event_and_no_record(make_world, free_port, capl
     said += [json.dumps(row, default=str) for rows in world.tables().values() for row in rows]
     assert any("ALERT_WEBHOOK_URL does not take alerts" in text for text in said)
     assert not [text for text in said if SECRET in text]
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_no_library_logs_the_url_of_a_webhook_that_answers(webhook, caplog, status):
+    webhook.reset()
+    webhook.status = status
+    with caplog.at_level(logging.DEBUG), suppress(webhook_module.WebhookError):
+        webhook_module.post(SecretStr(webhook.url), {})
+    assert webhook.asked == 1
+    assert not [record for record in caplog.records if SECRET in record.getMessage()]
 
 
 @pytest.mark.parametrize(
