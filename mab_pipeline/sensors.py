@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from mab_pipeline.alerts.conditions import LATE, late_publication, notices_of_run
+from mab_pipeline.alerts.conditions import LATE, late_publication_notice, notices_of_run
 from mab_pipeline.alerts.throttle import Memory
 from mab_pipeline.alerts.webhook import WebhookError, payload, post
 from mab_pipeline.ingestion.late_data import Arrivals, find_arrivals, plan_runs
@@ -155,7 +155,7 @@ def alert_sensor(
     for run in memory.finished_runs(context.instance, now):
         memory.note(notices_of_run(context.instance, run))
     try:
-        memory.note_state(LATE, late_publication(platform, context.instance, now))
+        memory.note_state(LATE, late_publication_notice(platform, context.instance, now))
     except MabError as error:
         context.log.warning(plain(f"Whether the publication is late cannot be seen: {error}"))
     told = _tell(context, platform, memory, now)

@@ -8,16 +8,16 @@ The first keys are those of the source document, unchanged; ours follow.
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
+from mab_store.lateness import publication_deadline
 from mab_store.settings import Settings
 
 Body = dict[str, Any]
-GRACE_HOURS = 2
 
 
 def allocation_bodies(rows: pa.Table, *, settings: Settings, now: datetime) -> Iterator[Body]:
@@ -41,13 +41,11 @@ def is_stale(effective_date: date, *, now: datetime, settings: Settings) -> bool
 
 
 def stale_after(effective_date: date, *, settings: Settings) -> datetime:
-    """Return the last moment (naive UTC) at which an allocation is what should be served.
+    """Return the last moment (naive UTC) at which an allocation is not stale.
 
-    It is for one day; the next is due when that day is over and the schedule has run, with two
-    hours of grace.
+    The next allocation has its effective date as as-of date, and is late after its deadline.
     """
-    due = datetime.combine(effective_date + timedelta(days=1), time())
-    return due + timedelta(hours=settings.mab_schedule_hour + GRACE_HOURS)
+    return publication_deadline(effective_date, settings=settings)
 
 
 def timestamp(value: datetime) -> str:

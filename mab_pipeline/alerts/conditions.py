@@ -10,7 +10,7 @@ says anything else than the Dagster UI.
 
 import textwrap
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,7 @@ from mab_pipeline.ingestion.late_data import newest_due_day, newest_published_da
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of, failed_checks, first_found, name_of
 from mab_pipeline.runs.liveness import days_name
+from mab_store.lateness import deadline_hours, newest_day_past_deadline
 
 # Checks that are an alert of their own kind: cause, how it is called, and what to do.
 KINDS = {
@@ -117,24 +118,24 @@ def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
         )
 
 
-def late_publication(
+def late_publication_notice(
     platform: Platform, instance: dg.DagsterInstance, now: datetime
 ) -> Notice | None:
-    """Find that the day which should be published by now is not.
+    """Return a notice if the newest due day is not published by its deadline.
 
     A day counts as published when its publication ran, also if it had nothing to publish. As long
     as nothing was ever published, or no experiment runs, nothing is late.
     """
-    hours = platform.settings.mab_schedule_hour + platform.settings.publication_deadline_hours
     newest = newest_published_day(platform)
     if newest is None:
         return None
-    due = newest_due_day(platform, (now - timedelta(days=1, hours=hours)).date())
+    due = newest_due_day(platform, newest_day_past_deadline(now, settings=platform.settings))
     if due is None or newest >= due:
         return None
     ran = dg.AssetRecordsFilter(dg.AssetKey("publication"), asset_partitions=[str(due)])
     if instance.fetch_materializations(ran, limit=1).records:
         return None
+    hours = deadline_hours(platform.settings)
     return Notice(
         cause=LATE,
         text=f"{due} is not published, {hours} hours after its end; readers are served {newest}.",

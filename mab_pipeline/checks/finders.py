@@ -18,6 +18,7 @@ from mab_pipeline.ingestion.waiting_files import missing_files
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
 from mab_store.files.inbox import Inbox
+from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import rolled_back
 
@@ -214,17 +215,18 @@ def stale_windows(subject: Subject) -> list[Failure]:
     return [Failure(day, detail) for day in days]
 
 
-def late_publication(subject: Subject) -> list[Failure]:
-    """Find that the newest day that is due is not decided.
+def undecided_due_day(subject: Subject) -> list[Failure]:
+    """Find the newest due day if it is not decided by the deadline of its publication.
 
     A day has nothing to decide if no experiment runs on the next day.
     """
     platform = subject.platform
-    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + 1)
-    due_by_now = {"due_date": (platform.clock() - late).date()}
+    newest_late = newest_day_past_deadline(platform.clock(), settings=platform.settings)
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
-        (due,) = transaction.fetch_arrow("serving/newest_due_day", due_by_now).to_pylist()
+        (due,) = transaction.fetch_arrow(
+            "serving/newest_due_day", {"due_date": newest_late}
+        ).to_pylist()
     newest, due_day = row["newest_day"], due["due_day"]
     if due_day is None or (newest is not None and newest >= due_day):
         return []

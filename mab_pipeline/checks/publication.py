@@ -3,7 +3,7 @@
 from mab_pipeline.allocation.publish import DATA_GAP
 from mab_pipeline.allocation.variant_gaps import VARIANT_GAP
 from mab_pipeline.checks.asset_checks import AssetChecks, Check
-from mab_pipeline.checks.finders import late_publication, sql_check
+from mab_pipeline.checks.finders import sql_check, undecided_due_day
 
 CHECKS = AssetChecks(
     "publication",
@@ -22,7 +22,7 @@ CHECKS = AssetChecks(
         Check(
             "newest_day_is_decided",
             "The newest day that is due has been decided.",
-            late_publication,
+            undecided_due_day,
             is_warning=True,
         ),
     ),

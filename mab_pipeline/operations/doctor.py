@@ -29,9 +29,9 @@ from mab_pipeline.recovery.home import what_is_missing
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of
 from mab_pipeline.sensors import ATTEMPTS, failed_attempts
-from mab_store.allocation_payload import GRACE_HOURS
 from mab_store.days import Days
 from mab_store.errors import MabError, NotPublishedError
+from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.publication_loss import Loss, Published, publication_loss, published_days
 from mab_store.warehouse.reader import open_reader
 
@@ -273,8 +273,7 @@ def _publication(platform: Platform) -> Finding:
     with open_reader(platform.settings) as copy:
         name = copy.name
         (row,) = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
-    late = timedelta(days=1, hours=platform.settings.mab_schedule_hour + GRACE_HOURS)
-    due_by_now = (platform.clock() - late).date()
+    due_by_now = newest_day_past_deadline(platform.clock(), settings=platform.settings)
     due, decided = newest_due_day(platform, due_by_now), row["newest_day"]
     detail = f"{name} serves decisions up to {newest_published_day(platform)}"
     if due and (decided is None or decided < due):
