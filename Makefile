@@ -25,10 +25,10 @@ demo: $(STAMP)  ## Run the pipeline on real experiments and show tomorrow's shar
 	@$(BIN)/mab demo
 
 up: $(STAMP)  ## Dagster, its daemon and the API on 127.0.0.1, until Ctrl-C
-	@$(BIN)/python -m mab_pipeline.operations.up
+	@$(BIN)/mab up
 
 ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing
-	@$(BIN)/python -m mab_pipeline.operations.up --read-only
+	@$(BIN)/mab up --read-only
 
 test: $(STAMP)  ## Unit and integration tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q

@@ -1,7 +1,7 @@
-"""`mab explain`: in words and numbers, how each variant got its share.
+"""How each variant got its share, in words and numbers.
 
-What belongs here: telling. What does not: deciding; every number is read from the published copy
-or follows from it by the public functions of the numeric core.
+Every number is read from the published copy, or follows from it by the public functions of
+`mab_pipeline.bandit`.
 """
 
 import shlex
@@ -11,25 +11,24 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.allocation.variant_gaps import ACCEPTED, accepted_detail
-from mab_pipeline.console import Side, add_row, new_table, words
 from mab_pipeline.operations.explain_order import corrections
+from mab_pipeline.operations.text import Grid, Line, Side
 from mab_store.files.receipts import Receipts
 from mab_store.plain_text import plain
 from mab_store.warehouse.reader import Reader
 
 
-def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -> RenderableType:
-    """Return the explanation of a decision, for a terminal.
+def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -> list[Line | Grid]:
+    """Return the explanation of a decision as lines and tables.
 
     Args:
-        copy: What is published.
+        copy: The published copy.
         record: The decision.
-        receipts: Who received which file when.
+        receipts: The receiver and time of each file.
     """
     rule = record.rule
     start = record.as_of_date - timedelta(days=rule.max_window_days - 1)
@@ -49,22 +48,26 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
         "effective_date": record.head["effective_date"],
     }
     changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
-    parts: list[RenderableType] = [*_headline(record), "", *_days_table(counts, record)]
-    parts += [words(line) for line in corrections(copy, window, receipts)]
-    parts += [words(_verdict(row)) for row in verdicts]
-    for name in record.rows:
-        parts.append(words(_why_this_window(record, name, seen.get(name))))
-    parts += [words(_change(row)) for row in changes]
-    parts += ["", _shares_table(record), *map(words, _how_it_was_drawn(record))]
-    parts += [words(_gate_verdict(row)) for row in gate]
-    return Group(*parts)
+    return [
+        *_headline(record),
+        Line(),
+        *_days_table(counts, record),
+        *map(Line, corrections(copy, window, receipts)),
+        *(Line(_verdict(row)) for row in verdicts),
+        *(Line(_why_this_window(record, name, seen.get(name))) for name in record.rows),
+        *(Line(_change(row)) for row in changes),
+        Line(),
+        _shares_table(record),
+        *map(Line, _how_it_was_drawn(record)),
+        *(Line(_gate_verdict(row)) for row in gate),
+    ]
 
 
-def _headline(record: Record) -> Iterator[RenderableType]:
+def _headline(record: Record) -> Iterator[Line]:
     head = record.head
     name = f"{record.experiment_name} ({record.experiment_id})"
     days = f"traffic of {head['effective_date']}, decided from data up to {record.as_of_date}"
-    yield words((f"{name}: {days}", "bold"))
+    yield Line(f"{name}: {days}", is_heading=True)
     text = (
         f"allocation {head['allocation_id']}, computed {head['computed_at']:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -74,18 +77,18 @@ def _headline(record: Record) -> Iterator[RenderableType]:
             f"; the day has {record.versions} versions, this is the one published last\n"
             f"the others: {others} (mab replay --allocation ID)"
         )
-    yield words((text, "bold"))
+    yield Line(text, is_heading=True)
 
 
-def _days_table(counts: list[dict[str, Any]], record: Record) -> list[RenderableType]:
-    """Show every day of the longest window that has counts, and the file that they came from."""
+def _days_table(counts: list[dict[str, Any]], record: Record) -> list[Line | Grid]:
+    """Show every day of the longest window that has counts, and the source file of the counts."""
     if not counts:
         text = f"No accepted counts in the {record.rule.max_window_days} days up to then."
-        return [words(text), ""]
+        return [Line(text), Line()]
     columns: list[tuple[str, Side]] = [("day", "left"), ("windows", "left")]
     columns += [(name, "right") for name in record.rows]
     columns.append(("files", "left"))
-    table = new_table("Accepted counts: clicks / impressions", columns)
+    shown: list[tuple[str, ...]] = []
     by_day: dict[date, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in counts:
         by_day[row["metric_date"]][row["variant_name"]] = row
@@ -101,8 +104,9 @@ def _days_table(counts: list[dict[str, Any]], record: Record) -> list[Renderable
         ]
         files = sorted({row["source_file"].rsplit("/", 1)[-1] for row in rows.values()})
         spans = " ".join(f"{days} d" for days in windows)
-        add_row(table, (str(day), spans, *cells, ", ".join(files)))
-    return [table]
+        shown.append((str(day), spans, *cells, ", ".join(files)))
+    title = "Accepted counts: clicks / impressions"
+    return [Grid(title, tuple(columns), tuple(shown))]
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -115,7 +119,7 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _gate_verdict(row: dict[str, Any]) -> str:
-    """Say what the gate found of the day, and whether a person let it through."""
+    """Return the gate's verdict on the day, and whether the gap was accepted."""
     when = f"{row['held_at']:%Y-%m-%d %H:%M:%S} UTC"
     if row["reason"] == ACCEPTED:
         return (
@@ -126,7 +130,7 @@ def _gate_verdict(row: dict[str, Any]) -> str:
 
 
 def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> str:
-    """Say in words which window holds enough impressions."""
+    """Say which window holds enough impressions."""
     rule = record.rule
     if seen is None:
         return f"{name}: {record.rows[name]['data_source']}"
@@ -141,7 +145,7 @@ def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> 
 
 
 def _change(row: dict[str, Any]) -> str:
-    """Say what the owner changed, where that explains a share or the lack of one."""
+    """Return a change by the owner that explains a share or the lack of one."""
     name, status = row["variant_name"], row["status"]
     since = f"from {row['valid_from_date']} on"
     if name is None:
@@ -153,7 +157,7 @@ def _change(row: dict[str, Any]) -> str:
     return f"{name}: active {since}"
 
 
-def _shares_table(record: Record) -> RenderableType:
+def _shares_table(record: Record) -> Grid:
     rows = list(record.rows.values())
     alpha = np.array([row["alpha"] for row in rows])
     beta = np.array([row["beta"] for row in rows])
@@ -162,9 +166,8 @@ def _shares_table(record: Record) -> RenderableType:
     columns: list[tuple[str, Side]] = [("variant", "left")]
     others = ("counts", "posterior", "mean", "95 %", "P(best)", "loss", "share")
     columns += [(name, "right") for name in others]
-    table = new_table("Posterior and share", columns)
-    for place, row in enumerate(rows):
-        cells = (
+    shown = tuple(
+        (
             row["variant_name"],
             f"{row['clicks']} / {row['impressions']}",
             f"Beta({row['alpha']:.15g}, {row['beta']:.15g})",
@@ -174,8 +177,9 @@ def _shares_table(record: Record) -> RenderableType:
             f"{100 * loss[place]:.2g} %",
             f"{row['allocation_hundredths'] / 100:.2f} %",
         )
-        add_row(table, cells)
-    return table
+        for place, row in enumerate(rows)
+    )
+    return Grid("Posterior and share", tuple(columns), shown)
 
 
 def _how_it_was_drawn(record: Record) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The order of corrections in words: which of a day's files counts, and by what it was ordered.
+"""The order of corrections in words: which of a day's files counts, and why.
 
-What belongs here: telling. What does not: deciding the order (`sightings.py`).
+`ingestion/sightings.py` decides the order.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ LEGEND = (
 
 
 def corrections(copy: Reader, window: Mapping[str, object], receipts: Receipts | None) -> list[str]:
-    """Say of each day of a window that has several files how they were ordered, oldest first."""
+    """Return the order of the files of each day of a window that has several, oldest first."""
     by_day: dict[date, list[dict[str, Any]]] = defaultdict(list)
     for row in copy.fetch_arrow("serving/window_files", window).to_pylist():
         by_day[row["metric_date"]].append(row)
@@ -48,5 +48,5 @@ def _why(row: Mapping[str, Any], receipts: Mapping[tuple[str, str], Receipt]) ->
     if loaded_at is None or received_at >= loaded_at:
         return f"dropped by hand, first seen at {moment}"
     if row["source_file"].rsplit("/", 1)[-1].startswith("post-"):
-        return f"received by POST at {moment}"  # before there were receipts
+        return f"received by POST at {moment}"  # older than receipts
     return f"dropped by hand, there before {moment}"

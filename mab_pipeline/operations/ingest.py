@@ -55,10 +55,10 @@ class Ingested:
     unchanged: list[str] = field(default_factory=list)
 
 
-Tell = Callable[[list[Rejections]], None]
+Report = Callable[[list[Rejections]], None]
 
 
-def _tell_nobody(_found: list[Rejections]) -> None:
+def _report_nothing(_found: list[Rejections]) -> None:
     return
 
 
@@ -78,7 +78,7 @@ class Intake:
     now: datetime
     day: date | None = None
 
-    def add(self, path: Path, *, tell: Tell = _tell_nobody) -> Ingested:
+    def add(self, path: Path, *, report: Report = _report_nothing) -> Ingested:
         """Put one file into the inbox, all of it or nothing.
 
         Should the process be killed while the days of a file get their names, the same file again
@@ -86,7 +86,7 @@ class Intake:
 
         Args:
             path: The file.
-            tell: Told which rows the run will reject, before anything is stored.
+            report: Receives the rows that the run will reject, before anything is stored.
 
         Raises:
             InboxError: The file cannot be read or parsed, or says something impossible; nothing
@@ -95,7 +95,7 @@ class Intake:
         """
         try:
             payload = self._read(path)
-            return _KINDS.get(path.suffix.lower(), _unknown)(self, path, payload, tell)
+            return _KINDS.get(path.suffix.lower(), _unknown)(self, path, payload, report)
         except UnreadableFileError as error:
             raise InboxError(f"{path} {error}. Nothing of it was added.") from None
         except csv.Error as error:
@@ -120,7 +120,7 @@ class Intake:
             raise UnreadableFileError(f"states the date {day}, which is in the future")
         return day
 
-    def add_metrics(self, path: Path, parts: Parts, tell: Tell) -> Ingested:
+    def add_metrics(self, path: Path, parts: Parts, report: Report) -> Ingested:
         """Add the days of a file, named by content: the same file twice is one file."""
         named: dict[str, bytes] = {}
         rows: dict[str, tuple[date, pa.Table]] = {}
@@ -132,7 +132,7 @@ class Intake:
             parsed = read_metrics(f"x{extension}", payload, metric_date=day, limits=limits)
             named[name], rows[name] = payload, (day, parsed.rows)
         if found := rejections(self.inbox, rows, now=self.now):
-            tell(found)
+            report(found)
         for _ in range(ATTEMPTS):
             waiting = {name: payload for name, payload in named.items() if not self._holds(name)}
             try:
@@ -171,16 +171,16 @@ class Intake:
                 )
 
 
-def _add_csv(intake: Intake, path: Path, payload: bytes, tell: Tell) -> Ingested:
+def _add_csv(intake: Intake, path: Path, payload: bytes, report: Report) -> Ingested:
     header = next(Records(_utf8(payload)), [])
     if "is_control" in [name.strip().lower() for name in header]:
         return _register_rows(intake, list(csv_rows(payload)))
     limits = intake.inbox.limits
     parts = csv_parts(payload, limits=limits, take_day=intake.take_day)
-    return intake.add_metrics(path, parts, tell)
+    return intake.add_metrics(path, parts, report)
 
 
-def _add_parquet(intake: Intake, path: Path, payload: bytes, tell: Tell) -> Ingested:
+def _add_parquet(intake: Intake, path: Path, payload: bytes, report: Report) -> Ingested:
     try:
         schema = pq.read_schema(pa.BufferReader(payload))
         if "is_control" in [name.strip().lower() for name in schema.names]:
@@ -191,14 +191,14 @@ def _add_parquet(intake: Intake, path: Path, payload: bytes, tell: Tell) -> Inge
         raise UnreadableFileError(f"is not a Parquet file: {error}") from None
     limits = intake.inbox.limits
     parts = parquet_parts(payload, limits=limits, take_day=intake.take_day)
-    return intake.add_metrics(path, parts, tell)
+    return intake.add_metrics(path, parts, report)
 
 
-def _add_json(intake: Intake, path: Path, payload: bytes, tell: Tell) -> Ingested:
+def _add_json(intake: Intake, path: Path, payload: bytes, report: Report) -> Ingested:
     bodies = json_bodies(payload)
     if any("metrics" in body for body in bodies):
         parts = json_parts(payload, bodies, take_day=intake.take_day)
-        return intake.add_metrics(path, parts, tell)
+        return intake.add_metrics(path, parts, report)
     document = json.loads(payload.decode("utf-8-sig"))
     return _add_experiments(intake, document if isinstance(document, list) else [document])
 
@@ -288,13 +288,13 @@ def _utf8(payload: bytes) -> bytes:
     return payload
 
 
-def _unknown(_intake: Intake, path: Path, _payload: bytes, _tell: Tell) -> Ingested:
+def _unknown(_intake: Intake, path: Path, _payload: bytes, _report: Report) -> Ingested:
     raise UnreadableFileError(
         f"has the extension {path.suffix!r}; .json, .csv and .parquet are read"
     )
 
 
-_KINDS: dict[str, Callable[[Intake, Path, bytes, Tell], Ingested]] = {
+_KINDS: dict[str, Callable[[Intake, Path, bytes, Report], Ingested]] = {
     ".csv": _add_csv,
     ".json": _add_json,
     ".parquet": _add_parquet,

@@ -1,33 +1,29 @@
-"""Runs: start the pipeline through Dagster from a command, and follow it.
+"""Start the pipeline through Dagster from a command, and follow the run.
 
-What belongs here: the instance, the run, its progress, and what to say when it fails. What does
-not: the assets. No daemon is needed; the run is kept in the instance's history like any other.
+No daemon is needed; the run is kept in the history of Dagster's instance like any other.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from filelock import FileLock
-from rich.console import Console
-from rich.status import Status
 from sqlalchemy.exc import DBAPIError
 
 from mab_pipeline.allocation.sharding import Shard
-from mab_pipeline.console import say, words
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.recovery.home import NOTE
 from mab_pipeline.resources import Platform, build_platform
-from mab_pipeline.runs.failures import cause_of, found_lines, leave_advice, name_of
+from mab_pipeline.runs.failures import cause_of, failed_checks, found_lines, leave_advice, name_of
 from mab_pipeline.runs.liveness import (
     ADVICE,
-    RANGE_START_TAG,
     fail_dead_runs,
     partition_tags,
     process_tags,
@@ -45,16 +41,91 @@ telemetry:
 nux:
   enabled: false  # its dialog would cover the lineage
 run_monitoring:
-  enabled: true  # a run that never began (the power went) fails, or the sensor would wait for it
+  enabled: true  # a run that never began (power cut) fails; otherwise the sensor waits for it
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A report of a run at work.
+
+    Attributes:
+        kind: A step started or is done, the run has a note, or the run ended.
+        text: The step's name, or the note.
+        seconds: Time that a step took, once it is done [s].
+    """
+
+    kind: Literal["started", "done", "note", "ended"]
+    text: str = ""
+    seconds: float = 0.0
+
+
+Follow = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check that failed in a run.
+
+    Attributes:
+        name: Its asset and name.
+        is_warning: Whether it is a warning.
+        count: Number of findings.
+        newest: The newest finding.
+    """
+
+    name: str
+    is_warning: bool
+    count: object
+    newest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a run published.
+
+    Attributes:
+        row_count: Number of rows of the publications.
+        unchanged_count: Number of allocations that were published before.
+        held_back: Ids of the experiments that were held back.
+        accepted_gaps: Ids of the experiments published with an accepted gap.
+    """
+
+    row_count: object
+    unchanged_count: object
+    held_back: tuple[str, ...]
+    accepted_gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run that succeeded.
+
+    Attributes:
+        result: Dagster's result.
+        failed_checks: The checks that failed without stopping it.
+        published: The publications; None if the run had none to make.
+    """
+
+    result: dg.ExecuteInProcessResult
+    failed_checks: tuple[FailedCheck, ...]
+    published: Published | None
+
+
 class RunFailedError(MabError):
-    """A run failed; the message says why and what to do."""
+    """A run failed; the message states the cause and the remedy.
+
+    Attributes:
+        failed_checks: The checks that failed.
+    """
+
+    def __init__(self, message: str, failed: tuple[FailedCheck, ...] = ()) -> None:
+        super().__init__(message)
+        self.failed_checks = failed
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the folders of MAB_HOME and tell Dagster where its own is.
+    """Create the folders of MAB_HOME and set DAGSTER_HOME.
 
     Raises:
         HomeError: MAB_HOME cannot be written.
@@ -79,7 +150,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 def prepared_platform(settings: Settings) -> Platform:
-    """Make the folders of MAB_HOME and wire the outside world.
+    """Create the folders of MAB_HOME and open the shared resources.
 
     Raises:
         HomeError: MAB_HOME cannot be written.
@@ -90,7 +161,7 @@ def prepared_platform(settings: Settings) -> Platform:
 
 @contextmanager
 def dagster_instance() -> Iterator[dg.DagsterInstance]:
-    """Open the instance of DAGSTER_HOME, first closing the books on runs whose process died.
+    """Open the instance of DAGSTER_HOME; runs whose process died are marked as failed first.
 
     Raises:
         HomeError: Dagster's storage cannot be read or written, as on a full disk.
@@ -103,15 +174,15 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     except DBAPIError as error:
         raise HomeError(
             f"Dagster's records in {os.environ.get('DAGSTER_HOME')} cannot be used ({error.orig}). "
-            "What was committed is whole, and what was published is still served; free space "
+            "Committed data is intact, and published allocations are still served. Free space "
             "there, or start its database, and run it again."
         ) from None
 
 
 def _opened() -> dg.DagsterInstance:
-    """Open the instance, one process at a time: who comes first makes Dagster's tables.
+    """Open the instance, one process at a time: the first creates Dagster's tables.
 
-    Two that make them at once in SQLite fail each other (`table … already exists`).
+    Two processes that create them at once in SQLite fail (`table … already exists`).
     """
     home = Path(os.environ["DAGSTER_HOME"])
     if not home.is_dir():
@@ -130,7 +201,7 @@ def _opened() -> dg.DagsterInstance:
 
 
 def check_days(platform: Platform, first: date, last: date) -> Days:
-    """Return the days of a run, or say why they cannot be run.
+    """Return the days of a run.
 
     Raises:
         UsageError: They are in the wrong order, before MAB_START_DATE, or not over yet.
@@ -154,29 +225,29 @@ def run_days(
     platform: Platform,
     days: Days,
     *,
-    console: Console,
+    follow: Follow = lambda _progress: None,
     assets: list[str] | None = None,
     republish: bool = False,
     accept_loss: bool = False,
     accept_variant_gap: bool = False,
     shard: Shard | None = None,
-) -> dg.ExecuteInProcessResult:
+) -> FinishedRun:
     """Materialise these days as one Dagster run.
 
     Args:
-        platform: The outside world.
+        platform: The shared resources.
         days: The days.
-        console: Where progress goes.
-        assets: Assets to materialise with their checks; all where none are named.
-        republish: Whether older days are published again where their decision changed.
-        accept_loss: Whether it is meant that readers lose what they are served now.
+        follow: Receives the progress of the run.
+        assets: Assets to materialise with their checks; all if omitted.
+        republish: Whether older days are published again if their decision changed.
+        accept_loss: Whether readers may lose published allocations.
         accept_variant_gap: Whether experiments with a variant gap are published too.
-        shard: Which part of the experiments the asset allocations decides; all where None is given.
+        shard: The part of the experiments that the asset allocations decides; all if omitted.
 
     Raises:
         RunFailedError: A step failed.
     """
-    job = build_defs(platform=platform, run_logger=_progress_logger(console)).resolve_job_def(
+    job = build_defs(platform=platform, run_logger=_progress_logger(follow)).resolve_job_def(
         DAILY_ALLOCATION
     )
     tags = process_tags()
@@ -203,65 +274,47 @@ def run_days(
             raise_on_error=False,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
         )
-        _print_findings(result, console)
+        failed = tuple(map(_failed_check, failed_checks(result.all_events)))
         if not result.success:
             leave_advice(instance)
             cause = cause_of(instance, result.dagster_run)
-            raise RunFailedError(f"{cause.reason} {ADVICE}{cause.remedy} (Run {result.run_id}.)")
-    _print_summary(result, console)
-    return result
+            message = f"{cause.reason} {ADVICE}{cause.remedy} (Run {result.run_id}.)"
+            raise RunFailedError(message, failed)
+    return FinishedRun(result, failed, _published(result))
 
 
-def _print_findings(result: dg.ExecuteInProcessResult, console: Console) -> None:
-    """Print every check that failed, once, with the first of what it found."""
-    for event in result.all_events:
-        if event.event_type_value != "ASSET_CHECK_EVALUATION":
-            continue
-        evaluation = event.asset_check_evaluation_data
-        is_summary = not evaluation.passed and (
-            evaluation.partition is None or not _has_range(result)
-        )
-        if is_summary:
-            is_warning = evaluation.severity == dg.AssetCheckSeverity.WARN
-            say(
-                console,
-                ("warning", "yellow") if is_warning else ("check failed", "red"),
-                f" {name_of(evaluation)}: {evaluation.metadata['failures'].value} found, "
-                f"the newest: {found_lines(evaluation)[0]}",
-            )
+def _failed_check(evaluation: dg.AssetCheckEvaluation) -> FailedCheck:
+    return FailedCheck(
+        name_of(evaluation),
+        evaluation.severity == dg.AssetCheckSeverity.WARN,
+        evaluation.metadata["failures"].value,
+        found_lines(evaluation)[0],
+    )
 
 
-def _print_summary(result: dg.ExecuteInProcessResult, console: Console) -> None:
-    """Say what the run published, once."""
+def _published(result: dg.ExecuteInProcessResult) -> Published | None:
     events = result.get_asset_materialization_events()
     published = [event for event in events if event.asset_key == dg.AssetKey("publication")]
     if not published:
-        return
+        return None
     metadata = published[-1].materialization.metadata
     held, accepted = metadata["held_back"].value, metadata["accepted_gaps"].value
     assert isinstance(held, list)
     assert isinstance(accepted, list)
-    say(
-        console,
-        f"Published {metadata['dagster/row_count'].value} allocations, "
-        f"{metadata['unchanged'].value} were published before"
-        + (f"; held back: {', '.join(map(str, held))}" if held else "")
-        + (f"; with a gap that was accepted: {', '.join(map(str, accepted))}" if accepted else "")
-        + ". `mab allocations` shows what is served.",
+    return Published(
+        metadata["dagster/row_count"].value,
+        metadata["unchanged"].value,
+        tuple(map(str, held)),
+        tuple(map(str, accepted)),
     )
 
 
-def _has_range(result: dg.ExecuteInProcessResult) -> bool:
-    return RANGE_START_TAG in result.dagster_run.tags
-
-
 class _ProgressHandler(logging.Handler):
-    """Show the step at work, and pass on warnings of the assets."""
+    """Report the steps of a run and the notes of its assets."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, follow: Follow) -> None:
         super().__init__()
-        self._console = console
-        self._status = Status("starting", console=console)
+        self._follow = follow
 
     def emit(self, record: logging.LogRecord) -> None:
         """Follow one message of the run."""
@@ -270,26 +323,23 @@ class _ProgressHandler(logging.Handler):
         if event is None:
             text = str(meta.get("orig_message", ""))
             if text.startswith(NOTE):
-                say(self._console, text.removeprefix(NOTE))
+                self._follow(Progress("note", text.removeprefix(NOTE)))
             return
         kind = event.event_type_value
         if kind == "STEP_START":
-            self._status.update(words(f"{event.step_key} …"))
-            self._status.start()
+            self._follow(Progress("started", event.step_key))
         elif kind == "STEP_SUCCESS":
             seconds = event.event_specific_data.duration_ms / 1000
-            if not event.step_key.endswith("_checks"):
-                parts = ("✓", "green"), f" {event.step_key} ", (f"{seconds:.1f} s", "dim")
-                say(self._console, *parts)
+            self._follow(Progress("done", event.step_key, seconds))
         elif kind in {"RUN_SUCCESS", "RUN_FAILURE", "PIPELINE_SUCCESS", "PIPELINE_FAILURE"}:
-            self._status.stop()
+            self._follow(Progress("ended"))
 
 
-def _progress_logger(console: Console) -> dg.LoggerDefinition:
+def _progress_logger(follow: Follow) -> dg.LoggerDefinition:
     @dg.logger
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("mab.progress")  # noqa: LOG001  # Dagster wants one of our own
-        logger.addHandler(_ProgressHandler(console))
+        logger.addHandler(_ProgressHandler(follow))
         return logger
 
     return progress

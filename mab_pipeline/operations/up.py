@@ -1,27 +1,39 @@
-"""`make up`: everything that a person at a desk needs, with one command.
+"""The services of a desk: Dagster, its daemon and the API, or the Dagster UI alone.
 
-`make ui-read-only` starts the Dagster UI alone, for people who shall look but start nothing.
-
-What belongs here: making MAB_HOME, finding out whether the ports are free, saying where things
-are. What does not: minding processes; honcho does that, from the Procfile.
+honcho minds the processes, from the Procfile.
 """
 
 import os
 import socket
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from mab_pipeline.console import complain, notes_console, say
 from mab_pipeline.operations.run import dagster_instance, prepare_home
-from mab_store.errors import MabError, UsageError
-from mab_store.settings import Settings, load_settings
+from mab_store.errors import UsageError
+from mab_store.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Services that are ready to start.
+
+    Attributes:
+        addresses: Host and port of each, by its name.
+        command: The program that runs them, with its arguments.
+        environment: The environment of that program.
+    """
+
+    addresses: dict[str, str]
+    command: list[str]
+    environment: dict[str, str]
+
+
 def addresses(settings: Settings) -> dict[str, tuple[str, str, int]]:
-    """Return of each service the setting of its port, its host and its port."""
+    """Return the setting of the port, the host and the port of each service."""
     return {
         "Dagster": ("MAB_DAGSTER_PORT", "127.0.0.1", settings.mab_dagster_port),
         "API": ("API_PORT", settings.api_host, settings.api_port),
@@ -29,7 +41,7 @@ def addresses(settings: Settings) -> dict[str, tuple[str, str, int]]:
 
 
 def check_ports(settings: Settings, services: Iterable[str]) -> None:
-    """Make sure that the ports of some services are free.
+    """Check that the ports of some services are free.
 
     Raises:
         UsageError: One is in use; the message names it and the setting that moves it.
@@ -48,7 +60,7 @@ def check_ports(settings: Settings, services: Iterable[str]) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of the services: ours, with this interpreter's programs first."""
+    """Return our environment, with this interpreter's programs first on the PATH."""
     programs = str(Path(sys.executable).parent)
     return {
         **os.environ,
@@ -58,40 +70,36 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def main() -> int:
-    """Start everything; Ctrl-C stops all of it."""
-    notes = notes_console()
-    is_read_only = "--read-only" in sys.argv[1:]
-    try:
-        settings = load_settings()
-        prepare_home(settings)
-        check_ports(settings, ["Dagster"] if is_read_only else list(addresses(settings)))
-        with dagster_instance():
-            pass  # its tables are made before several services want them at once
-    except MabError as error:
-        complain(error)
-        return error.exit_code
+def prepare_services(settings: Settings, *, read_only: bool) -> Services:
+    """Prepare the home, make sure that the ports are free, and return what to start.
+
+    Args:
+        settings: The settings.
+        read_only: Whether to start the Dagster UI alone, for users who start nothing.
+
+    Raises:
+        HomeError: MAB_HOME cannot be written.
+        UsageError: A port is in use, or this is no checkout.
+    """
+    if not (ROOT / "Procfile").is_file():
+        raise UsageError(f"`mab up` needs a checkout of mab; {ROOT} has no Procfile.")
+    names = ["Dagster"] if read_only else list(addresses(settings))
+    prepare_home(settings)
+    check_ports(settings, names)
+    with dagster_instance():
+        pass  # creates its tables before several services need them at once
     programs = Path(sys.executable).parent
-    if is_read_only:
-        command = [
-            str(programs / "dagster-webserver"),
-            "--read-only",
-            "-w",
-            str(ROOT / "workspace.yaml"),
-        ]
+    if read_only:
+        workspace = str(ROOT / "workspace.yaml")
+        command = [str(programs / "dagster-webserver"), "--read-only", "-w", workspace]
         command += ["-h", "127.0.0.1", "-p", str(settings.mab_dagster_port)]
     else:
         command = [str(programs / "honcho"), "-d", str(ROOT), "-f", str(ROOT / "Procfile")]
         # The services read .env themselves; honcho would let it win over the environment.
         command += ["-e", os.devnull, "start"]
-    for service, (_, host, port) in addresses(settings).items():
-        if service == "Dagster" or not is_read_only:
-            say(notes, f"{service:<8} http://{host}:{port}")
-    say(notes, f"MAB_HOME {settings.mab_home}; Ctrl-C stops everything.")
-    say(notes)
-    os.execve(command[0], command, environment(settings))  # noqa: S606  # no shell is wanted
-    return 1  # not reached: the process is another program now
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    shown = {
+        name: f"{host}:{port}"
+        for name, (_, host, port) in addresses(settings).items()
+        if name in names
+    }
+    return Services(shown, command, environment(settings))

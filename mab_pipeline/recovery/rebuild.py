@@ -1,11 +1,11 @@
-"""`mab rebuild`: bring a lost warehouse back from inbox and journal.
+"""Restore a lost warehouse from inbox and journal.
 
-What belongs here: the order of restoring. What does not: computing: what is a function of the
-inbox is made by the loaders and the SQL of the ordinary assets, what is a journal is read back.
+The loaders and the SQL of the ordinary assets recompute every table that follows from the inbox.
+Ledger, decisions and publications are read back from the journal.
 
-The new warehouse is made aside and takes the old one's place in one step, so a crash leaves the old
-state, or one that says `mab rebuild`. On Snowflake it is made in place, decisions last: until they
-are there, what is missing says the same.
+The new warehouse is filled apart from the old one and replaces it in one step. A crash leaves the
+old state, or one that asks for `mab rebuild`. On Snowflake the tables are filled in place,
+decisions last: until then the missing decisions ask for it too.
 """
 
 from dataclasses import replace
@@ -15,31 +15,30 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
 
 from mab_pipeline.allocation.decide import RuleSettings
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
-from mab_pipeline.console import say
 from mab_pipeline.ingestion.waiting_files import journaled, missing_files
 from mab_pipeline.resources import Clock, Platform
 from mab_store.days import Days, unbroken
 from mab_store.errors import WarehouseError, WarehouseLockedError
 from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
+from mab_store.home_lock import Say
 
 
 class Rebuilt(NamedTuple):
-    """What a rebuild did.
+    """The result of a rebuild.
 
     Attributes:
         restored: Rows read back from the journal, by table.
         loaded: Days of metrics that were loaded.
-        windowed: As-of days whose windows were made.
-        set_aside: Where the old warehouse went; None if there was none.
-        missing: Files that counted and the inbox has not: archived, or lost. Their days come back
-            without rows.
+        windowed: As-of dates whose windows were computed.
+        set_aside: The old warehouse; None if there was none.
+        missing: Files that counted and are not in the inbox: archived, or lost. Their days come
+            back without rows.
     """
 
     restored: dict[str, int]
@@ -65,28 +64,30 @@ class Rebuilt(NamedTuple):
         )
 
 
-def rebuild(platform: Platform, *, console: Console, accept_loss: bool = False) -> Rebuilt:
-    """Make the warehouse anew with nobody else at work, and publish it.
+def rebuild(
+    platform: Platform, *, say: Say = lambda _text: None, accept_loss: bool = False
+) -> Rebuilt:
+    """Restore the warehouse while nothing else runs, and publish it.
 
-    What was in its place is set aside, never deleted.
+    The old warehouse is set aside, never deleted.
 
     Args:
-        platform: The outside world.
-        console: Where it is said what is waited for.
-        accept_loss: Whether it is meant that readers lose what they are served now.
+        platform: The shared resources.
+        say: Receives a sentence while the rebuild waits for a run.
+        accept_loss: Whether readers may lose published allocations.
 
     Raises:
         HomeLockedError: A run took too long to wait for.
-        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
+        PublicationRefusedError: Readers would lose published allocations, and this is not accepted.
     """
-    with platform.lock.alone("mab rebuild", say=lambda text: say(console, text)):
+    with platform.lock.alone("mab rebuild", say=say):
         rebuilt = restore(platform)
         serve(platform, accept_loss=accept_loss)
     return rebuilt
 
 
 def restore(platform: Platform) -> Rebuilt:
-    """Make the warehouse anew; the caller holds the home alone, and publishes."""
+    """Restore the warehouse; the caller holds the home lock alone, and publishes."""
     _journal_what_is_committed(platform)
     journal = {table: platform.journal.read(table) for table in JOURNALED}
     journal[LEDGER] = last_of_each_file(journal[LEDGER])
@@ -99,7 +100,7 @@ def restore(platform: Platform) -> Rebuilt:
 
 
 def _journal_what_is_committed(platform: Platform) -> None:
-    """Write what a crash kept out of the journal; a warehouse that is not whole adds nothing."""
+    """Write the rows that a crash kept out of the journal; a damaged warehouse adds none."""
     try:
         with platform.warehouse.transaction() as transaction:
             if not platform.journal.missing_from(transaction):
@@ -107,7 +108,7 @@ def _journal_what_is_committed(platform: Platform) -> None:
     except WarehouseLockedError:
         raise
     except WarehouseError:
-        return  # gone, or not a warehouse any more: that is what a rebuild is for
+        return  # gone or damaged: the rebuild restores it
 
 
 def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
@@ -136,7 +137,7 @@ def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
 
 
 def _after_all_of(journal: dict[str, pa.Table], clock: Clock) -> Clock:
-    """Return a clock that is never behind a stamp of the journal, which the real one may be."""
+    """Return a clock that is never behind the journal, as the real one may be."""
     stamps = {LEDGER: "loaded_at", **DECISIONS}
     newest = [pc.max(journal[table][column]).as_py() for table, column in stamps.items()]
     known: list[datetime] = [stamp for stamp in newest if stamp is not None]

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from mab_pipeline.recovery import rebuild as rebuild_module
 from mab_pipeline.resources import build_platform
 from mab_store.home_lock import HomeLock
@@ -35,7 +33,7 @@ def rebuild_until(home: Path, now: datetime, point: str) -> None:
     """Rebuild, and die of SIGKILL at a point."""
     POINTS[point]()
     platform = build_platform(load_settings(mab_home=home, _env_file=None), clock=lambda: now)
-    rebuild_module.rebuild(platform, console=Console(quiet=True))
+    rebuild_module.rebuild(platform)
 
 
 def _die(*_arguments: object, **_options: object) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.allocation.decide import RuleSettings
 from mab_pipeline.allocation.publish import Order, publish
@@ -168,7 +167,7 @@ class Walk:
         while self.ticks(self.world):
             assert stale_windows(self.world) == [], self.done
         before = {name: inputs(self.world, name) for name in FUNCTIONS_OF_THE_INBOX}
-        rebuild(self.world.platform, console=Console(quiet=True))
+        rebuild(self.world.platform)
         for name, rows in before.items():
             assert inputs(self.world, name) == rows, (name, self.done)
 

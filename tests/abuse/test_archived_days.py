@@ -8,7 +8,6 @@ import json
 import shutil
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations.doctor import examine
@@ -114,7 +113,7 @@ def test_a_late_file_for_an_archived_day_waits_until_the_files_are_back(world, n
     assert [row[1:5] for row in daily(world)][-1][1:] == ("variant_a", 5, 5)
     assert requests(world) == []
     loaded = world.tables(volatile=True)
-    rebuild(world.platform, console=Console(quiet=True))
+    rebuild(world.platform)
     assert world.table("daily_metrics", volatile=True) == loaded["daily_metrics"]
 
 
@@ -231,13 +230,13 @@ def refuse_all(_limits, **_amounts):
 def test_a_rebuild_says_which_days_come_back_without_rows(world):
     bring_back = archive(world, *GONE["one file of two"])
     before = daily(world)
-    result = rebuild(world.platform, console=Console(quiet=True))
+    result = rebuild(world.platform)
     assert result.missing == GONE["one file of two"]
     assert f"1 days come back without rows ({OLD} to {OLD})" in str(result)
     assert daily(world) == []
     assert result.set_aside.exists()
     bring_back()
-    assert rebuild(world.platform, console=Console(quiet=True)).missing == ()
+    assert rebuild(world.platform).missing == ()
     assert daily(world) == before
 
 

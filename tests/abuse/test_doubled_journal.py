@@ -3,13 +3,11 @@
 import shutil
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
 from mab_store.warehouse.table_schema import declared_tables
 
-QUIET = Console(quiet=True)
 DAYS = ("2025-03-17", "2025-03-18")
 NEXT = "2025-03-19"
 # How a person, a sync tool or a restore may double an entry, by the name that the copy gets.
@@ -83,7 +81,7 @@ def test_entries_that_were_copied_under_other_names_are_read_once(name, world):
 def test_a_journal_that_is_full_of_copies_is_rebuilt_to_what_it_was(world):
     before = world.tables(volatile=True)
     copy_entries(world, *COPIES.values())
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before
     is_whole(world)
 
@@ -95,7 +93,7 @@ def test_a_day_that_was_decided_twice_counts_once_and_the_first_time_counts(worl
     for table in JOURNALED:
         for path in entries(other, table):
             shutil.copy(path, world.home / "journal" / table)
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.table("allocations", volatile=True) == before["allocations"]
     assert {row["published_at"].hour for row in world.table("publications", volatile=True)} == {
         2,
@@ -112,6 +110,6 @@ def test_a_warehouse_that_holds_decisions_twice_says_what_to_run_and_that_heals_
     for asset in ("allocations", "publication"):
         (*_, last) = world.find(asset, "grain_is_unique", DAYS[1])
         assert "`mab rebuild`" in last.detail
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before
     is_whole(world)

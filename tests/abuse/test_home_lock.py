@@ -6,7 +6,6 @@ import signal
 import threading
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.operations.prune import prune
 from mab_pipeline.recovery.rebuild import rebuild
@@ -15,7 +14,6 @@ from mab_store.home_lock import HomeLock
 from mab_store.settings import load_settings
 from tests.abuse.homes import CONTEXT, hold
 
-QUIET = Console(quiet=True)
 DAY = "2025-03-18"
 BOUND_SECONDS = 300
 
@@ -125,7 +123,7 @@ def test_a_rebuild_and_a_prune_wait_for_a_run_and_change_nothing_before(decided,
     held(decided.home, "shared")
     before = decided.tables(volatile=True)
     with pytest.raises(HomeLockedError, match="a test that is shared"):
-        rebuild(decided.platform, console=QUIET)
+        rebuild(decided.platform)
     with pytest.raises(HomeLockedError, match="a test that is shared"):
         prune(decided.platform, decided.instance, older_than_days=120, apply=True)
     prune(decided.platform, decided.instance, older_than_days=120, apply=False)

@@ -268,7 +268,7 @@ def test_what_will_be_rejected_is_told_before_it_is_stored_as_the_run_then_rejec
         assert metrics(world) == []
         told.extend(found)
 
-    intake(world).add(put(tmp_path, "bad.csv", HEADER + "".join(lines)), tell=tell)
+    intake(world).add(put(tmp_path, "bad.csv", HEADER + "".join(lines)), report=tell)
     world.run(DAYS[4], assets=("experiments", "raw_metrics", "daily_metrics"))
     rejected = world.query(
         "select rejection_reason, count(*) from validated_metrics where rejection_reason is not "

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from mab_pipeline.alerts.conditions import notices_of_run
@@ -13,7 +12,6 @@ from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import PublicationRefusedError, UsageError
 from mab_store.warehouse.duckdb.published_copies import current_copy
 
-QUIET = Console(quiet=True)
 DAYS = ("2025-03-17", "2025-03-18")
 
 
@@ -105,8 +103,8 @@ def test_a_home_that_lost_warehouse_and_journal_runs_but_takes_nothing_from_read
     with pytest.raises(PublicationRefusedError):
         serve(world.platform)
     with pytest.raises(PublicationRefusedError):
-        rebuild(world.platform, console=QUIET)
-    rebuild(world.platform, console=QUIET, accept_loss=True)
+        rebuild(world.platform)
+    rebuild(world.platform, accept_loss=True)
     assert set(world.bodies()) == set(served)
 
 

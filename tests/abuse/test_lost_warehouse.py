@@ -4,7 +4,6 @@ import shutil
 from datetime import datetime
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.prune import prune
@@ -13,7 +12,6 @@ from mab_store.errors import WarehouseLostError
 from mab_store.files.journal import JOURNALED
 from tests.abuse.homes import CONTEXT, POINTS, rebuild_until
 
-QUIET = Console(quiet=True)
 DAYS = ("2025-03-16", "2025-03-17", "2025-03-18")
 NEXT = "2025-03-19"
 NOW = "2025-03-20T02:00:00"
@@ -164,7 +162,7 @@ def test_a_warehouse_that_is_ahead_of_the_journal_runs_and_a_rebuild_loses_nothi
             (world.home / "journal" / table).glob("*.parquet"), key=lambda p: p.stat().st_mtime_ns
         )
         newest.unlink()
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before
 
 
@@ -196,7 +194,7 @@ def test_a_rebuild_that_is_killed_leaves_the_old_state_or_one_that_says_mab_rebu
             world.platform.warehouse.create_schema()
     else:
         assert world.tables(volatile=True) == before
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before
     assert world.bodies() == served
     assert not (world.home / "rebuilding").exists()

@@ -20,6 +20,7 @@ from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.cli.console import rendered
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.ingest import Intake
 from mab_pipeline.operations.replay import replay
@@ -192,7 +193,7 @@ def test_a_rebuild_gives_the_same_order_whatever_the_files_say_by_then(told):
         os.utime(path, (place, place))
     for path in (world.home / "receipts").iterdir():
         path.unlink()  # the ledger's journal has them
-    rebuild(world.platform, console=Console(file=io.StringIO()))
+    rebuild(world.platform)
     assert world.query("select * from daily_metrics order by all") == before
     assert world.query(ledger) == moments
 
@@ -210,7 +211,7 @@ def test_a_decision_is_replayed_and_explained_by_the_order_of_then(make_world, t
         record = find_record(copy, NAME, day.day)
         out = io.StringIO()
         explanation = explain(copy, record, receipts=Receipts(world.settings.receipts_dir))
-        Console(file=out, width=400).print(explanation)
+        Console(file=out, width=400).print(rendered(explanation))
     (line,) = [line for line in out.getvalue().splitlines() if "oldest first" in line]
     told = [re.sub(r"(post|m)-\S+|( at|before) [-0-9]+ [0-9:]+", r"\1\2", part).strip(" )")
             for part in line.split(": ", 1)[1].split("),")]  # fmt: skip

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mab_pipeline.alerts.conditions import notices_of_run
 from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.cli.console import rendered
 from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.recovery.rebuild import rebuild
@@ -125,7 +126,7 @@ def story(make_world):
     run("accepted the day before", NEXT)
     world.explained = explained(world, "untouched", NEXT)
     world.before = world.tables()
-    rebuild(world.platform, console=Console(file=io.StringIO()))
+    rebuild(world.platform)
     world.rebuilt = world.tables()
     feed(world, LAST, bad | {"untouched": (*extra, ("c", 900, 9)), "corrected": SOUND})
     run("changed", LAST)
@@ -135,7 +136,8 @@ def story(make_world):
 def explained(world, name, day):
     with open_reader(world.settings) as copy:
         console = Console(file=io.StringIO(), width=400)
-        console.print(explain(copy, find_record(copy, name, date.fromisoformat(day))))
+        record = find_record(copy, name, date.fromisoformat(day))
+        console.print(rendered(explain(copy, record)))
     return console.file.getvalue()
 
 

@@ -15,7 +15,6 @@ from datetime import date, timedelta
 
 import dagster as dg
 import pytest
-from rich.console import Console
 
 from mab_pipeline.operations.run import run_days
 from mab_pipeline.resources import utc_now
@@ -98,7 +97,7 @@ def test_a_run_that_a_kill_ended_is_made_good_by_the_next_one(
         process.kill()
     process.communicate()
     monkeypatch.setenv("DAGSTER_HOME", str(world.home / "dagster"))
-    run_days(world.platform, Days(FIRST, LAST + timedelta(days=1)), console=Console(quiet=True))
+    run_days(world.platform, Days(FIRST, LAST + timedelta(days=1)))
     assert world.tables() == expected
     check_journal(world)
     check_history(was_killed=process.returncode < 0)

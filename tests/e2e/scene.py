@@ -13,7 +13,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.operations.demo import sample_rows
 from mab_pipeline.operations.ingest import Intake
@@ -73,10 +72,9 @@ def make_scene(home: Path) -> Scene:
         intake = Intake(platform.inbox, scene.first, platform.clock())
         for path in _write_exports(home.parent, scene.first):
             intake.add(path)
-        console = Console(quiet=True)
-        run_days(platform, Days(scene.first, day), console=console)
+        run_days(platform, Days(scene.first, day))
         loaded = ["experiments", "raw_metrics", "daily_metrics"]
-        run_days(platform, Days(day, day + ONE_DAY), console=console, assets=loaded)
+        run_days(platform, Days(day, day + ONE_DAY), assets=loaded)
     return scene
 
 

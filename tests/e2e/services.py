@@ -74,7 +74,7 @@ def running(scene: Scene) -> Iterator[Services]:
     log = scene.home.parent / "make-up.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mab_pipeline.operations.up"],
+            [sys.executable, "-c", "from mab_pipeline.cli.main import main; main()", "up"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

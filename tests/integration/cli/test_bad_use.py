@@ -1,6 +1,7 @@
 """Bad use of the command line: one sentence on stderr with what to do, exit code 1 or 2."""
 
 import datetime as dt
+import socket
 import subprocess
 import sys
 
@@ -173,3 +174,16 @@ def test_a_file_that_is_no_warehouse_is_said(mab, tmp_path):
     assert code == 1
     assert "cannot be opened" in text
     assert "Run `mab rebuild`" in text
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only",)])
+def test_up_says_which_port_is_taken_and_starts_nothing(mab, tmp_path, options):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = mab(tmp_path / "home", MAB_DAGSTER_PORT=str(port))("up", *options)
+    code, text = complaint(result)
+    assert code == 2
+    assert f"Dagster cannot listen on 127.0.0.1:{port}" in text
+    assert "set MAB_DAGSTER_PORT to another port" in text

@@ -6,9 +6,8 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
-from rich.console import Console
 
-from mab_pipeline.console import print_findings
+from mab_pipeline.cli.doctor import print_findings
 from mab_pipeline.ingestion.late_data import find_arrivals
 from mab_pipeline.jobs import LOADED
 from mab_pipeline.operations.doctor import Finding, examine
@@ -94,7 +93,7 @@ def test_checks_are_reported_as_the_next_run_would_after_a_rebuild_too(make_worl
     world.run("2025-03-23")
 
     before = findings(world)["checks"]
-    rebuild(world.platform, console=Console(quiet=True))
+    rebuild(world.platform)
     after = findings(world)["checks"]
 
     assert not before.is_ok

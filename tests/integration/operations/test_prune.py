@@ -19,7 +19,6 @@ from dagster._core.scheduler.instigation import (
     TickStatus,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from rich.console import Console
 
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations import prune as prune_module
@@ -203,7 +202,7 @@ def test_a_rebuild_brings_the_rows_back_from_the_inbox_but_no_dropped_version(pr
     allocations = world.table("allocations", volatile=True)
     for path in world.home.glob("warehouse.duckdb*"):
         path.unlink()
-    rebuild(world.platform, console=Console(quiet=True))
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before["tables"] | {"allocations": allocations}
     dropped = prune(world.platform, world.instance, older_than_days=AGE, apply=True)
     assert [item.amount for item in dropped] == [8, 0, 0, 0, 0, 0, 0]

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from mab_pipeline.allocation.recorded import find_allocation, find_record
+from mab_pipeline.cli.console import rendered
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_store.errors import NotPublishedError, ReplayError
@@ -212,7 +213,7 @@ def told(world, name, day):
     out = io.StringIO()
     with open_reader(world.settings) as copy:
         record = find_record(copy, name, day)
-        Console(file=out, width=200).print(explain(copy, record))
+        Console(file=out, width=200).print(rendered(explain(copy, record)))
     return out.getvalue()
 
 

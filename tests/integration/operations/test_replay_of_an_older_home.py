@@ -5,7 +5,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.recorded import find_record
@@ -20,7 +19,7 @@ HOME = Path(__file__).with_name("data") / "home_before_the_layout"
 def old(make_world):
     world = make_world(now="2025-03-20T02:00:00")
     shutil.copytree(HOME, world.home, dirs_exist_ok=True)
-    rebuild(world.platform, console=Console(quiet=True))
+    rebuild(world.platform)
     return world
 
 

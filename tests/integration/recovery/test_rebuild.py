@@ -1,14 +1,12 @@
 """The warehouse is lost, and comes back from inbox and journal."""
 
 import pytest
-from rich.console import Console
 
 from mab_pipeline.assets.allocations import allocate
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.days import Days
 
 DAYS = ("2025-03-12", "2025-03-13", "2025-03-14", "2025-03-15")
-QUIET = Console(quiet=True)
 
 
 def fill(world):
@@ -49,7 +47,7 @@ def test_every_table_is_what_it_was_after_late_files_and_corrections(world):
     before, served = world.tables(volatile=True), world.bodies()
     assert all(before.values()), "every table has rows, or it would prove little"
     lose(world)
-    result = rebuild(world.platform, console=QUIET)
+    result = rebuild(world.platform)
     assert world.tables(volatile=True) == before
     assert world.bodies() == served
     assert result.set_aside is None
@@ -60,7 +58,7 @@ def test_every_table_is_what_it_was_after_late_files_and_corrections(world):
 
 def test_rebuilding_again_sets_the_old_file_aside_and_gives_the_same(world):
     before = world.tables(volatile=True)
-    result = rebuild(world.platform, console=QUIET)
+    result = rebuild(world.platform)
     assert world.tables(volatile=True) == before
     assert result.set_aside is not None
     assert result.set_aside.exists()
@@ -79,7 +77,7 @@ def test_experiments_without_any_data_come_back_too(make_world):
     before = world.tables(volatile=True)
     assert len(before["windowed_aggregates"]) == 2
     lose(world)
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert world.tables(volatile=True) == before
 
 
@@ -96,7 +94,7 @@ def test_what_was_committed_but_not_journaled_before_a_crash_is_journaled_by_the
     world.run(DAYS[2], assets=("raw_metrics",))
     assert set(entries) < set((world.home / "journal").glob("*/*.parquet"))
     lose(world)
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     after = world.tables(volatile=True)
     for table in ("allocations", "publications", "publication_holds"):
         assert after[table] == before[table]
@@ -117,5 +115,5 @@ def test_a_journal_written_between_two_chunks_of_a_long_run_still_gets_both(make
 
 def test_without_inbox_and_journal_a_rebuild_gives_an_empty_warehouse(make_world):
     world = make_world()
-    rebuild(world.platform, console=QUIET)
+    rebuild(world.platform)
     assert not any(world.tables().values())

@@ -7,7 +7,6 @@ import sys
 import dagster as dg
 import psutil
 import pytest
-from rich.console import Console
 
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.operations.run import RunFailedError, run_days
@@ -171,7 +170,7 @@ def test_mab_run_leaves_the_same_words_in_the_log_that_it_prints(make_world):
     day = dt.date.fromisoformat(DAY)
 
     with pytest.raises(RunFailedError) as raised:
-        run_days(world.platform, Days(day, day + dt.timedelta(1)), console=Console(quiet=True))
+        run_days(world.platform, Days(day, day + dt.timedelta(1)))
 
     with dg.DagsterInstance.get() as instance:
         (run,) = instance.get_runs()

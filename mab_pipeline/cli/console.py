@@ -1,0 +1,108 @@
+"""Lines and tables for a terminal.
+
+Names, file names and messages come from outside. Nothing that is printed is parsed as markup or
+printed raw: text becomes a line or a cell only by `words`, `say` and `add_row`
+(`tests/abuse/test_names.py` looks for ways around them).
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from mab_pipeline.operations.text import Grid, Line, Side
+from mab_store.plain_text import plain
+
+WIDTH_OF_A_PIPE = 200
+Part = str | tuple[str, str]
+_RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+class PlainConsole(Console):
+    """A console that parses nothing and passes no control character on."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render; a control character that was not made plain becomes U+FFFD."""
+        for segment in super().render(renderable, options):
+            is_raw = not segment.is_control and _RAW.search(segment.text)
+            yield segment._replace(text=_RAW.sub("\ufffd", segment.text)) if is_raw else segment
+
+
+def notes_console() -> Console:
+    """Return the console for people, on stderr."""
+    return PlainConsole(stderr=True)
+
+
+def data_console() -> Console:
+    """Return the console for data, on stdout; a pipe or a file gets whole lines."""
+    is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return PlainConsole(width=None if is_cut else WIDTH_OF_A_PIPE)
+
+
+def own_name() -> str:
+    """Return how this command is called here: by name if it is on the PATH, otherwise by path."""
+    return "mab" if shutil.which("mab") else os.path.relpath(sys.argv[0])
+
+
+def words(*parts: Part) -> Text:
+    """Return one line of text; a part is plain text, or text with a style of ours."""
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    return Text.assemble(*((plain(text), style) for text, style in styled))
+
+
+def say(console: Console, *parts: Part) -> None:
+    """Print one line; it is not wrapped."""
+    console.print(words(*parts), soft_wrap=True)
+
+
+def complain(error: Exception) -> None:
+    """Print an error as one sentence to stderr."""
+    say(notes_console(), ("mab:", "red"), f" {error}")
+
+
+def new_table(title: str | None, columns: Iterable[tuple[str, Side]]) -> Table:
+    """Return an empty table; each column has a header and a side."""
+    table = Table(title=words(title) if title else None, title_justify="left")
+    for header, side in columns:
+        table.add_column(words(header), justify=side)
+    return table
+
+
+def add_row(table: Table, cells: Sequence[str], *, end_section: bool = False) -> None:
+    """Add a row of plain text to a table."""
+    table.add_row(*map(words, cells), end_section=end_section)
+
+
+def print_table(table: Table) -> None:
+    """Print a table to stdout."""
+    data_console().print(table)
+
+
+def print_parts(parts: Iterable[Line | Grid]) -> None:
+    """Print lines and tables to stdout."""
+    data_console().print(rendered(parts))
+
+
+def rendered(parts: Iterable[Line | Grid]) -> Group:
+    """Return lines and tables as one text for a terminal."""
+    return Group(*map(_rendered, parts))
+
+
+def _rendered(part: Line | Grid) -> RenderableType:
+    if isinstance(part, Line):
+        return words((part.text, "bold") if part.is_heading else part.text)
+    table = new_table(part.title, part.columns)
+    for row in part.rows:
+        add_row(table, row)
+    return table

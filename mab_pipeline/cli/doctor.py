@@ -1,0 +1,42 @@
+"""`mab doctor`: ok or fail of each part, with the remedy."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mab_pipeline.cli.console import data_console, say
+from mab_pipeline.cli.options import prepared
+from mab_store.settings import load_settings
+
+if TYPE_CHECKING:
+    from mab_pipeline.operations.doctor import Finding
+
+
+def doctor(
+    with_api: Annotated[
+        bool, typer.Option("--api/--no-api", help="Whether an API is expected to run here.")
+    ] = True,
+) -> None:
+    """Report ok or fail of each part, with a remedy; exit code 1 if a person has to act."""
+    from mab_pipeline.operations.doctor import examine
+    from mab_pipeline.operations.run import dagster_instance
+
+    platform = prepared(load_settings())
+    with dagster_instance() as instance:
+        found = list(examine(platform, instance, with_api=with_api))
+    print_findings(found)
+    if not all(finding.is_ok for finding in found):
+        raise typer.Exit(1)
+
+
+def print_findings(findings: Iterable["Finding"]) -> None:
+    """Print a line per finding, and its remedy below."""
+    console = data_console()
+    for finding in findings:
+        mark = ("ok  ", "green") if finding.is_ok else ("fail", "red")
+        say(console, mark, f" {finding.part}: {finding.detail}")
+        if finding.experiments:
+            say(console, f"     experiments: {', '.join(finding.experiments)}")
+        if finding.remedy:
+            say(console, f"     {finding.remedy}")

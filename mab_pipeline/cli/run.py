@@ -1,0 +1,85 @@
+"""`mab run`: run days to publication."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from mab_pipeline.cli.console import notes_console, say
+from mab_pipeline.cli.options import DAY, AcceptLoss, Day, prepared, to_date
+from mab_store.errors import UsageError
+from mab_store.settings import load_settings
+
+
+def run(
+    day: Day = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=DAY, help="First day.")
+    ] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Last day.")] = None,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Publish older days again if they changed.")
+    ] = False,
+    accept_loss: AcceptLoss = False,
+    accept_variant_gap: Annotated[
+        bool,
+        typer.Option(
+            "--accept-variant-gap",
+            help="Publish experiments whose data lack a variant or a share of their rows.",
+        ),
+    ] = False,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Load and compute the windows; decide nothing.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Decide a part of the experiments; publish nothing."),
+    ] = None,
+) -> None:
+    """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
+    from mab_pipeline.allocation.sharding import Shard
+    from mab_pipeline.cli.progress import run_and_show
+    from mab_pipeline.ingestion.undecided import notes_of_run
+    from mab_pipeline.jobs import REFRESHED
+    from mab_pipeline.operations.run import check_days
+
+    accepts = accept_loss or accept_variant_gap
+    _check_options(republish=republish, accepts=accepts, windows=windows, shard=shard)
+    part = Shard.parse(shard) if shard is not None else None
+    _check_range(day, first, last)
+    platform = prepared(load_settings())
+    yesterday = platform.clock().date() - timedelta(days=1)
+    start, end = (to_date(value) or to_date(day) or yesterday for value in (first, last))
+    days = check_days(platform, start, end)
+    assets = REFRESHED if windows else ["allocations"] if part else None
+    finished = run_and_show(
+        platform,
+        days,
+        assets=assets,
+        republish=republish,
+        accept_loss=accept_loss,
+        accept_variant_gap=accept_variant_gap,
+        shard=part,
+    )
+    notes = notes_console()
+    for note in notes_of_run(platform, days, finished.result) if not assets else ():
+        say(notes, note)
+    if assets:
+        say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
+
+
+def _check_options(*, republish: bool, accepts: bool, windows: bool, shard: str | None) -> None:
+    if republish + windows + (shard is not None) > 1:
+        raise UsageError("Give one of --republish, --windows and --shard.")
+    if accepts and (windows or shard is not None):
+        raise UsageError(
+            "--accept-loss and --accept-variant-gap are about publishing; --windows and --shard "
+            "publish nothing."
+        )
+
+
+def _check_range(day: datetime | None, first: datetime | None, last: datetime | None) -> None:
+    if day and (first or last):
+        raise UsageError("Give --date, or --from and --to, not both.")
+    if bool(first) != bool(last):
+        raise UsageError("--from and --to go together.")
