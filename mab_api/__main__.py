@@ -1,7 +1,4 @@
-"""`python -m mab_api [--dev]`, which is what `mab api` starts.
-
-What belongs here: the address, and the server. What does not: the app.
-"""
+"""`python -m mab_api [--dev]`: the server that `mab api` starts."""
 
 import argparse
 import gc
@@ -48,16 +45,16 @@ def main() -> int:
         http=LimitedProtocol,
         ws="none",
         backlog=BACKLOG,
-        proxy_headers=False,  # nothing looks at the client's address
+        proxy_headers=False,  # no code reads the client's address
         timeout_graceful_shutdown=max(1, int(settings.api_shutdown_seconds * 0.8)),
         access_log=False,
         log_level="warning",
         server_header=False,
     )
-    gc.freeze()  # what is loaded by now stays; to look through it takes the collector 0.1 s
+    gc.freeze()  # loaded objects stay; scanning them takes the collector 0.1 s
     try:
         uvicorn.Server(config).run()
-    except SystemExit:  # the port is taken, and uvicorn has said so
+    except SystemExit:  # the port is taken, and uvicorn has reported it
         return 1
     return 0
 
@@ -65,8 +62,8 @@ def main() -> int:
 def _check_address(settings: Settings, *, is_dev: bool) -> None:
     if is_dev and settings.api_host not in LOOPBACK:
         raise SettingsError(
-            f"API_HOST={settings.api_host}: with --dev everybody who reaches the API may write, so "
-            "it listens on 127.0.0.1 only. Unset API_HOST, or set API_WRITE_KEYS and drop --dev."
+            f"API_HOST={settings.api_host}: with --dev every client may write, so it listens "
+            "on 127.0.0.1 only. Unset API_HOST, or set API_WRITE_KEYS and drop --dev."
         )
 
 

@@ -1,7 +1,4 @@
-"""The app: where the parts of the API are put together.
-
-What belongs here: wiring, start and stop. What does not: any route's code.
-"""
+"""The app: puts the parts of the API together."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -57,11 +54,11 @@ def create_app(
 
     Args:
         settings: The settings.
-        clock: Tells the time as naive UTC.
+        clock: Returns the time as naive UTC.
         is_dev: Whether POSTs are taken without a key, and reads too (`mab api --dev`).
-        log_stream: Where log lines go; stderr where none is given.
-        read: Reads what is published.
-        on_start: Called in the thread of the server when it starts.
+        log_stream: Takes the log lines; stderr by default.
+        read: Reads a published version.
+        on_start: Called in the server's thread when it starts.
     """
     stream = log_stream or sys.stderr.buffer
     log, metrics = make_log(stream), ServerMetrics()
@@ -135,7 +132,7 @@ def _key_door(settings: Settings) -> Door:
 
 
 def _add_gauges(serving: Serving) -> None:
-    """Add the metrics that are read when somebody asks."""
+    """Add the gauges that are computed when the metrics are read."""
     refresher, metrics = serving.refresher, serving.metrics
 
     def publication_age() -> float:
@@ -149,15 +146,15 @@ def _add_gauges(serving: Serving) -> None:
 
     metrics.gauge(
         "mab_stale_seconds",
-        "Since what is served was last known to be what is published.",
+        "Seconds since the snapshot was last known to be the newest publication.",
         lambda: refresher.stale_seconds,
     )
     metrics.gauge(
-        "mab_publication_age_seconds", "Since the newest publication was made.", publication_age
+        "mab_publication_age_seconds", "Seconds since the newest publication.", publication_age
     )
     metrics.gauge(
         "mab_publication_refused",
-        "1 while a newer publication is not served, as it lost what is served.",
+        "1 while a newer publication is refused because it lost served data.",
         lambda: float(refresher.refused is not None),
     )
     metrics.gauge("mab_experiments", "Experiments with a published allocation.", experiments)
@@ -166,7 +163,7 @@ def _add_gauges(serving: Serving) -> None:
 def _problem_handler(
     routes: Sequence[BaseRoute],
 ) -> Callable[[Request, Exception], Response]:
-    """Return what turns an exception below FastAPI into a problem."""
+    """Return the handler that turns an exception below FastAPI into a problem."""
     contexts = list(iter_route_contexts(routes))
 
     def answer(request: Request, error: Exception) -> Response:

@@ -1,8 +1,7 @@
-"""`uvicorn mab_api.asgi:app`: the app of the environment's settings; it takes no writes without
-API_WRITE_KEYS.
+"""`uvicorn mab_api.asgi:app`: the app, built from the settings of the environment.
 
-What belongs here: `app`. What does not: anything else; nobody imports this module.
-"""  # noqa: D205  # the first sentence takes two lines
+Without API_WRITE_KEYS it takes no writes.
+"""
 
 import gc
 import logging
@@ -29,7 +28,7 @@ if "mab_api.server.protocol" not in sys.modules:  # uvicorn loads its protocol f
         file=sys.stderr,
     )
 
-# Our own line says the same and has the request id.
+# Our own log line has the same content and the request id.
 logging.getLogger("uvicorn.access").disabled = True
 
 gc.freeze()  # as in `__main__.py`

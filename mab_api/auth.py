@@ -1,10 +1,8 @@
-"""The door: who may read, who may write.
+"""The door: decides by method and headers whether a request may read or write.
 
-What belongs here: judging a request by its method and headers, before anything looks at its
-address or body. What does not: the answer to one that is turned away (`gateway.py` sends it).
-
-Anything but GET, HEAD and OPTIONS is a write, whatever it is sent to. An address is never read to
-find out whether it is one: two readings of an address can differ, and then one of them is a way in.
+Any method but GET, HEAD and OPTIONS is a write, whatever its address. The door never reads an
+address to find out whether a request writes: two readings of an address can differ, and one of
+them would then be a way in.
 """
 
 import hashlib
@@ -22,18 +20,18 @@ from mab_api.problems import Kind, ProblemError
 CHALLENGE = {"www-authenticate": 'Bearer realm="mab"'}
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAY_WRITE = "mab.may_write"
-"""Key of the scope that a door sets, and that every route that writes asks for."""
+"""Key of the scope: a door sets it, and every route that writes checks it."""
 
 _THIS_MACHINE = re.compile(
     rb"(?P<origin>https?://)?(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 )
 
 Door = Callable[[Scope, Mapping[bytes, bytes]], bool]
-"""Lets a request pass and says whether it may write; raises ProblemError otherwise."""
+"""Lets a request pass and returns whether it may write; raises ProblemError otherwise."""
 
 
 class Keyring:
-    """The digests of the keys that open one thing."""
+    """The digests of the keys that grant one permission."""
 
     def __init__(self, digests: Iterable[str]) -> None:
         self._digests = tuple(bytes.fromhex(digest) for digest in digests)
@@ -42,13 +40,13 @@ class Keyring:
         return bool(self._digests)
 
     def check(self, authorization: bytes | None) -> None:
-        """Let a request pass, or say why not.
+        """Let a request pass if its key is one of these.
 
         Args:
-            authorization: Value of the Authorization header, where there is one.
+            authorization: Value of the Authorization header, if there is one.
 
         Raises:
-            ProblemError: 401 without a bearer key, 403 with one that does not fit.
+            ProblemError: 401 without a bearer key, 403 with another one.
         """
         scheme, _, key = (authorization or b"").partition(b" ")
         if scheme.lower() != b"bearer" or not key.strip():
@@ -60,11 +58,11 @@ class Keyring:
         digest = hashlib.sha256(key.strip()).digest()
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if not any(matches):
-            raise ProblemError(Kind.KEY_REFUSED, "The key that was sent is not among those.")
+            raise ProblemError(Kind.KEY_REFUSED, "The key lacks permission.")
 
 
 class KeyDoor:
-    """Wants a write key for a write, and a key for everything else if there are read keys."""
+    """Requires a write key for writes, and a key for everything else if there are read keys."""
 
     def __init__(
         self, *, readers: Keyring, writers: Keyring, open_routes: Iterable[BaseRoute]
@@ -74,7 +72,7 @@ class KeyDoor:
         self._open_routes = tuple(open_routes)
 
     def __call__(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-        """Let a request pass and say whether it may write.
+        """Let a request pass and return whether it may write.
 
         Raises:
             ProblemError: 401 or 403.
@@ -83,7 +81,7 @@ class KeyDoor:
             if not self._writers:
                 raise ProblemError(
                     Kind.READ_ONLY,
-                    "Set API_WRITE_KEYS where it is started, or use `mab api --dev`.",
+                    "Set API_WRITE_KEYS for the server, or use `mab api --dev`.",
                 )
             self._writers.check(headers.get(b"authorization"))
             return True
@@ -96,15 +94,15 @@ class KeyDoor:
         return False
 
     def _is_open(self, scope: Scope) -> bool:
-        """Say whether the router would hand this to an open route: the routes themselves say it."""
+        """Return whether the router would hand this to an open route, by the routes themselves."""
         return any(route.matches(scope)[0] is Match.FULL for route in self._open_routes)
 
 
 def dev_door(scope: Scope, _headers: Mapping[bytes, bytes]) -> bool:
-    """Let everything pass that this machine asks of itself by one of its own names.
+    """Let a request pass if this machine sends it to itself, by one of its own names.
 
-    A web page can make a browser send requests to this machine, under a name of the page's own
-    that it lets point here (DNS rebinding). The browser then says that name in Host and Origin.
+    A web page can make a browser send requests to this machine under the page's own name, if
+    its DNS entry points here (DNS rebinding). The browser then sends that name in Host and Origin.
 
     Raises:
         ProblemError: 403 unless every Host and Origin names this machine.
@@ -141,5 +139,5 @@ def _names_this_machine(value: bytes, *, is_origin: bool) -> bool:
 def _foreign(name: bytes) -> str:
     return (
         f"With --dev the {name.decode().title()} header must name localhost, 127.0.0.1 or [::1], "
-        "because whoever gets in may write. Set API_WRITE_KEYS and drop --dev to serve others."
+        "because every client may write. Set API_WRITE_KEYS and drop --dev to serve others."
     )

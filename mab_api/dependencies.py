@@ -1,8 +1,4 @@
-"""What every route works with, in one object.
-
-What belongs here: the parts of a running app and the few questions that several routes ask of
-them. What does not: building the parts (`app.py`).
-"""
+"""`Serving`: the parts of a running app, which every route works with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +28,7 @@ NEVER_PUBLISHED = {
         "The experiment is paused and was never published; its first allocation comes with the "
         "run after it is resumed."
     ),
-    "finished": "The experiment is finished; no allocation of it was ever published, or will be.",
+    "finished": "The experiment is finished; no allocation was ever published, and none will be.",
 }
 """Why an experiment has no allocation, by its status."""
 
@@ -43,14 +39,14 @@ class Serving:
 
     Attributes:
         settings: The settings.
-        clock: Tells the time as naive UTC.
-        refresher: Holds what is served.
-        submissions: Takes what is posted.
-        metrics: The app's metrics.
+        clock: Returns the time as naive UTC.
+        refresher: Holds the snapshot and keeps it current.
+        submissions: Writes the bodies of POST and PATCH into the inbox.
+        metrics: The app's Prometheus metrics.
         log: The app's logger.
-        lines: Its line for each request.
+        lines: Logs one line per request.
         history_slots: How many history queries run at a time.
-        turnstile: What the connections share.
+        turnstile: Limits and counters that all connections share.
     """
 
     settings: Settings
@@ -64,7 +60,7 @@ class Serving:
     turnstile: Turnstile
 
     def snapshot(self) -> Snapshot:
-        """Return what is published.
+        """Return the snapshot of the last good publication.
 
         Raises:
             ProblemError: 503 before the first publication, and before it is loaded.
@@ -80,21 +76,23 @@ class Serving:
         return snapshot
 
     def check_loaded(self) -> None:
-        """Refuse to say what there is not, before it is known what there is.
+        """Refuse to report that something is missing before the first load has ended.
 
         Raises:
-            ProblemError: 503 until the first look for what is published has ended.
+            ProblemError: 503 until the first look for a publication has ended.
         """
         if self.refresher.is_loading:
             raise ProblemError(
-                Kind.LOADING, "It takes seconds; /readyz says when.", headers={"retry-after": "1"}
+                Kind.LOADING,
+                "It takes seconds; /readyz reports the end.",
+                headers={"retry-after": "1"},
             )
 
     async def record(self, experiment_id: str) -> ExperimentRecord:
-        """Return what is known of an experiment, published or only registered.
+        """Return an experiment's record, published or only registered.
 
         Raises:
-            ProblemError: 404 if it is unknown, 503 while that is not known yet.
+            ProblemError: 404 if it is unknown, 503 before the first load has ended.
         """
         record = await self.known(experiment_id)
         if record is None:
@@ -103,7 +101,7 @@ class Serving:
         return record
 
     async def known(self, experiment_id: str) -> ExperimentRecord | None:
-        """Return what is known of an experiment, or None."""
+        """Return an experiment's record, or None."""
         record = self.refresher.experiment_index.get(experiment_id)
         if record is None and is_experiment_id(experiment_id):
             record = await run_in_threadpool(self.refresher.registrations.look_up, experiment_id)
@@ -113,7 +111,7 @@ class Serving:
         """Return an experiment's published allocation.
 
         Raises:
-            ProblemError: 404 where there is none, 503 before the first publication.
+            ProblemError: 404 if there is none, 503 before the first publication.
         """
         entry = self.snapshot().entries.get(experiment_id)
         if entry is None:

@@ -1,12 +1,9 @@
-"""Idempotency keys: the first submission of each, found again by its key alone.
-
-What belongs here: which file of the inbox remembers a key, and keys of before there were such
-files. What does not: what a submission is (`intake.py`).
+"""Idempotency keys: finds the first submission of a key by the key alone.
 
     <inbox>/idempotency/<first two digits>/<SHA-256 of the key>.json
 
-The file holds the whole submission and is on the disk before the submission itself is: whoever
-finds it and no submission writes that submission.
+The file holds the whole submission and is on disk before the submission's own file. A process that
+finds it without a submission writes that submission.
 """
 
 import re
@@ -34,7 +31,7 @@ class Keys:
         self._is_indexed = False
 
     def first(self, document: Body, digest: str) -> Body:
-        """Return the first submission that came with a key: this one, where there was none.
+        """Return the first submission that came with a key: this one if there was none.
 
         Args:
             document: A submission.
@@ -47,14 +44,14 @@ class Keys:
         name = _file_of(digest)
         held = self._inbox.payload(name)
         if held is None:
-            with suppress(FileInInboxError):  # another process took the key in this very moment
+            with suppress(FileInInboxError):  # another process took the key at the same moment
                 self._inbox.write(name, orjson.dumps(document, option=orjson.OPT_INDENT_2))
                 return document
             held = self._inbox.payload(name)
         return _loads(held)
 
     def _index(self) -> None:
-        """Once for each inbox: remember the keys of submissions of before there was an index."""
+        """Once per inbox: remember the keys of submissions that are older than the index."""
         if self._is_indexed:
             return
         if self._inbox.payload(INDEXED) is None:

@@ -1,8 +1,7 @@
-"""The gateway: what happens to every request, whatever it asks for.
+"""The gateway: wraps every request, whatever its address.
 
-What belongs here: request id, the door, HEAD, problems instead of exceptions, the log line, the
-metrics. What does not: who may pass (`auth.py`), and answers. It wraps everything else, so nothing
-can come in or leave without it.
+It sets the request id, asks the door, answers HEAD like GET, turns exceptions into problems, and
+writes the log line and the metrics. It wraps the whole app, so nothing enters or leaves without it.
 """
 
 import re
@@ -58,7 +57,7 @@ class Gateway:
                 await self._app(exchange.scope, receive, exchange.send)
             else:
                 await exchange.give(answer)
-        except Exception as error:  # noqa: BLE001  # the last place where it can become an answer
+        except Exception as error:  # noqa: BLE001  # after this nothing can answer it
             await self._answer_error(error, exchange, receive)
         finally:
             self._note(exchange, time.perf_counter() - started)
@@ -66,7 +65,7 @@ class Gateway:
     async def _handle_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        else:  # nothing here speaks WebSocket, and no door looks at one
+        else:  # the app speaks no WebSocket, and no door checks one
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer_error(
@@ -74,7 +73,7 @@ class Gateway:
     ) -> None:
         problem = as_problem(error)
         if problem.kind is Kind.INTERNAL:
-            # Where it happened, never the message: it may quote a body.
+            # The stack frames, never the message: it may quote a body.
             frames = [f"{f.filename}:{f.lineno} {f.name}" for f in extract_tb(error.__traceback__)]
             self._log.error(
                 "crashed",
@@ -102,7 +101,7 @@ class Gateway:
 
 
 def _check_address(path: str) -> None:
-    """Refuse an address that no route has, but that a route's pattern might take for its own.
+    """Refuse an address that no route has but that a route's pattern might match.
 
     A pattern's `$` also matches before a newline at the end.
     """
@@ -111,14 +110,14 @@ def _check_address(path: str) -> None:
 
 
 class _Exchange:
-    """One request and what was answered to it.
+    """One request and its answer.
 
     Attributes:
-        scope: The request as the app sees it: HEAD is answered like GET, without the body.
+        scope: The request as the app sees it: a GET for HEAD, which is answered without the body.
         method: The method that was sent.
         request_id: Its id: the client's own, or a new one.
-        status: Status of the answer; 0 while there is none.
-        template: Address by which it is counted where no route was found.
+        status: Status of the answer; 0 before it starts.
+        template: Address that the metrics show if no route was found.
     """
 
     __slots__ = ("_send", "method", "request_id", "scope", "status", "template")
@@ -135,7 +134,7 @@ class _Exchange:
         self._send = send
 
     async def give(self, answer: Answer) -> None:
-        """Send an answer of the fast lane."""
+        """Send an answer of the fast path."""
         self.status, self.template = 200, FastLane.template
         headers = (*answer.headers, (b"x-request-id", self.request_id.encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})

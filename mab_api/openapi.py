@@ -1,6 +1,5 @@
-"""The OpenAPI document: what FastAPI cannot know by itself.
+"""The OpenAPI document: adds examples, problems and hot routes, which FastAPI cannot know.
 
-What belongs here: examples, problem responses, the hot routes. What does not: behaviour.
 `python -m tools.write_openapi` writes the committed file.
 """
 
@@ -27,10 +26,10 @@ Thompson sampling and served from memory. `docs/API.md` in the repository shows 
 real answer. Every error is `application/problem+json`.
 """
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-"""What the contract checks in code: no control characters, no white space at either end."""
+"""The rule that the contract checks in code: no control characters, no white space at the ends."""
 WRITING = frozenset({"post", "patch"})
 OF_THE_SERVER = (Kind.TOO_SLOW, Kind.HEAD_TOO_LARGE, Kind.TOO_MANY_CONNECTIONS)
-"""Problems that a request may end in before it has an address."""
+"""Problems that can end a request before its address is read."""
 REF = "#/components/schemas/{model}"
 
 Responses = dict[int | str, dict[str, Any]]
@@ -38,8 +37,8 @@ Responses = dict[int | str, dict[str, Any]]
 ENCODED_HEADERS = {
     name: {"description": description, "schema": {"type": "string"}}
     for name, description in {
-        "ETag": "Names this very body; send it back as If-None-Match.",
-        "Last-Modified": "Since when this very body is served; If-Modified-Since takes it.",
+        "ETag": "Identifies this exact body; send it back as If-None-Match.",
+        "Last-Modified": "Since when this body is served; send it back as If-Modified-Since.",
         "Cache-Control": "max-age=60, stale-if-error=86400",
     }.items()
 }
@@ -58,7 +57,7 @@ TEXT_METRICS: Responses = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """Name an operation as its function, which is what client generators show."""
+    """Name an operation like its function: client generators show this name."""
     return route.name
 
 
@@ -69,7 +68,7 @@ def example(
     description: str = "Successful Response",
     headers: Mapping[str, Any] | None = None,
 ) -> Responses:
-    """Document a good answer by a real one, which `openapi_document` puts in for its name."""
+    """Document a successful answer; `openapi_document` puts a real one in for its name."""
     content = {"application/json": {"example": name}}
     response: dict[str, Any] = {"description": description, "content": content}
     if headers:
@@ -78,7 +77,7 @@ def example(
 
 
 def linked(response: Responses, *operations: str) -> Responses:
-    """Add what can be done next with an experiment that an answer names."""
+    """Add links to the next operations on the experiment that an answer names."""
     parameters = {"experiment_id": "$response.body#/experiment_id"}
     for documented in response.values():
         documented["links"] = {
@@ -88,7 +87,7 @@ def linked(response: Responses, *operations: str) -> Responses:
 
 
 def problems(*kinds: Kind) -> Responses:
-    """Document the problems of a route, besides those that every route has."""
+    """Document the problems of a route, in addition to those that every route has."""
     by_status: dict[int, list[Kind]] = defaultdict(list)
     for kind in kinds:
         by_status[kind.status].append(kind)
@@ -96,7 +95,7 @@ def problems(*kinds: Kind) -> Responses:
 
 
 def body_of(model: str, name: str) -> dict[str, Any]:
-    """Document a request body that the intake reads by itself."""
+    """Document a request body that the route reads without FastAPI."""
     media = {"schema": {"$ref": REF.format(model=model)}, "example": REQUESTS[name]}
     return {"requestBody": {"required": True, "content": {"application/json": media}}}
 
@@ -105,7 +104,7 @@ def openapi_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """Build the document.
 
     Args:
-        routes: FastAPI's routes and those that only document a hot route.
+        routes: FastAPI's routes, and those that only document a hot route.
     """
     document = get_openapi(title=TITLE, version=VERSION, description=DESCRIPTION, routes=routes)
     components = document.setdefault("components", {})
@@ -136,7 +135,7 @@ def _names(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _complete(operation: dict[str, Any], *, is_open: bool, is_write: bool) -> None:
-    """Add what every route has: keys, and the problems that can always happen."""
+    """Add the parts that every route has: keys, and the problems that can always occur."""
     keys = [] if is_open else [Kind.KEY_REQUIRED, Kind.KEY_REFUSED]
     common = [*keys, Kind.FOREIGN, Kind.INTERNAL]
     responses = operation["responses"]
@@ -160,7 +159,7 @@ def _problem_response(kinds: Sequence[Kind]) -> dict[str, Any]:
                 "type": TYPE_PREFIX + kind.slug,
                 "title": kind.title,
                 "status": kind.status,
-                "detail": "What is wrong with this request, in a sentence.",
+                "detail": "The error in this request, in one sentence.",
                 "request_id": "3f1c8a52c4d94f0e9b7d7a1f5f0f2b61",
             }
         }

@@ -1,6 +1,6 @@
-"""Real requests and answers, as the OpenAPI document shows them: those of docs/API.md.
+"""Real requests and answers for the OpenAPI document: those of docs/API.md.
 
-What belongs here: loading them. What does not: writing them; the test of that page does
+The test of that page writes them
 (`MAB_WRITE_DOCS=1 pytest tests/integration/api/test_docs_page.py`).
 """
 

@@ -1,8 +1,4 @@
-"""Problems: the one shape of every error (RFC 9457, `application/problem+json`).
-
-What belongs here: the kinds of problem, their status and title, and how they become bytes. What
-does not: deciding when one occurs.
-"""
+"""Problems: the one shape of every error (RFC 9457, `application/problem+json`)."""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -19,7 +15,7 @@ TYPE_PREFIX = "urn:mab:problem:"
 MAX_ERRORS = 20
 MAX_PART = 100
 """Characters of a key that a pointer repeats."""
-NOT_SERVED = "Nothing is served here; /docs lists what is."
+NOT_SERVED = "Nothing is served here; /docs lists all addresses."
 
 
 class Kind(Enum):
@@ -27,7 +23,7 @@ class Kind(Enum):
 
     MALFORMED_REQUEST = ("malformed-request", 400, "The request cannot be read")
     KEY_REQUIRED = ("key-required", 401, "A key is required")
-    KEY_REFUSED = ("key-refused", 403, "This key does not open this")
+    KEY_REFUSED = ("key-refused", 403, "This key is refused")
     READ_ONLY = ("read-only-deployment", 403, "This deployment takes no writes")
     FOREIGN = ("foreign-request", 403, "This server answers its own machine only")
     ROUTE_NOT_FOUND = ("route-not-found", 404, "There is nothing at this address")
@@ -40,14 +36,14 @@ class Kind(Enum):
     CHANGE_REFUSED = ("change-refused", 409, "The experiment cannot be changed like this")
     TOO_LARGE = ("body-too-large", 413, "The body is too large")
     NOT_JSON = ("unsupported-media-type", 415, "The body must be plain application/json")
-    TOO_SLOW = ("request-timeout", 408, "The request did not come in within its time")
+    TOO_SLOW = ("request-timeout", 408, "The request did not arrive in time")
     HEAD_TOO_LARGE = ("head-too-large", 431, "The head of the request is too large")
     INVALID = ("invalid-request", 422, "The request is well-formed but not valid")
     KEY_REUSED = ("idempotency-key-reused", 409, "The Idempotency-Key was used with another body")
-    CLIENT_GONE = ("client-gone", 499, "The client went away before its request had come in")
-    INTERNAL = ("internal-error", 500, "Something went wrong here")
+    CLIENT_GONE = ("client-gone", 499, "The client left before its request had arrived")
+    INTERNAL = ("internal-error", 500, "The server failed")
     NOT_PUBLISHED = ("not-published", 503, "Nothing is published yet")
-    LOADING = ("loading", 503, "What is published is still being loaded")
+    LOADING = ("loading", 503, "The publication is still being loaded")
     TOO_MANY_CONNECTIONS = ("too-many-connections", 503, "Too many connections are open")
     HISTORY_UNAVAILABLE = ("history-unavailable", 503, "The published copy cannot be queried")
     INBOX_UNAVAILABLE = ("inbox-unavailable", 503, "The inbox cannot be written")
@@ -62,9 +58,9 @@ class ProblemError(Exception):
     """Raised anywhere below the gateway; it becomes the answer.
 
     Attributes:
-        kind: What kind of problem.
-        detail: What is wrong with this request, in a sentence.
-        errors: Places in the body or the parameters that are wrong.
+        kind: The kind of problem.
+        detail: The error in this request, in one sentence.
+        errors: Invalid places in the body or the parameters.
         headers: Further headers of the answer.
     """
 
@@ -99,7 +95,7 @@ def problem_response(error: ProblemError, *, request_id: str) -> Response:
 
 
 def as_problem(error: Exception) -> ProblemError:
-    """Translate whatever was raised; what nobody foresaw is an internal error."""
+    """Translate an exception into a problem; an unexpected one is an internal error."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, RequestValidationError):
@@ -107,12 +103,12 @@ def as_problem(error: Exception) -> ProblemError:
     if isinstance(error, HTTPException):
         return _from_http_exception(error)
     if isinstance(error, ClientDisconnect):
-        return ProblemError(Kind.CLIENT_GONE, "Nobody reads this answer; log and metrics count it.")
-    return ProblemError(Kind.INTERNAL, "The request id finds it in the log.")
+        return ProblemError(Kind.CLIENT_GONE, "No client reads this; log and metrics count it.")
+    return ProblemError(Kind.INTERNAL, "Search the log for the request id.")
 
 
 def method_problem(methods: Iterable[str]) -> ProblemError:
-    """Say which methods an address takes."""
+    """Return the problem that lists the methods of an address."""
     allowed = ", ".join(sorted(methods))
     return ProblemError(
         Kind.METHOD_NOT_ALLOWED, f"This address takes {allowed}.", headers={"allow": allowed}
@@ -131,7 +127,7 @@ def _from_http_exception(error: HTTPException) -> ProblemError:
 
 
 def from_validation(faults: Iterable[Mapping[str, Any]]) -> ProblemError:
-    """Translate what pydantic found, the first 20; says where and why, never what was sent."""
+    """Translate pydantic's first 20 errors: their places and reasons, never the values sent."""
     found = list(faults)
     errors = [
         {"pointer": "/" + "/".join(_escaped(part) for part in fault["loc"]), "detail": fault["msg"]}

@@ -1,8 +1,8 @@
-"""The shapes of bodies, as OpenAPI shows them.
+"""The shapes of bodies, as OpenAPI shows them: one pydantic model per body.
 
-What belongs here: one pydantic model per body. Answers are encoded elsewhere from what was
-published; their models document them, and the tests hold them to it. What a POST takes is
-validated by its model (that of an experiment and of a change is `mab_store.experiments.schemas`).
+Answers are encoded elsewhere, from published data: their models document them, and tests compare
+the two. The body of a POST is validated by its model (those of an experiment and of a change are
+in `mab_store.experiments.schemas`).
 """
 
 import re
@@ -22,7 +22,7 @@ from mab_store.experiments.schemas import ExperimentSpec
 
 
 def _iso_day(value: object) -> object:
-    """Refuse what pydantic takes for a day too: a count of seconds since 1970."""
+    """Refuse a count of seconds since 1970, which pydantic would take for a day."""
     if not isinstance(value, str):
         return value
     if not _DAY.fullmatch(value):
@@ -55,7 +55,7 @@ class Problem(_Shape):
 
 
 class Fault(_Shape):
-    """A place in the request that is wrong."""
+    """An invalid place in the request."""
 
     pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
     detail: str
@@ -77,7 +77,7 @@ class Posterior(_Shape):
 
 
 class VariantAllocation(_Shape):
-    """A variant's share of the traffic, and where it comes from."""
+    """A variant's share of the traffic, and the evidence for it."""
 
     variant_name: str
     is_control: bool
@@ -101,7 +101,7 @@ class HeldBack(_Shape):
 
 
 class Allocation(_Shape):
-    """How to split the sessions of a day."""
+    """The shares of a day's sessions."""
 
     experiment_id: str
     experiment_name: str
@@ -111,9 +111,9 @@ class Allocation(_Shape):
     allocations: list[VariantAllocation]
     allocation_id: str
     as_of_date: Annotated[date, Field(description="Last day of the evidence.")]
-    effective_date: Annotated[date, Field(description="Day that it is for: as_of_date + 1.")]
-    is_stale: Annotated[bool, Field(description="A newer one should have been there by now.")]
-    is_frozen: Annotated[bool, Field(description="Paused or finished: it stays as it is.")]
+    effective_date: Annotated[date, Field(description="Day of the shares: as_of_date + 1.")]
+    is_stale: Annotated[bool, Field(description="A newer one is overdue.")]
+    is_frozen: Annotated[bool, Field(description="Paused or finished: it does not change.")]
     status: Status
     published_at: datetime
     data_through: Annotated[date | None, Field(description="Last day with accepted impressions.")]
@@ -124,7 +124,7 @@ class AllocationList(_Shape):
     """Allocations of all running and paused experiments."""
 
     experiments: list[Allocation]
-    next_cursor: Annotated[None, Field(description="Always null: the list is whole.")]
+    next_cursor: Annotated[None, Field(description="Always null: the list is complete.")]
 
 
 class RegisteredVariant(_Shape):
@@ -148,17 +148,17 @@ class Experiment(_Shape):
 
 
 class ChangedExperiment(Experiment):
-    """An experiment as it will be."""
+    """An experiment with a change applied."""
 
-    effective_date: Annotated[date, Field(description="First day on which it is like this.")]
+    effective_date: Annotated[date, Field(description="First day of this state.")]
 
 
 class Change(_Shape):
-    """What was changed, by whom and when; null or empty where it stayed."""
+    """A change, its author and its time; parts that did not change are null or empty."""
 
     changed_at: datetime
-    effective_date: Annotated[date, Field(description="First day on which it is true.")]
-    changed_by: Annotated[str | None, Field(description="Null where a file did not say.")]
+    effective_date: Annotated[date, Field(description="First day on which it holds.")]
+    changed_by: Annotated[str | None, Field(description="Null if a file names no author.")]
     reason: str | None
     status: Status | None
     add_variants: list[str]
@@ -176,7 +176,7 @@ class ChangeList(_Shape):
 
 
 class ExperimentList(_Shape):
-    """A page of the registry, by name."""
+    """A page of experiments, by name."""
 
     experiments: list[Experiment]
     next_cursor: str | None
@@ -213,7 +213,7 @@ class History(_Shape):
 
 
 class Publication(_Shape):
-    """What was published for a day, and when."""
+    """A published allocation of a day."""
 
     as_of_date: date
     effective_date: date
@@ -237,14 +237,14 @@ class PublicationHistory(_Shape):
 
 
 def _in_this_century(day: date) -> date:
-    """Refuse a day on which no experiment can have begun, or will in any reader's time."""
+    """Refuse a year in which no experiment can begin."""
     if not 2000 <= day.year < 2100:
         raise ValueError("must lie in the years 2000 to 2099")
     return day
 
 
 class NewExperiment(ExperimentSpec):
-    """Body of `POST /experiments`; files that were dropped before may say more (`contracts`)."""
+    """Body of `POST /experiments`; files in the inbox may hold other start dates."""
 
     start_date: Annotated[Day, AfterValidator(_in_this_century)] | None = None
 
@@ -278,7 +278,7 @@ class MetricsSubmission(_Shape):
 
 
 class Receipt(_Shape):
-    """The submission is on the disk; the next run of the pipeline reads it."""
+    """The submission is on disk; the next run of the pipeline reads it."""
 
     submission_id: str
     received_at: datetime
@@ -293,10 +293,10 @@ class Health(_Shape):
 
 
 class RefusedCopy(_Shape):
-    """A copy that lost what is served."""
+    """A newer copy that lost served data."""
 
     version: str
-    reason: Annotated[str, Field(description="What it lost.")]
+    reason: Annotated[str, Field(description="The data that it lost.")]
 
 
 class Readiness(_Shape):
@@ -307,5 +307,5 @@ class Readiness(_Shape):
     published_at: datetime | None
     stale_seconds: Annotated[float, Field(ge=0, description="Since the last good refresh.")]
     refused: Annotated[
-        RefusedCopy | None, Field(description="A newer copy that is not served; else null.")
+        RefusedCopy | None, Field(description="A newer copy that is not served, or null.")
     ]

@@ -1,8 +1,4 @@
-"""Logs and metrics.
-
-What belongs here: the logger's form, the Prometheus metrics of one app. What does not: when
-something is logged or counted.
-"""
+"""Logs and metrics: the log format, and the Prometheus metrics of one app."""
 
 import asyncio
 import itertools
@@ -46,7 +42,7 @@ def make_log(stream: BinaryIO) -> Log:
 def _plain_values(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Show what came from outside as plain text: JSON alone keeps what turns a terminal around."""
+    """Show values as plain text: JSON keeps characters that reverse the text of a terminal."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = plain(value)
@@ -56,8 +52,8 @@ def _plain_values(
 class RequestLines:
     """One JSON object a line for each request, written a few times a second.
 
-    It is what the logger writes, at a fifth of the cost: a request takes 40 µs in all. Lines wait
-    as bytes, which the garbage collector does not look at.
+    The lines look like the logger's, at a fifth of the cost: a request takes 40 µs in all. They
+    wait as bytes, which the garbage collector does not scan.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -81,7 +77,7 @@ class RequestLines:
         self._lines.append(orjson.dumps(line, option=LINE))
 
     def flush(self) -> None:
-        """Write what is there."""
+        """Write the waiting lines."""
         lines, self._lines = self._lines, []
         if lines:
             self._stream.write(b"".join(lines))
@@ -89,10 +85,10 @@ class RequestLines:
 
 
 class RequestTimes(Collector):
-    """How many requests there were of each kind, and how long they took.
+    """Number and duration of the requests of each kind.
 
-    A collector of its own: Prometheus' counter and histogram take 1.2 µs a request, locks
-    included, and only the event loop ever adds here.
+    It replaces Prometheus' counter and histogram, which take 1.2 µs a request, locks
+    included; only the event loop adds here.
     """
 
     def __init__(self) -> None:
@@ -132,7 +128,7 @@ class RequestTimes(Collector):
 
 
 class _Times:
-    """Requests of one kind: how many took up to each bucket's bound, and seconds in all."""
+    """Requests of one kind: their number per bucket of duration, and seconds in all."""
 
     __slots__ = ("counts", "seconds")
 
@@ -145,7 +141,7 @@ class ServerMetrics:
     """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every first one, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each
         self.registry = CollectorRegistry()
         self.refresh_failures = Counter(
             "mab_refresh_failures",
@@ -165,7 +161,7 @@ class ServerMetrics:
         self.registry.register(self.requests)
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when the metrics are."""
+        """Add a gauge that is computed when the metrics are read."""
         Gauge(name, description, registry=self.registry).set_function(read)
 
 

@@ -1,8 +1,4 @@
-"""Changes of an experiment: what was changed, by whom, from when on.
-
-What belongs here: the bodies of `PATCH /experiments/{id}` and `GET /experiments/{id}/changes`, and
-the pages of the latter. What does not: making and folding changes (`mab_store`), routes.
-"""
+"""Changes of an experiment: the pages of `GET /experiments/{id}/changes`."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,8 +25,8 @@ def changes_page(
     Args:
         changes: The changes of one experiment by file, in their order.
         record: The experiment.
-        limit: Changes at most.
-        cursor: Where the page before ended; None for the first.
+        limit: Most changes on a page.
+        cursor: End of the previous page; None for the first.
     """
     after = _place_named(cursor) if cursor else (-1, "")
     rest = [item for item in changes.items() if _place(*item) > after]
@@ -57,7 +53,7 @@ def _change(source_file: str, change: ExperimentChanged) -> dict[str, Any]:
 
 
 def _place(source_file: str, change: ExperimentChanged) -> tuple[int, str]:
-    """Return the place in the order: microseconds since year 1, and the file."""
+    """Return the position in the order: microseconds since year 1, and the file."""
     return (change.created_at_utc - YEAR_ONE) // timedelta(microseconds=1), source_file
 
 

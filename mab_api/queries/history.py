@@ -1,9 +1,7 @@
-"""History: pages of what happened, read off the open copy in a worker thread.
+"""History: pages of accepted counts and of publications, queried in a worker thread.
 
-What belongs here: cursors, pages and their encoding. What does not: routes.
-
-A page is built once per publication. At most two queries run at a time, so that they never take
-the threads or the core that allocation answers need.
+A page is built once per publication. At most two queries run at a time, so they never take the
+threads or the core that allocation answers need.
 """
 
 import json
@@ -25,13 +23,13 @@ MAX_VARIANT_ROWS = 5_000
 
 
 class PageRequest(NamedTuple):
-    """Which page is asked for.
+    """The page that a client asks for.
 
     Attributes:
         first: First day; None from the beginning.
         last: Last day; None to the end.
-        limit: Rows, or publications, at most.
-        cursor: Where the page before ended; None for the first.
+        limit: Most rows, or publications, on it.
+        cursor: End of the previous page; None for the first.
     """
 
     first: date | None
@@ -79,8 +77,8 @@ def publications_page(fetch: Fetch, record: ExperimentRecord, wanted: PageReques
     Args:
         fetch: Runs a query of `sql/` on the copy.
         record: The experiment.
-        wanted: Which page; `limit` counts publications. Where an experiment has many variants a
-            page holds fewer, so that no page has more than about 5,000 variant rows.
+        wanted: Which page; `limit` counts publications. If an experiment has many variants, a page
+            holds fewer, to stay below about 5,000 variant rows.
     """
     limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
     ordinal, _, microseconds = (wanted.cursor or "").partition("-")
@@ -111,7 +109,7 @@ def _parameters(record: ExperimentRecord, wanted: PageRequest) -> dict[str, obje
         "experiment_id": record["experiment_id"],
         "from_date": wanted.first,
         "to_date": wanted.last,
-        "limit": wanted.limit + 1,  # one more tells whether there is another page
+        "limit": wanted.limit + 1,  # one more shows whether another page follows
     }
 
 

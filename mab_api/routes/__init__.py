@@ -1,4 +1,4 @@
-"""The routes of the API, one module per kind."""
+"""The routes of the API, one module per kind: they read requests and send answers."""
 
 from mab_api.routes import experiments, history, service, submissions
 
@@ -10,4 +10,4 @@ ROUTERS = (
     service.router,
 )
 OPEN_ROUTES = service.open_router.routes
-"""Routes that never want a key."""
+"""Routes that never require a key."""

@@ -27,10 +27,10 @@ documented = APIRouter(tags=["allocations"], generate_unique_id_function=operati
 
 
 class FastLane:
-    """Answers what nearly every request asks for without any routing at all.
+    """Answers nearly every request without any routing.
 
-    A known experiment's allocation, by GET, from a client that holds no version of it. All else
-    takes the ordinary way, `AllocationEndpoint` first, and gets the same answer.
+    It takes a GET of a known experiment's allocation from a client that holds no version of it. All
+    other requests take the ordinary way, `AllocationEndpoint` first, and get the same answer.
     """
 
     template = ALLOCATION
@@ -40,7 +40,7 @@ class FastLane:
         self._clock = serving.clock
 
     def __call__(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
-        """Return the answer, or None where the ordinary way must be taken."""
+        """Return the answer, or None if the request must take the ordinary way."""
         path, snapshot = scope["path"], self._refresher.snapshot
         if not path.endswith(_AFTER) or scope["method"] != "GET" or snapshot is None:
             return None
@@ -95,7 +95,7 @@ class AllocationsEndpoint:
 
 
 def hot_routes(serving: Serving) -> list[Route]:
-    """Return the routes that are looked at before FastAPI's."""
+    """Return the routes that are tried before FastAPI's."""
     return [
         Route(ALLOCATION, AllocationEndpoint(serving), methods=["GET"]),
         Route(ALLOCATIONS, AllocationsEndpoint(serving), methods=["GET"]),
@@ -145,7 +145,7 @@ def _accepts_gzip(scope: Scope) -> bool:
     | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.NOT_MATERIALISED, Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 def get_allocation(experiment_id: ExperimentId) -> None:
-    """The allocation that was published last. Served from memory; the warehouse may be away."""
+    """The allocation that was published last, from memory: it needs no warehouse."""
 
 
 @documented.get(
@@ -157,4 +157,4 @@ def get_allocation(experiment_id: ExperimentId) -> None:
     | problems(Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 def get_allocations() -> None:
-    """One body for the CDP's sync, the elements of which are those of the route above."""
+    """One body for the CDP's sync; each element is an answer of the route above."""

@@ -1,8 +1,4 @@
-"""Reading experiments: the registry, who changed it, and which variant a session sees.
-
-What belongs here: routes that answer from memory or from the inbox's events. What does not:
-allocations (`hot.py`).
-"""
+"""Reading experiments: the experiment index, the changes, and the variant of a session."""
 
 from typing import Annotated
 
@@ -20,14 +16,14 @@ from mab_store.experiments.assignment import bucket_of, variant_of
 router = APIRouter(tags=["experiments"])
 
 ExperimentId = Annotated[
-    str, Path(description="As `POST /experiments` gave it.", examples=[EXPERIMENT_ID])
+    str, Path(description="The id that `POST /experiments` returned.", examples=[EXPERIMENT_ID])
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items on a page.")]
 NameCursor = Annotated[
     str | None,
     Query(
         pattern=r"^([0-9a-f]{2}){1,800}$",
-        description="`next_cursor` of the page before.",
+        description="`next_cursor` of the previous page.",
     ),
 ]
 SessionId = Annotated[
@@ -44,7 +40,7 @@ SessionId = Annotated[
 async def list_experiments(
     serving: ServingDep, limit: Limit = 100, cursor: NameCursor = None
 ) -> Response:
-    """The registry, a page at a time; what was only just registered is in it."""
+    """A page at a time; experiments registered a moment ago are in it."""
     serving.check_loaded()
     after = None if cursor is None else bytes.fromhex(cursor)
     records = serving.refresher.experiment_index.page(after, limit)
@@ -78,7 +74,7 @@ async def get_changes(
     limit: Limit = 100,
     cursor: Annotated[str | None, Query(pattern=CHANGE_CURSOR)] = None,
 ) -> Response:
-    """The changes that count, those of tomorrow included, as the inbox holds them now."""
+    """The accepted changes in the inbox now, including those that begin tomorrow."""
     record = await serving.record(experiment_id)
     events = await run_in_threadpool(serving.submissions.events, experiment_id)
     return _json(changes_page(events.changes, record, limit=limit, cursor=cursor))
@@ -100,7 +96,7 @@ async def get_changes(
 async def get_assignment(
     serving: ServingDep, experiment_id: ExperimentId, session_id: SessionId
 ) -> Response:
-    """The hash of docs/API.md, applied here: the CDP computes the same without asking."""
+    """Applies the hash of docs/API.md; the CDP can compute the same without a request."""
     entry = await serving.entry(experiment_id)
     body = orjson.loads(entry.at(serving.clock()).body)
     bucket = bucket_of(experiment_id, session_id)

@@ -1,8 +1,4 @@
-"""Reading the past: accepted counts, and what was published.
-
-What belongs here: routes that query the open copy in a worker thread. What does not: the queries
-and pages (`mab_api/queries/history.py`).
-"""
+"""Reading the past: accepted counts and publications."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,8 +28,10 @@ from mab_store.errors import MabError
 
 router = APIRouter(tags=["history"])
 
-From = Annotated[Day | None, Query(alias="from", description="First day; else the first ever.")]
-To = Annotated[Day | None, Query(description="Last day; else the last.")]
+From = Annotated[
+    Day | None, Query(alias="from", description="First day; by default the first of all.")
+]
+To = Annotated[Day | None, Query(description="Last day; by default the last of all.")]
 Build = Callable[[Fetch, ExperimentRecord, PageRequest], Answer]
 RESPONSES = NOT_MODIFIED | problems(
     Kind.EXPERIMENT_NOT_FOUND,
@@ -61,14 +59,14 @@ async def get_history(  # one per query parameter
     limit: Limit = 1000,
     cursor: Annotated[str | None, Query(pattern=HISTORY_CURSOR)] = None,
 ) -> Response:
-    """What the pipeline accepted: late files replaced what came before them."""
+    """The counts that the pipeline accepted; late files have replaced earlier counts."""
     wanted = PageRequest(from_, to, limit, cursor)
     return await _page(request, serving, experiment_id, wanted=wanted, build=metrics_page)
 
 
 @router.get(
     "/experiments/{experiment_id}/allocations",
-    summary="What was published, day by day, oldest first",
+    summary="Publications, day by day, oldest first",
     response_model=PublicationHistory,
     responses=example("publications", headers=HEADERS) | RESPONSES,
 )
@@ -102,7 +100,7 @@ async def _page(
             serving.log.warning("history query failed", error=type(error).__name__)
             raise ProblemError(
                 Kind.HISTORY_UNAVAILABLE,
-                "What is published cannot be queried; allocations are served from memory.",
+                "History cannot be queried now; allocations are still served, from memory.",
                 headers={"retry-after": "30"},
             ) from None
         snapshot.pages.put(key, answer)
@@ -118,7 +116,7 @@ async def _page(
 def _query(
     snapshot: Snapshot, record: ExperimentRecord, wanted: PageRequest, build: Build
 ) -> Answer:
-    """Build a page on a connection of this thread's own."""
+    """Build a page on this thread's own connection."""
     copy = snapshot.copy.branch()
     try:
         return build(copy.fetch_arrow, record, wanted)

@@ -1,4 +1,4 @@
-"""For those who run it: health, readiness, metrics."""
+"""Service routes for operators: health, readiness, metrics."""
 
 import orjson
 from fastapi import APIRouter, Response
@@ -23,7 +23,7 @@ open_router = APIRouter(tags=["service"])
     responses=example("health"),
 )
 async def healthz() -> Response:
-    """Never wants a key, and says nothing about data."""
+    """Never requires a key, and reports nothing about data."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
@@ -34,9 +34,9 @@ async def healthz() -> Response:
     responses=example("readiness") | problems(Kind.NOT_PUBLISHED, Kind.LOADING),
 )
 async def readyz(serving: ServingDep) -> Response:
-    """503 before the first publication; stale allocations are served, so they are ready.
+    """503 before the first publication; stale allocations are served, so they count as ready.
 
-    `refused` is a newer copy that is not served, as it lost what is served.
+    `refused` is a newer copy that is not served because it lost served data.
     """
     snapshot = serving.snapshot()
     published_at = snapshot.published_at

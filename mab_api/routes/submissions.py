@@ -1,7 +1,6 @@
-"""Writing: the only routes that take a POST or a PATCH.
+"""Writing: the routes that take a POST or a PATCH.
 
-What belongs here: routes. What does not: validation and files (`mab_api/submissions.py`), and keys,
-which the door has checked before these run (`mab_api/auth.py`).
+The door has checked the key before these run (`mab_api/auth.py`).
 """
 
 from typing import Annotated
@@ -27,7 +26,7 @@ IdempotencyKey = Annotated[
     Header(
         min_length=1,
         max_length=MAX_KEY_LENGTH,
-        description="The same key and body again give the same receipt, and no second file.",
+        description="The same key and body again return the same receipt and write no second file.",
     ),
 ]
 WRITE_PROBLEMS = (
@@ -40,9 +39,9 @@ WRITE_PROBLEMS = (
     Kind.INVALID,
     Kind.INBOX_UNAVAILABLE,
 )
-AGAIN = example("registered", status=200, description="It was registered before, just so.")
+AGAIN = example("registered", status=200, description="The same experiment was registered before.")
 AGAIN[200]["model"] = Experiment
-CHANGED_BEFORE = example("changed", description="It was changed before, just so, and still is.")
+CHANGED_BEFORE = example("changed", description="The same change was made before and still holds.")
 CHANGED_BEFORE[200]["model"] = ChangedExperiment
 NEXT = ("get_experiment", "submit_metrics", "get_history", "get_publications")
 CREATED = linked(example("registered", status=201), *NEXT)
@@ -87,9 +86,9 @@ async def register_experiment(request: Request, serving: ServingDep) -> Response
 async def change_experiment(
     request: Request, serving: ServingDep, experiment_id: ExperimentId
 ) -> Response:
-    """Pause, resume, finish, add or retire variants; today and the past stay as they are.
+    """Pause, resume, finish, add or retire variants; today and the past do not change.
 
-    202 means: the change is on the disk. The answer is the experiment as it will be.
+    202 means that the change is on disk. The answer is the experiment with the change applied.
     """
     body = await read_body(request)
     await serving.record(experiment_id)
@@ -104,7 +103,7 @@ async def change_experiment(
 @router.post(
     "/experiments/{experiment_id}/metrics",
     status_code=202,
-    summary="Hand over the counts of a day",
+    summary="Submit the counts of a day",
     response_model=Receipt,
     responses=example("receipt", status=202)
     | problems(Kind.EXPERIMENT_NOT_FOUND, Kind.KEY_REUSED, *WRITE_PROBLEMS),
@@ -116,7 +115,7 @@ async def submit_metrics(
     experiment_id: ExperimentId,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """202 means: it is on the disk. Counts of a day that came before are replaced, not added."""
+    """202 means that the counts are on disk. They replace earlier counts of the day."""
     body = await read_body(request)
     await serving.record(experiment_id)
     receipt = await run_in_threadpool(

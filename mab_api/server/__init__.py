@@ -1,1 +1,1 @@
-"""The HTTP server: its protocol, the limits that it holds, and how it stops."""
+"""The HTTP server: its protocol, the limits that it enforces, and how it stops."""

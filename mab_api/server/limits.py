@@ -1,8 +1,4 @@
-"""The limits of the server: what a client may take of it before its connection ends.
-
-What belongs here: the limits, how many connections the process can hold, and a note of each
-refusal. What does not: bytes on a connection (`protocol.py`).
-"""
+"""The limits of the server: how much a client may use before its connection ends."""
 
 import resource
 from dataclasses import dataclass
@@ -15,18 +11,18 @@ from mab_store.settings import Settings
 BACKLOG = 128
 """Connections that the kernel accepts before the server does."""
 SPARE_DESCRIPTORS = 64 + BACKLOG
-"""For everything but connections: copies, the child's pipes, those that are about to be refused."""
+"""For copies, the refresh worker's pipes, and connections that are about to be refused."""
 FEWEST_CONNECTIONS = 8
 MOST_HEADERS = 100
 MOST_PIPELINED = 64
 """Requests that a client may send before their answers."""
 LINGER_SECONDS = 1.0
-"""How long a refused client may take to read why."""
+"""How long a refused client may take to read the reason."""
 MOST_LINGERING = 64
 
 
 class Limits(NamedTuple):
-    """What one client may take.
+    """How much one client may use.
 
     Attributes:
         connections: Connections that are open at a time.
@@ -34,7 +30,7 @@ class Limits(NamedTuple):
         read_seconds: From the first byte of a request to its last.
         idle_seconds: Between an answer and the next request.
         write_seconds: Without taking any more of an answer.
-        drain_seconds: From the moment the server stops, for what is under way.
+        drain_seconds: From the moment the server stops, for requests under way.
     """
 
     connections: int
@@ -46,7 +42,7 @@ class Limits(NamedTuple):
 
     @property
     def look_seconds(self) -> float:
-        """How often a connection is looked at."""
+        """How often a connection is checked."""
         return min(self.read_seconds, self.idle_seconds, self.write_seconds) / 4
 
 
@@ -64,12 +60,12 @@ def limits_of(settings: Settings) -> Limits:
 
 @dataclass(slots=True)
 class Turnstile:
-    """What all connections of a server share.
+    """The limits and counters that all connections of a server share.
 
     Attributes:
         limits: The limits.
-        metrics: Where refusals are counted.
-        lines: Where refusals that were answered are logged, as any request is.
+        metrics: Count refusals.
+        lines: Log the refusals that were answered, like any request.
         lingering: Refused connections that are still open.
     """
 
@@ -84,9 +80,9 @@ class Turnstile:
         self.lines.add(request_id=request_id, method="-", path="-", status=kind.status, seconds=0)
 
     def fit_descriptors(self) -> int:
-        """Make room for the connections; return how many there may be.
+        """Allow enough open files; return how many connections fit.
 
-        The process raises its own soft limit as far as it may. If that is not enough, there are
+        The process raises its own soft limit as far as it may. If that is not enough, it accepts
         fewer connections: the one too many must get its 503, and the refresher its files.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

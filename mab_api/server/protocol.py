@@ -1,10 +1,7 @@
 """The protocol: uvicorn's, which is quick, with the limits that it lacks.
 
-What belongs here: what one connection may take, and the refusal when it takes more. What does not:
-the limits' values (`limits.py`), and anything about what is asked for.
-
-A connection is looked at a few times in every shortest limit: a timer for each request would cost
-more than the request's parsing. docs/adr/0014 has the figures, and what else was considered.
+A connection is checked a few times within the shortest limit: a timer for each request would cost
+more than parsing the request. docs/adr/0014 has the figures and the alternatives.
 """
 
 import asyncio
@@ -27,7 +24,7 @@ from mab_api.server.limits import (
 from mab_api.telemetry import new_request_id
 
 BODY_SHARE = 8
-"""Chunks with less than one byte of body in eight are counted as head, as trailers are."""
+"""Chunks with less than one byte of body in eight are counted as head, like trailers."""
 
 RETRY_SECONDS = "5"
 
@@ -47,8 +44,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = self._turnstile.limits
         self.timeout_keep_alive = self._limits.idle_seconds  # type: ignore[assignment]  # it is handed to call_later
         self._timer: asyncio.TimerHandle | None = None
-        self._since = self.loop.time()  # of the request that comes in; else of the last answer
-        self._stalled_since = 0.0  # when the client stopped taking what is written
+        self._since = self.loop.time()  # of the incoming request, otherwise of the last answer
+        self._stalled_since = 0.0  # when the client stopped reading
         self._is_receiving = False
         self._is_refused = False
         self._begun = 0  # requests that began in the bytes that are being parsed
@@ -56,11 +53,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection, or turn it away if there are too many."""
+        """Accept a connection, or refuse it if there are too many."""
         super().connection_made(transport)  # type: ignore[arg-type]
         if len(self.connections) > self._limits.connections:
             most = self._limits.connections
-            self._refuse(Kind.TOO_MANY_CONNECTIONS, f"{most} are taken at most; try again later.")
+            self._refuse(
+                Kind.TOO_MANY_CONNECTIONS, f"At most {most} are accepted; try again later."
+            )
             return
         self._timer = self.loop.call_later(self._limits.look_seconds, self._look)
 
@@ -73,7 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came in, unless that is too much."""
+        """Parse incoming bytes, unless they are too many."""
         if self._is_refused:
             return
         self._unset_keepalive_if_required()
@@ -81,10 +80,10 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # to nothing that is spoken here; the request itself is answered
+            return  # no other protocol is spoken here; the request itself is answered
         except httptools.HttpParserError:
             if not self._is_refused:
-                self._refuse(Kind.MALFORMED_REQUEST, "What was sent is not HTTP/1.1.")
+                self._refuse(Kind.MALFORMED_REQUEST, "The request is not HTTP/1.1.")
             return
         if self._is_receiving:
             self._count(len(data))
@@ -105,18 +104,18 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             self._refuse(
                 Kind.MALFORMED_REQUEST,
-                f"{MOST_PIPELINED} requests are taken at most before their answers.",
+                f"At most {MOST_PIPELINED} requests are accepted before their answers.",
             )
             raise ValueError
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Count a part of a body."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that a request is in."""
+        """Note that a request is complete."""
         self._is_receiving = False
         super().on_message_complete()
 
@@ -126,17 +125,17 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Note since when the client takes nothing."""
+        """Note when the client stopped reading."""
         self._stalled_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Note that the client takes more."""
+        """Note that the client reads again."""
         self._stalled_since = 0.0
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """End after what is under way, but not later than the server may."""
+        """Finish the request under way, but within the server's time to stop."""
         super().shutdown()
         self.loop.call_later(self._limits.drain_seconds, self.transport.abort)
 
@@ -144,7 +143,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return False
 
     def _count(self, size: int) -> None:
-        """Count what came of a request that is not whole yet and is no body."""
+        """Count the bytes of an incomplete request, except its body."""
         if self._begun == 0:
             self._head_bytes += size - BODY_SHARE * self._body_bytes
         elif self._begun == 1:
@@ -164,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         most = self._limits.head_bytes >> 10
         self._refuse(
-            Kind.HEAD_TOO_LARGE, f"{most} KiB and {MOST_HEADERS} headers are taken at most."
+            Kind.HEAD_TOO_LARGE, f"At most {most} KiB and {MOST_HEADERS} headers are accepted."
         )
 
     def _look(self) -> None:
@@ -182,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._is_receiving and not self.flow.read_paused:
             if waited > self._limits.read_seconds:
                 seconds = self._limits.read_seconds
-                self._refuse(Kind.TOO_SLOW, f"A request must be in within {seconds:g} s.")
+                self._refuse(Kind.TOO_SLOW, f"A request must arrive within {seconds:g} s.")
         elif waited > self._limits.idle_seconds and self._is_idle():
             self.transport.close()
 
@@ -190,7 +189,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _refuse(self, kind: Kind, detail: str) -> None:
-        """Say why, give the client a moment to read it, and end the connection."""
+        """Send the reason, give the client a moment to read it, and end the connection."""
         self._is_refused = True
         self._turnstile.lingering += 1
         self.connections.discard(self)
@@ -207,7 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write(self._refusal(kind, detail, request_id))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.flow.resume_reading()  # what is unread at the end would take the answer from it
+        self.flow.resume_reading()  # unread bytes at the end would destroy the answer
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _refusal(self, kind: Kind, detail: str, request_id: str) -> bytes:
@@ -222,7 +221,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def _turnstile_of(app: Any) -> Turnstile:
-    """Find the turnstile below what uvicorn has wrapped around the app."""
+    """Find the turnstile inside uvicorn's wrappers of the app."""
     while not isinstance(app, FastAPI):
         app = app.app
     turnstile: Turnstile = app.state.serving.turnstile

@@ -1,8 +1,4 @@
-"""Stopping: the process ends in time, whatever is still busy.
-
-What belongs here: the watchdog. What does not: what ends by itself before it is needed (connections
-in `protocol.py`, the refresher in `refresher.py`).
-"""
+"""Stopping: the watchdog ends the process in time, whatever is still busy."""
 
 import os
 import signal
@@ -15,14 +11,14 @@ from mab_api.telemetry import Log
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 MARGIN = 0.95
-"""The share of the time that may go by until the process is ended by force."""
+"""The share of the time after which the process is ended by force."""
 
 
 class Watchdog:
     """Ends the process a while after the first signal to stop.
 
-    A thread that waits from the beginning does it: it needs neither the event loop nor a worker
-    thread, either of which may be what is busy.
+    Its thread waits from the start: it needs neither the event loop nor a worker thread, and either
+    may be busy.
     """
 
     def __init__(self, seconds: float, log: Log) -> None:
@@ -32,7 +28,7 @@ class Watchdog:
         self._signalled = Event()
 
     def listen(self) -> None:
-        """Watch the signals that the server handles, once it does; they come to the main thread."""
+        """Watch the signals once the server handles them; they arrive in the main thread."""
         if current_thread() is not main_thread():
             return
         Thread(target=self._wait, name="watchdog", daemon=True).start()

@@ -1,7 +1,4 @@
-"""The body of `GET /allocations`: all entries in one, never copied as a whole, compressed once.
-
-What belongs here: its pieces, length, ETag and gzip. What does not: HTTP.
-"""
+"""The body of `GET /allocations`: all entries, never copied as a whole, compressed once."""
 
 import hashlib
 import zlib
@@ -32,15 +29,15 @@ class Timed(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """What `GET /allocations` answers between two moments.
+    """The answer of `GET /allocations` between two moments.
 
     Attributes:
         bodies: The encoded allocation bodies, shared with the entries.
         length: Length of the plain body [bytes].
-        digest: Hash of the plain body; the ETags are made of it.
+        digest: Hash of the plain body; the ETags contain it.
         gzipped: The body, compressed.
-        valid_until: Last moment at which it is right; the next one some entry is stale.
-        last_modified: Since when it is what it is.
+        valid_until: Last moment at which it is valid; then an entry turns stale.
+        last_modified: Since when it has this body.
     """
 
     bodies: tuple[bytes, ...]
@@ -55,27 +52,27 @@ class Listing:
         return _pieces(self.bodies)
 
     def without_bodies(self) -> "Listing":
-        """Return it as it travels: the bodies go with their entries."""
+        """Return it without the bodies, which travel with their entries."""
         return replace(self, bodies=())
 
     def keep_moment(self, old: "Listing") -> "Listing":
-        """Return it saying since when it is served; never the second in which another one was."""
+        """Return it with the second since which this body is served, never that of another body."""
         if old.digest == self.digest:
             return replace(self, last_modified=old.last_modified)
         return replace(self, last_modified=later_second(self.last_modified, old.last_modified))
 
     def with_bodies(self, bodies: Iterable[bytes]) -> "Listing":
-        """Return it with the bodies that it was made of."""
+        """Return it with the bodies that it consists of."""
         return replace(self, bodies=tuple(bodies))
 
 
 def build_listing(entries: Iterable[Timed], *, now: datetime, since: datetime = EPOCH) -> Listing:
-    """Put the listed entries together as they are now.
+    """Join the listed entries as they are now.
 
     Args:
         entries: Every entry.
         now: The time, as naive UTC.
-        since: When it was last another one, but for what the entries themselves tell.
+        since: Its earliest Last-Modified; that of an entry may be later.
     """
     listed = [entry for entry in entries if entry.is_listed]
     bodies = tuple(entry.body_at(now) for entry in listed)

@@ -1,8 +1,4 @@
-"""Encoded answers: bytes and the headers that belong to them, made once.
-
-What belongs here: JSON, ETag, Last-Modified and Cache-Control of an answer from memory. What does
-not: when it is made, and sending it.
-"""
+"""Encoded answers: bytes and the headers that belong to them, computed once."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,10 +14,10 @@ Header = tuple[bytes, bytes]
 
 
 class Answer(NamedTuple):
-    """An encoded body and what its headers say.
+    """An encoded body and the values of its headers.
 
-    The headers are put together for each request: ten small objects for each of 10,000 bodies
-    would pin three times the memory that they need.
+    The headers are built for each request: ten small objects for each of 10,000 bodies would pin
+    three times the memory that they need.
     """
 
     body: bytes
@@ -44,8 +40,8 @@ def encode(body: dict[str, Any], *, last_modified: datetime | None = None) -> An
     """Encode a body.
 
     Args:
-        body: What JSON can hold.
-        last_modified: When it became what it is (naive UTC); None where nobody asks.
+        body: A JSON object.
+        last_modified: Since when it is served (naive UTC); None for no Last-Modified.
     """
     payload = compact(body)
     etag = b'"%s"' % hashlib.sha256(payload).hexdigest()[:32].encode()
@@ -53,7 +49,7 @@ def encode(body: dict[str, Any], *, last_modified: datetime | None = None) -> An
 
 
 def compact(body: dict[str, Any]) -> bytes:
-    """Encode into no more memory than is needed; orjson's own bytes hold on to its buffer."""
+    """Encode into no more memory than needed; orjson's own bytes keep its whole buffer."""
     return bytes(memoryview(orjson.dumps(body)))
 
 
@@ -63,20 +59,21 @@ def http_date(moment: datetime) -> bytes:
 
 
 def later_second(moment: datetime, other: datetime) -> datetime:
-    """Return a moment, but never in the same second as another one or before: HTTP's dates have
-    no smaller unit, and two bodies must not share one.
-    """  # noqa: D205  # the first sentence takes two lines
+    """Return a moment, moved to a later second than another one if needed.
+
+    HTTP's dates have no smaller unit than a second, and two bodies must not share one.
+    """
     return max(moment, other.replace(microsecond=0) + timedelta(seconds=1))
 
 
 def holds(headers: Iterable[Header], etag: bytes, last_modified: bytes = b"") -> bool:
-    """Say whether the client holds this version already (RFC 9110, section 13.2.2).
+    """Return whether the client holds this version already (RFC 9110, section 13.2.2).
 
     Args:
         headers: The request's headers.
         etag: The body's ETag, which If-None-Match is compared with.
-        last_modified: Its Last-Modified, which If-Modified-Since is compared with where there is
-            no If-None-Match; empty where it has none.
+        last_modified: Its Last-Modified, which If-Modified-Since is compared with if there is no
+            If-None-Match; empty if it has none.
     """
     since, is_named = b"", False
     for name, value in headers:
@@ -91,7 +88,7 @@ def holds(headers: Iterable[Header], etag: bytes, last_modified: bytes = b"") ->
 
 
 def _is_since(last_modified: bytes, since: bytes) -> bool:
-    """Say whether nothing changed after a date that a client sent; a bad date says nothing."""
+    """Return whether nothing changed after a client's date; False for an invalid date."""
     try:
         sent = parsedate_to_datetime(since.decode("ascii"))
         if sent.tzinfo is None:

@@ -1,8 +1,4 @@
-"""The registry: every experiment that is known, published or only just registered.
-
-What belongs here: the record that `GET /experiments` shows, from either source, and their order.
-What does not: encoding, HTTP, and when they are read.
-"""
+"""The experiment index: every experiment that the API knows, published or pending."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +18,7 @@ ExperimentRecord = dict[str, Any]
 
 
 class Packed(NamedTuple):
-    """A record as it is kept: in one piece, which the garbage collector need not look into.
+    """A stored record: one object, which the garbage collector need not scan.
 
     Attributes:
         name: The experiment's name, by which records are ordered.
@@ -87,10 +83,11 @@ def registered_record(event: ExperimentRegistered) -> ExperimentRecord:
 
 
 class ExperimentIndex:
-    """Published records, and pending ones: registered since, in the inbox only.
+    """Published records, and pending ones, which are only in the inbox.
 
-    Adding a record, finding one and reading a page take no longer the more there are, as the event
-    loop waits for them; only `publish`, which the refresher calls, goes through all of them.
+    Adding a record, finding one and reading a page take the same time however many there are,
+    because the event loop waits for them. Only `publish`, which the refresher calls, goes through
+    all records.
     """
 
     def __init__(self) -> None:
@@ -119,7 +116,7 @@ class ExperimentIndex:
         return [packed.unpack() for packed in islice(pages, limit + 1)]
 
     def add(self, record: ExperimentRecord) -> None:
-        """Make a pending experiment known, or known anew; a published one stays as it is."""
+        """Add or replace a pending experiment; a published one does not change."""
         key, packed = record["experiment_id"], pack(record)
         with self._lock:
             if key in self._published.records:
@@ -133,7 +130,7 @@ class ExperimentIndex:
         return list(self._pending)
 
     def publish(self, records: Mapping[str, Packed]) -> None:
-        """Replace the published records; whoever is among them is pending no more.
+        """Replace the published records, and drop their experiments from the pending ones.
 
         Args:
             records: Records of the published copy, by experiment id, by name.

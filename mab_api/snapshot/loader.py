@@ -1,8 +1,4 @@
-"""The parts: all that is published, read and encoded, in pieces that take no time to take in.
-
-What belongs here: reading a version, encoding each experiment once, cutting the result. What does
-not: the process in which it is done (`child.py`), and what is served (`snapshot.py`).
-"""
+"""The parts: reads and encodes a version, in pieces that the server takes in quickly."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -31,19 +27,19 @@ PART = 50
 READING_SECONDS = 240
 """How long Snowflake may take for one of the queries."""
 FAILURES = (MabError, duckdb.Error, pa.ArrowException, OSError, ValueError, KeyError)
-"""What reading a version that is broken, or gone, can raise."""
+"""Errors that reading a broken or missing version can raise."""
 
 Value = TypeVar("Value")
 
 
 class Order(NamedTuple):
-    """What is to be read.
+    """The task of a refresh worker.
 
     Attributes:
         settings: The settings.
         name: The version.
         now: The time, as naive UTC: it decides which day's status is shown, and staleness.
-        niceness: How far the child stands back from whoever else wants the processor.
+        niceness: How far the worker yields the processor to other processes.
     """
 
     settings: Settings
@@ -57,7 +53,7 @@ class Experiments(NamedTuple):
 
     Attributes:
         entries: Their published allocations.
-        records: What the registry says of them.
+        records: Their records for the experiment index.
         published: How far their published history reaches.
     """
 
@@ -67,11 +63,11 @@ class Experiments(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Everything was handed over.
+    """Every part was sent.
 
     Attributes:
         listing: The body of `GET /allocations`, without the bodies that the entries hold.
-        published_at: Moment of the newest publication; None where there is none.
+        published_at: Moment of the newest publication; None if there is none.
     """
 
     listing: Listing
@@ -79,10 +75,10 @@ class Done(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """It cannot be read.
+    """The version cannot be read.
 
     Attributes:
-        reason: Why, in one line.
+        reason: The cause, in one line.
     """
 
     reason: str
@@ -109,7 +105,7 @@ def published_parts(order: Order) -> Generator[Part]:
 
 
 def reason_of(error: Exception) -> str:
-    """Say in one line what went wrong."""
+    """Return the cause of an error in one line."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -160,7 +156,7 @@ def _cut(values: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
 
 
 def _check(body: dict[str, Any], name: str) -> None:
-    """Refuse what no gate lets through: it means that the copy is not what it was."""
+    """Refuse shares and buckets that no gate lets through: the copy is damaged."""
     variants = body["allocations"]
     total = sum(round(variant["allocation_percentage"] * 100) for variant in variants)
     buckets = sorted(pair for variant in variants for pair in variant["buckets"])
@@ -168,5 +164,5 @@ def _check(body: dict[str, Any], name: str) -> None:
     if total != 10_000 or covered != list(range(100)):
         raise NotPublishedError(
             f"The copy {name} gives {body['experiment_id']} shares of {total / 100} % in all, or "
-            "buckets that are not 0 to 99 once each. It is not served; publish anew with `mab run`."
+            "buckets that are not 0 to 99 once each. It is not served; publish again: `mab run`."
         )

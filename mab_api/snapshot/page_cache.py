@@ -18,7 +18,7 @@ class PageCache:
         self._lock = Lock()
 
     def get(self, key: object) -> Answer | None:
-        """Return a page that was built before."""
+        """Return a page that was built before, or None."""
         with self._lock:
             if key in self._pages:
                 self._pages.move_to_end(key)

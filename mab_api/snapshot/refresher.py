@@ -1,11 +1,8 @@
-"""The refresher: notices a new publication and swaps in what it says.
+"""The refresher: notices a new publication and swaps in its snapshot.
 
-What belongs here: looking, having it read, swapping, and what happens when that fails: the last
-good snapshot stays, one warning a minute says so. What does not: reading (`parts.py`, in a process
-of its own: `child.py`), and what a snapshot is (`snapshot.py`).
-
-Only the refresher's thread replaces what is served; requests read one attribute, so they see the
-old state or the new one, never a mixture.
+If that fails, the last good snapshot stays, and one warning a minute reports the cause. Only the
+refresher's thread replaces the snapshot. Requests read one attribute, so they see the old snapshot
+or the new one, never a mixture.
 """
 
 import time
@@ -30,14 +27,14 @@ from mab_store.warehouse.publication_loss import Published, publication_loss
 from mab_store.warehouse.reader import Reader
 
 PAUSE_SECONDS = 0.004
-"""Between two parts: taking one in keeps the event loop waiting for a fraction of that."""
+"""Pause between two parts: taking one in delays the event loop for a fraction of that."""
 NICENESS = 10
-"""The child waits for the event loop, not the other way round; yet it gets on."""
+"""The refresh worker yields to the event loop, yet it makes progress."""
 DISCARDED = 200
 """Objects that are freed at a time."""
 WARNING_SECONDS = 60.0
 STOP_SHARE = 0.2
-"""How much of the time to stop goes to a look in progress."""
+"""Share of the time to stop that a look in progress may take."""
 
 
 class Refused(NamedTuple):
@@ -45,7 +42,7 @@ class Refused(NamedTuple):
 
     Attributes:
         version: The version.
-        reason: What it lost.
+        reason: The data that it lost.
     """
 
     version: Version
@@ -53,12 +50,12 @@ class Refused(NamedTuple):
 
 
 class Refresher:
-    """What is served now, and the thread that keeps it new.
+    """Holds the snapshot, and the thread that keeps it current.
 
     Attributes:
         snapshot: The last good snapshot; None before the first.
         experiment_index: Every known experiment.
-        registrations: What finds those that are not published yet.
+        registrations: Finds experiments that are not published yet.
         refused: The newer copy that is not served, while there is one.
         looked: Set once the first look has ended.
     """
@@ -92,11 +89,11 @@ class Refresher:
         self._thread = Thread(target=self._run, name="refresher", daemon=True)
 
     def start(self) -> None:
-        """Begin to look again and again; the first load goes on while requests are answered."""
+        """Start the thread; requests are answered during the first load."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; a look in progress may take a moment to end, then it is left alone."""
+        """Stop looking; a look in progress gets a moment to end, then it is abandoned."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(self._settings.api_shutdown_seconds * STOP_SHARE)
@@ -105,16 +102,16 @@ class Refresher:
 
     @property
     def is_loading(self) -> bool:
-        """Whether the first look still goes on and has brought nothing yet."""
+        """Whether the first look is still running and has found nothing yet."""
         return self.snapshot is None and not self.looked.is_set()
 
     @property
     def stale_seconds(self) -> float:
-        """Seconds since what is served was last known to be what is published."""
+        """Seconds since the snapshot was last known to be the newest publication."""
         return time.monotonic() - self._good_at
 
     def poll(self) -> bool:
-        """Look once; return whether what is served is what is published."""
+        """Look once; return whether the snapshot is the newest publication."""
         try:
             now = self._clock()
             version = self._source.look(now)
@@ -122,9 +119,9 @@ class Refresher:
                 self._refuse_again(version)
                 self.refused = None
                 self._load(version, now)
-            self.refused = None  # it is the served one that the pointer names again
+            self.refused = None  # the pointer names the served version again
             self.registrations.find(self._stopping)
-        except Exception as error:  # noqa: BLE001  # the thread must not end, whatever it is
+        except Exception as error:  # noqa: BLE001  # the thread must not end, whatever the cause
             self._failures += 1
             if not self._stopping.is_set():
                 self._note_failure(error)
@@ -134,7 +131,7 @@ class Refresher:
         return True
 
     def wait_seconds(self) -> float:
-        """Say how long to wait until the next look."""
+        """Return how long to wait until the next look."""
         published_at = self.snapshot.published_at if self.snapshot else None
         return self._source.wait_seconds(self._clock(), published_at, self._failures)
 
@@ -169,12 +166,12 @@ class Refresher:
             self._discard(kept)
 
     def _received(self, version: Version, now: datetime) -> Snapshot:
-        """Have a version read, and take in what comes."""
+        """Have a version read, and collect its parts."""
         entries: dict[str, Entry] = {}
         published: dict[str, Published] = {}
         records: dict[str, Packed] = {}
         bodies: list[bytes] = []
-        niceness = 0 if self.snapshot is None else NICENESS  # before the first, nobody is answered
+        niceness = 0 if self.snapshot is None else NICENESS  # before the first, no answer waits
         order = Order(self._settings, version.name, now, niceness)
         with closing(self._read(order, self._stopping)) as parts:
             for part in parts:
@@ -198,7 +195,7 @@ class Refresher:
         raise AssertionError("the last part is Done or Failed")
 
     def _check_loss(self, version: Version, published: Mapping[str, Published]) -> None:
-        """Refuse a version that lost what is served, unless a person said that it may.
+        """Refuse a version that lost served data, unless a person accepted the loss.
 
         Raises:
             PublicationRefusedError: It lost something.
@@ -213,19 +210,19 @@ class Refresher:
         self._refuse_again(version)
 
     def _refuse_again(self, version: Version) -> None:
-        """Refuse a version that was refused before; it need not be read again."""
+        """Refuse a version that was refused before, without reading it again."""
         if self.refused and self.refused.version == version:
             raise PublicationRefusedError(
-                f"{version.name} lost what is served: {self.refused.reason}. The last good one "
-                f"goes on. {self._source.remedy}"
+                f"{version.name} lost served data: {self.refused.reason}. The last good version "
+                f"stays. {self._source.remedy}"
             )
 
     def _open(self, version: Version) -> Reader:
-        """Open a version for history; DuckDB would hand out again what it holds under that name."""
+        """Open a version for history; DuckDB would reuse a file that it holds by this name."""
         if self.snapshot and self._version and self._version.name == version.name:
             if self._version.mark == version.mark:
-                return self.snapshot.copy.branch()  # only the day is another one
-            self.snapshot.copy.close()  # somebody made MAB_HOME anew
+                return self.snapshot.copy.branch()  # only the day differs
+            self.snapshot.copy.close()  # MAB_HOME was reset
         return self._source.open(version.name)
 
     def _note_failure(self, error: Exception) -> None:
@@ -241,12 +238,12 @@ class Refresher:
             )
 
     def _discard(self, kept: list[object]) -> None:
-        """Let go of what was served bit by bit: all at once would hold the GIL for long."""
+        """Free old objects bit by bit: all at once would hold the GIL for long."""
         while kept:
             del kept[-DISCARDED:]
             self._pause()
 
     def _pause(self) -> None:
-        """Let the event loop have the GIL, where there are requests to answer."""
+        """Let the event loop have the GIL if there are requests to answer."""
         if self.snapshot is not None:
             self._stopping.wait(PAUSE_SECONDS)

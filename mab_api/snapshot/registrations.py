@@ -1,8 +1,4 @@
-"""Registrations: experiments that are in the inbox but not in the published copy.
-
-What belongs here: finding them, and reading what their events say. What does not: how they are
-kept in order (`registry.py`), and when to look (`refresher.py`).
-"""
+"""Registrations: finds experiments that are in the inbox but not in the published copy."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -19,17 +15,17 @@ from mab_store.files.inbox import Inbox
 ID_LENGTH = len("exp_") + 12
 _DIGITS = frozenset("0123456789abcdef")
 SETTLED_SECONDS = 10.0
-"""A folder that was changed this long ago got no entry since that its time does not tell of."""
+"""A folder that changed this long ago shows every later entry by a new time."""
 
 
 def is_experiment_id(text: str) -> bool:
-    """Say whether an experiment could have this id."""
+    """Return whether an experiment could have this id."""
     digits = text.removeprefix("exp_")
     return len(text) == ID_LENGTH and len(digits) == 12 and _DIGITS.issuperset(digits)
 
 
 class Registrations:
-    """Looks for registrations and puts them into the registry."""
+    """Looks for registrations and adds them to the experiment index."""
 
     def __init__(self, inbox: Inbox, index: ExperimentIndex, clock: Callable[[], datetime]) -> None:
         self._inbox = inbox
@@ -40,11 +36,11 @@ class Registrations:
         self._unread: set[str] = set()
 
     def look_up(self, experiment_id: str) -> ExperimentRecord | None:
-        """Read what the inbox says of an experiment today, and remember it if it is registered."""
+        """Read an experiment's events as of today, and add it to the index if it is registered."""
         try:
             events = events_of(self._inbox, experiment_id)
         except (InboxError, OSError):
-            return None  # what is served does not depend on the inbox
+            return None  # served data does not depend on the inbox
         if not events.experiments:
             return None
         record = record_on(events, self._clock().date())
@@ -52,10 +48,10 @@ class Registrations:
         return record
 
     def find(self, stopping: Event) -> None:
-        """Read the registrations that the registry does not know yet.
+        """Read the registrations that the index does not know yet.
 
-        The folder of experiments is listed only if it got an entry since. The pending experiments
-        are read again on each new day, as a change is true from the day after it was made.
+        The folder of experiments is listed only if it has a new entry. Pending experiments are read
+        again on each new day, because a change holds from the day after it was made.
 
         Args:
             stopping: Ends it early when set.
@@ -74,7 +70,7 @@ class Registrations:
             self._day = day
 
     def forget(self) -> None:
-        """List the folder again next time: what was published may be published no more."""
+        """List the folder again next time: a publication may lack earlier experiments."""
         self._changed_at = None
 
     def _is_unknown(self, name: str) -> bool:

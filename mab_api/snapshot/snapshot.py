@@ -1,10 +1,7 @@
 """The snapshot: everything that is answered from memory, immutable, of one published copy.
 
-What belongs here: published allocations, encoded once, and what is kept of a version. What does
-not: reading it (`parts.py`), when that is done (`refresher.py`), and HTTP.
-
 A body depends on the clock in one place only: `is_stale` turns true at a known moment. Each entry
-holds its fresh bytes and makes the stale ones when they are first asked for after that moment.
+holds its fresh bytes, and builds the stale ones at their first request after that moment.
 """
 
 from collections.abc import Mapping
@@ -34,7 +31,7 @@ class Entry:
         is_listed: Whether it is part of `GET /allocations`.
         since: Since when its fresh body is served.
         fresh: The answer until it is stale.
-        stale: The answer from then on; None until it is asked for.
+        stale: The answer from then on; None before its first request.
     """
 
     __slots__ = ("fresh", "is_listed", "published_at", "since", "stale", "stale_after")
@@ -58,10 +55,10 @@ class Entry:
         return self.stale
 
     def keep_moment(self, old: "Entry | None") -> None:
-        """Go on saying since when its body is served, or say a later second than of another body.
+        """Keep the Last-Modified of the same body, or set a later second than another body's.
 
         Args:
-            old: What was served of this experiment until now, where anything was.
+            old: The experiment's entry that was served until now, if any.
         """
         if old is None:
             return
@@ -80,23 +77,23 @@ class Entry:
 
 
 def keep_moments(entries: Mapping[str, Entry], old: Mapping[str, Entry]) -> None:
-    """Let each entry say since when its body is served, given what was served until now."""
+    """Set the Last-Modified of each entry, given the entries served until now."""
     for experiment_id, entry in entries.items():
         entry.keep_moment(old.get(experiment_id))
 
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
-    """What one published copy says on one day.
+    """The content of one published copy on one day.
 
     Attributes:
         copy: The copy, still open, for queries that are not answered from memory.
         entries: Published allocations by experiment id, in the order of the list.
         records: Every experiment by id, by name.
-        listing: The body of `GET /allocations` when it was last asked for.
-        published_at: Moment of the newest publication; None where there is none.
+        listing: The body of `GET /allocations` at its last request.
+        published_at: Moment of the newest publication; None if there is none.
         published: How far the published history of each entry reaches, by experiment id.
-        pages: Pages of history that were asked for.
+        pages: Pages of history that were requested.
     """
 
     copy: Reader
@@ -109,7 +106,7 @@ class Snapshot:
     _lock: Lock = field(default_factory=Lock)
 
     def relist(self, now: datetime) -> Listing:
-        """Return the list of this moment, made anew where an entry has turned stale since."""
+        """Return the list of this moment, recomputed if an entry has turned stale since."""
         with self._lock:
             if now > self.listing.valid_until:
                 since = self.listing.last_modified

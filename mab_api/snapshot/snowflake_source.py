@@ -1,9 +1,6 @@
-"""What is published on Snowflake, seen by the API: over one connection, and seldom.
+"""Snowflake as a source: over one shared connection, asked as rarely as possible.
 
-What belongs here: which version is newest, reading it, and when Snowflake is asked. What does not:
-the connection (`mab_store/warehouse/snowflake/shared_connection.py`).
-
-Nothing here wakes the virtual warehouse until something was published or somebody asks for history.
+Nothing here wakes the virtual warehouse until something was published or a client asks for history.
 """
 
 import logging
@@ -20,17 +17,17 @@ from mab_store.warehouse.snowflake.reader import version_name
 from mab_store.warehouse.snowflake.shared_connection import Line, pause_seconds
 
 IDLE_SECONDS = 300.0
-"""How often Snowflake is asked while no publication is due."""
+"""Interval of the looks while no publication is due."""
 
 
 class SnowflakeSource:
-    """The newest version of a Snowflake schema, over one line.
+    """The newest version of a Snowflake schema, over one shared connection.
 
-    A day alone makes no new version: to read all anew at midnight would wake the virtual
+    A new day alone is no new version: reading all data again at midnight would wake the virtual
     warehouse. A status that begins then shows with the night's publication.
     """
 
-    remedy = "Restore the tables (Time Travel); if the loss is meant, restart the API."
+    remedy = "Restore the tables (Time Travel); if the loss is intended, restart the API."
 
     def __init__(self, settings: Settings, line: Line) -> None:
         self._settings = settings
@@ -42,11 +39,11 @@ class SnowflakeSource:
         return Version(version_name(found, self._settings))
 
     def open(self, name: str) -> Reader:
-        """Read over the line; the tables of decisions only grow, so a version needs no opening."""
+        """Read over the connection; decisions are only added, so a version needs no opening."""
         return LineReader(self._line, name)
 
     def wait_seconds(self, now: datetime, published_at: datetime | None, failures: int) -> float:
-        """Look seldom while no publication is due, and ever more seldom while looking fails."""
+        """Look rarely while no publication is due, and ever more rarely while looking fails."""
         usual = self._settings.api_refresh_seconds
         start = now.replace(
             hour=self._settings.mab_schedule_hour, minute=0, second=0, microsecond=0
@@ -64,7 +61,7 @@ class SnowflakeSource:
 
 
 class LineReader:
-    """What is published, read over a line that is shared."""
+    """Reads published data over the shared connection."""
 
     def __init__(self, line: Line, name: str) -> None:
         self.name = name
@@ -75,15 +72,15 @@ class LineReader:
         return self._line.fetch_arrow(name, parameters)
 
     def branch(self) -> "LineReader":
-        """Return itself: threads may share the line."""
+        """Return itself: threads may share the connection."""
         return self
 
     def close(self) -> None:
-        """Do nothing: the line is the source's."""
+        """Do nothing: the connection belongs to the source."""
 
 
 def snowflake_source(settings: Settings, *, query_seconds: int) -> SnowflakeSource:
     """Return the source of the settings, which connects when it is first asked."""
-    logging.getLogger("snowflake").setLevel(logging.CRITICAL)  # our own line says it, once
+    logging.getLogger("snowflake").setLevel(logging.CRITICAL)  # our own log line reports it, once
     connect = connect_directly(settings, query_seconds=query_seconds)
     return SnowflakeSource(settings, Line(settings, connect=connect))

@@ -1,9 +1,4 @@
-"""The sources: where each engine keeps what is published.
-
-What belongs here: telling one version from another, opening it, how often to look; for copies of
-DuckDB, and for whatever engine there is. What does not: Snowflake (`snowflake_source.py`), building
-anything from a version (`parts.py`), and looking (`refresher.py`).
-"""
+"""The sources: how the API reads the published versions of each engine."""
 
 import os
 import tempfile
@@ -17,7 +12,7 @@ from mab_store.warehouse.duckdb.published_copies import open_copy, read_pointer
 from mab_store.warehouse.reader import Reader
 
 COPY_CONFIG = {
-    "threads": "1",  # the event loop and the CDP want the other core
+    "threads": "1",  # the event loop and the CDP need the other core
     "memory_limit": "1GB",
     "temp_directory": str(Path(tempfile.gettempdir()) / f"mab-api-{os.getpid()}"),
 }
@@ -26,10 +21,10 @@ QUERY_SECONDS = 30
 
 
 class Source(Protocol):
-    """Where published versions are.
+    """The published versions of an engine.
 
     Attributes:
-        remedy: What to do if a version lost what was served, and if that is as it should be.
+        remedy: What to do if a version lost served data, and if the loss is intended.
     """
 
     remedy: str
@@ -45,7 +40,7 @@ class Source(Protocol):
         """Open a version for queries; the caller closes it."""
 
     def wait_seconds(self, now: datetime, published_at: datetime | None, failures: int) -> float:
-        """Say when to look again.
+        """Return how long to wait until the next look.
 
         Args:
             now: The time, as naive UTC.
@@ -54,13 +49,13 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what it holds open for itself."""
+        """Release its own connections."""
 
 
 class CopySource:
-    """Copies of DuckDB in a folder."""
+    """The published copies of DuckDB in a folder."""
 
-    remedy = "Run `mab rebuild`; if the loss is meant, run it with --accept-loss."
+    remedy = "Run `mab rebuild`; if the loss is intended, run it with --accept-loss."
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.published_dir
@@ -78,11 +73,11 @@ class CopySource:
         return open_copy(self._folder / name, config=COPY_CONFIG)
 
     def wait_seconds(self, _now: datetime, _published_at: datetime | None, _failures: int) -> float:
-        """Look at the usual pace: it is one look at a file."""
+        """Look at the usual interval: a look reads only one small file."""
         return self._refresh_seconds
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it holds no connection."""
 
 
 def open_source(settings: Settings, *, query_seconds: int = QUERY_SECONDS) -> Source:

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Version(NamedTuple):
-    """One state of what is published.
+    """One state of the published data.
 
     Attributes:
         name: Its name, by which it is opened.
-        mark: Tells it from another state of the same name.
-        day: Day whose statuses are shown; None where a day alone changes nothing.
-        accepts_loss: Whether a person said that it may lack what the one before it had.
+        mark: Distinguishes it from another state of the same name.
+        day: Day whose statuses are shown; None if a day alone changes nothing.
+        accepts_loss: Whether a person accepted that it lacks earlier data.
     """
 
     name: str

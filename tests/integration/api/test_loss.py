@@ -1,4 +1,4 @@
-"""A newer copy that lost what is served is not served, unless a person said that it may."""
+"""A newer copy that lost served data is not served, unless a person said that it may."""
 
 import json
 import shutil
@@ -113,7 +113,7 @@ def test_it_is_refused_and_said_until_a_whole_one_comes(ten_days, losing, start,
     assert FIRST in ready.json()["refused"]["reason"]
     assert metric(api, "mab_publication_refused") == 1
     (warning,) = warnings(api)
-    assert f"{name} lost what is served" in warning["reason"]
+    assert f"{name} lost served data" in warning["reason"]
     assert "--accept-loss" in warning["reason"]
 
     ten_days.clock.now += timedelta(days=1)

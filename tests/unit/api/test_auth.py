@@ -51,7 +51,7 @@ def test_another_key_is_refused_in_a_sentence_that_does_not_repeat_it(ring, key)
     with pytest.raises(ProblemError) as refused:
         ring.check(b"Bearer " + key)
     assert refused.value.kind == Kind.KEY_REFUSED
-    assert refused.value.detail == "The key that was sent is not among those."
+    assert refused.value.detail == "The key lacks permission."
     assert refused.value.headers == {}
 
 
