@@ -1,4 +1,4 @@
-"""docs/API.md is true: `MAB_WRITE_DOCS=1 pytest` on this file writes the answers anew."""
+"""docs/API.md is true: `MAB_WRITE_DOCS=1 pytest` on this file writes the answers again."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.integration.api.pages import PAGE, commands, normalised, snippet, vec
 from tests.integration.api.servers import ROOT, Server, serving
 
 WRITES = os.environ.get("MAB_WRITE_DOCS") == "1"
-EXAMPLES = ROOT / "mab_api" / "examples.json"
+EXAMPLES = ROOT / "mab_api" / "openapi_examples.json"
 CLI = "from mab_pipeline.cli.main import main; main()"
 # `make test` needs nothing but Python; .ci/run installs what these two need, and so runs all of it.
 WITHOUT_CURL, WITHOUT_NODE = (shutil.which(program) is None for program in ("curl", "node"))
