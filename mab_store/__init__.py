@@ -1,4 +1,4 @@
-"""Shared by the pipeline and the API: settings, errors, files, experiments and the warehouse.
+"""Code shared by the pipeline and the API: settings, errors, files, experiments, the warehouse.
 
-Imports neither Dagster nor a web framework.
+It imports neither Dagster nor a web framework.
 """

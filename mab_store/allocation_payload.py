@@ -1,7 +1,4 @@
-"""The allocation body: the one place where a published allocation becomes an answer.
-
-What belongs here: names, nesting and formats of the body that the API serves and that
-`mab allocations --format json` prints. What does not: queries, encoding, HTTP.
+"""The allocation body: what the API serves and `mab allocations --format json` prints.
 
 The first keys are those of the source document, unchanged; ours follow.
 """
@@ -25,7 +22,7 @@ def allocation_bodies(rows: pa.Table, *, settings: Settings, now: datetime) -> I
 
     Args:
         rows: Rows of `sql/serving/published_allocations.sql`, in its order.
-        settings: For the lengths of the windows and the hour of the schedule.
+        settings: For the publication deadline.
         now: The time, as naive UTC, at which staleness is judged.
     """
     for _, group in groupby(rows.to_pylist(), key=lambda row: row["experiment_id"]):
@@ -33,7 +30,7 @@ def allocation_bodies(rows: pa.Table, *, settings: Settings, now: datetime) -> I
 
 
 def is_stale(effective_date: date, *, now: datetime, settings: Settings) -> bool:
-    """Say whether the next allocation should have been there by now.
+    """Return whether the next allocation is overdue.
 
     See `stale_after`.
     """
@@ -49,7 +46,7 @@ def stale_after(effective_date: date, *, settings: Settings) -> datetime:
 
 
 def timestamp(value: datetime) -> str:
-    """Format naive UTC as RFC 3339 with a Z; microseconds only where there are any."""
+    """Format naive UTC as RFC 3339 with a Z; microseconds only if there are any."""
     return value.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -83,7 +80,7 @@ def _body(rows: list[dict[str, Any]], *, settings: Settings, now: datetime) -> B
 
 
 def variant_body(row: dict[str, Any], buckets: dict[str, list[list[int]]]) -> Body:
-    """Return what the body says of one variant.
+    """Return the part of the body for one variant.
 
     Args:
         row: A row of the query.

@@ -1,8 +1,4 @@
-"""Write a local file whole or not at all, and make its name last.
-
-What belongs here: writing files and making folders so that a power cut takes neither. What does
-not: what the files mean.
-"""
+"""Write local files atomically and durably: files and folders survive a power cut."""
 
 import os
 import uuid
@@ -11,7 +7,7 @@ from errno import ENOTDIR
 from pathlib import Path
 
 _MOST_REMEMBERED = 10_000
-# Folders whose name is on the disk as far as this process knows: path, device, inode.
+# Folders whose names this process knows to be on the disk: path, device, inode.
 _lasting: set[tuple[Path, int, int]] = set()
 
 
@@ -21,12 +17,11 @@ def write_atomically(
     """Write under a temporary name, then rename: a reader sees the old content or the new.
 
     Args:
-        path: Where the content goes, in the place of what is there; its folder is made if it is
-            missing.
+        path: The file; an existing one is replaced, and a missing folder is created.
         payload: The content.
         durable: Whether to wait until the file, its name and every new folder are on the disk.
-        root: Folder up to which the names of the folders above the file must last too, whichever
-            process made them.
+        root: The names of all folders between this one and the file must be on the disk too,
+            whichever process created them.
 
     Raises:
         OSError: The folder cannot be written or the disk is full; the old content is untouched.
@@ -44,14 +39,14 @@ def add_atomically(files: Mapping[Path, bytes], *, root: Path | None = None) -> 
     """Add new files, all of them or none; once this returns they are on the disk.
 
     All contents are on the disk before the first file gets its name. A process that is killed while
-    they get their names leaves some of them; those are whole, and the others can be added again.
+    it names them leaves some of the files; those are complete, and the others can be added again.
 
     Args:
-        files: The contents by path; no path is there yet.
+        files: The contents by path; none of the paths exists yet.
         root: As in `write_atomically`.
 
     Raises:
-        FileExistsError: One of them is there already; none was added.
+        FileExistsError: One of them already exists; none was added.
         OSError: A folder cannot be written or the disk is full; none was added.
     """
     staged: dict[Path, Path] = {}
@@ -74,7 +69,7 @@ def add_atomically(files: Mapping[Path, bytes], *, root: Path | None = None) -> 
 
 
 def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None = None) -> Path:
-    """Write the content of a file under a temporary name beside it; return that name.
+    """Write the content of a file under a temporary name next to it; return that name.
 
     Raises:
         OSError: The folder cannot be written or the disk is full; nothing is left behind.
@@ -95,13 +90,13 @@ def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None
 
 
 def make_folders(folder: Path, *, durable: bool = True, root: Path | None = None) -> None:
-    """Make a folder and those above it, and wait until their names are on the disk.
+    """Create a folder and its parents, and wait until their names are on the disk.
 
-    A folder of another process may be there before its name is on the disk, so those below `root`
-    are waited for whoever made them, but only once in a process.
+    A folder that another process created may exist before its name is on the disk. So this waits
+    for every folder below `root`, whichever process created it, but only once in a process.
 
     Raises:
-        OSError: A folder cannot be made.
+        OSError: A folder cannot be created.
     """
     chain = [folder, *folder.parents]
     missing = [path for path in chain if not path.is_dir()]

@@ -1,4 +1,4 @@
-"""A range of days, as a run covers it."""
+"""Ranges of days that a run covers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
-"""The errors that a person is meant to read.
+"""Errors for users: one class per kind of failure that has its own remedy.
 
-What belongs here: one class per kind of failure that has its own remedy. Each message says what is
-wrong, where, with which value, and what to do next. What does not: programming errors, which stay
+Each message names the problem, its place, the value, and the next step. Programming errors stay
 ordinary Python exceptions with a traceback.
 """
 
@@ -13,7 +12,7 @@ from mab_store.plain_text import plain
 class MabError(Exception):
     """A failure that the user can act on; the command line prints it as one sentence.
 
-    Its message may quote what came from outside, so it is plain text.
+    Its message may quote external text, so it is made plain.
 
     Attributes:
         exit_code: Exit code of a command that ends with this error.
@@ -26,7 +25,7 @@ class MabError(Exception):
 
 
 class UsageError(MabError):
-    """The command was called with something that it cannot take."""
+    """The command was called with an argument that it does not accept."""
 
     exit_code = 2
 
@@ -40,7 +39,7 @@ class HomeError(MabError):
 
 
 class HomeLockedError(HomeError):
-    """Another process is at work in MAB_HOME, and waiting for it took too long."""
+    """Another process works in MAB_HOME, and waiting for it took too long."""
 
 
 class InboxError(MabError):
@@ -48,13 +47,13 @@ class InboxError(MabError):
 
 
 class FileInInboxError(InboxError):
-    """A file of that name is in the inbox already."""
+    """A file of that name is already in the inbox."""
 
 
 class UnreadableFileError(InboxError):
     """A file in the inbox cannot be parsed; its message goes into the quarantine.
 
-    What it quotes of the file may be as long as the file: the message is cut.
+    A quotation may be as long as the file, so the message is cut.
     """
 
     MOST_CHARACTERS = 1_000
@@ -66,14 +65,14 @@ class UnreadableFileError(InboxError):
 
 
 class ConflictError(InboxError):
-    """What is written contradicts what an experiment's events say already."""
+    """A new event contradicts an experiment's earlier events."""
 
 
 class NewNameError(ConflictError):
-    """A new name has characters that nobody can see, or is not in normal form C.
+    """A new name has invisible characters, or is not in normal form C.
 
     Attributes:
-        faults: What is wrong with each such name, by its place in the body.
+        faults: The fault of each such name, by its place in the body.
     """
 
     def __init__(self, faults: Mapping[tuple[str | int, ...], str]) -> None:
@@ -83,11 +82,11 @@ class NewNameError(ConflictError):
 
 
 class NotRegisteredError(ConflictError):
-    """A change is of an experiment that nobody has registered."""
+    """The experiment of a change is not registered."""
 
 
 class WarehouseError(MabError):
-    """The warehouse cannot be opened or has another shape than this version expects."""
+    """The warehouse cannot be opened, or its tables differ from those that this version expects."""
 
 
 class WarehouseLockedError(WarehouseError):
@@ -99,12 +98,12 @@ class WarehouseLostError(WarehouseError):
 
 
 class NotPublishedError(MabError):
-    """There is no published copy to read, or not the record that was asked for."""
+    """There is no published copy to read, or it lacks the requested record."""
 
 
 class PublicationRefusedError(MabError):
-    """A new copy lacks what the served one has, and the person did not say that this is meant."""
+    """A new copy lacks data of the served one, and the user did not accept the loss."""
 
 
 class ReplayError(MabError):
-    """A past allocation cannot be computed again from what the inbox holds now."""
+    """A past allocation cannot be computed again from the present inbox."""

@@ -1,10 +1,8 @@
-"""The lock of a whole home: any number of runs at once, or one command that replaces things.
+"""The lock of a whole home: any number of runs at once, or one command that replaces files.
 
-What belongs here: taking the lock, shared or alone, and saying who holds it. What does not: what is
-done under it. The lock of the warehouse is another one: it is held for one transaction.
-
-The operating system holds the lock and drops it with its process, so `kill -9` leaves nothing
-locked. A command that waits to be alone lets no new run begin; else it might wait for ever.
+The warehouse has its own lock, which is held for one transaction. The operating system holds both
+and drops them with their process, so `kill -9` leaves nothing locked. While a command waits for the
+exclusive lock, no new run can begin; otherwise the command might wait for ever.
 """
 
 import json
@@ -32,7 +30,7 @@ def _say_nothing(_text: str) -> None:
 
 
 class HomeLock:
-    """The lock of one MAB_HOME. It cannot be taken twice by the same work: that waits for ever."""
+    """The lock of one MAB_HOME; it is not reentrant: code that holds it must not take it again."""
 
     def __init__(self, settings: Settings) -> None:
         self._home = settings.mab_home
@@ -40,11 +38,11 @@ class HomeLock:
 
     @contextmanager
     def shared(self, doing: str, *, say: Say = _say_nothing) -> Iterator[None]:
-        """Hold the home together with others that do the same.
+        """Hold the home together with other shared holders.
 
         Args:
-            doing: What is done, for those who wait.
-            say: Is told once who is waited for.
+            doing: The work, in the words that waiting processes report.
+            say: Receives one line that names the holders, if it has to wait.
 
         Raises:
             HomeLockedError: Waiting took longer than HOME_LOCK_TIMEOUT_SECONDS.
@@ -55,7 +53,7 @@ class HomeLock:
 
     @contextmanager
     def alone(self, doing: str, *, say: Say = _say_nothing) -> Iterator[None]:
-        """Hold the home with nobody else at work; arguments and errors are those of `shared`."""
+        """Hold the home exclusively; arguments and errors are those of `shared`."""
         with self._held(doing, say, is_alone=True):
             yield
 
@@ -65,7 +63,7 @@ class HomeLock:
         try:
             path = self._home / "home.lock"
             self._home.mkdir(parents=True, exist_ok=True)
-            path.touch()  # with the rights of any other file; the library would make it private
+            path.touch()  # with default permissions; the library would make it private
             gate = FileLock(self._home / "home.gate.lock")
             lock = ReadWriteLock(path, is_singleton=False)
             acquire = lock.acquire_write if is_alone else lock.acquire_read
@@ -109,7 +107,7 @@ class HomeLock:
             time.sleep(POLL_SECONDS)
 
     def holders(self) -> str:
-        """Say who holds the home; a process that died is forgotten."""
+        """Return the processes that hold the home; remove the notes of dead ones."""
         found = []
         for path in sorted((self._home / "holders").glob("*.json")):
             try:
@@ -124,7 +122,7 @@ class HomeLock:
         return ", ".join(found) or "another process"
 
     def _leave_note(self, doing: str) -> Path:
-        """Leave word for those who wait; where that cannot be written, they know less."""
+        """Leave a note for waiting processes; if it cannot be written, they just know less."""
         path = self._home / "holders" / f"{os.getpid()}-{uuid.uuid4().hex}.json"
         note = {
             "pid": os.getpid(),

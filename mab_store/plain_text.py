@@ -1,18 +1,17 @@
-"""Plain text: how text from outside is shown, wherever a person reads it.
+"""Plain text: make external text safe to display, and judge new names.
 
-What belongs here: the one function that text from outside passes on its way to a terminal, a log,
-an error, a check's finding or an alert, and the judgement of new names. What does not: data. JSON
-keeps every character, and so do tables, keys and files.
+External text passes `plain` on its way to a terminal, a log, an error, a finding or an alert. Data
+stay as they are: JSON, tables, keys and files keep every character.
 
 A name can hold an escape sequence that rewrites the terminal, a line break that forges a line of a
-log, or a character that nobody sees or that turns the text around.
+log, or a character that is invisible or reverses the text.
 """
 
 import re
 import unicodedata
 
 # Characters without a glyph that Unicode does not count as format characters: joiners, fillers and
-# variation selectors. Each makes two names that look the same.
+# variation selectors. With each of them, two different names look the same.
 _BLANK = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef"
@@ -23,10 +22,10 @@ _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def plain(text: object) -> str:
-    r"""Return text on one line, in which every character can be seen.
+    r"""Return text on one line in which every character is visible.
 
-    A character that cannot be seen is shown by its escape, such as `\x1b` or `\u202e`. Text that
-    was made plain before stays as it is.
+    An invisible character is replaced by its escape, such as `\x1b` or `\u202e`. Text that is
+    already plain stays unchanged.
 
     Args:
         text: The text, or anything that `str` turns into text.
@@ -38,17 +37,17 @@ def plain(text: object) -> str:
 
 
 def fault_of_new_name(name: str) -> str | None:
-    """Say why a new name is refused; None if it is not.
+    """Return why a new name is refused; None if it is acceptable.
 
-    Names that are there already keep working: only what registers or adds a name asks this.
+    Existing names keep working: this is called only when a name is registered or added.
     """
     unseen = sorted({_escape(character) for character in name if _is_unsafe(character)})
     if unseen:
         return f"must not contain characters that cannot be seen: {', '.join(unseen)}"
     if not unicodedata.is_normalized("NFC", name):
         return (
-            "must be in Unicode's normal form C (NFC): it has letters and accents as separate "
-            "characters, and looks the same as a name that has not"
+            "must be in Unicode's normal form C (NFC): its accents are separate characters, and "
+            "it looks the same as a name whose accents are not"
         )
     return None
 

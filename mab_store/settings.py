@@ -1,8 +1,7 @@
 """Settings: every environment variable that mab reads, typed, with its default and its range.
 
-What belongs here: names, types, ranges and the rules that tie settings together. What does not:
-anything that acts on a setting. Nothing reads the environment at import; a program calls
-`load_settings()` once and hands the result on.
+Nothing reads the environment at import; a program calls `load_settings()` once and passes the
+result on.
 """
 
 import re
@@ -37,7 +36,7 @@ def _digests(value: object) -> object:
     if not isinstance(value, str):
         return value
     digests = tuple(part.strip().lower() for part in value.split(",") if part.strip())
-    # Separators alone are no list of nobody: of the keys that may read, none means everybody.
+    # Separators without a key are an error: an empty list of read keys would admit every client.
     if (value and not digests) or not all(
         re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests
     ):
@@ -52,10 +51,10 @@ KeyDigests = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_digests)]
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
-    """Take a URL apart; the message of what is wrong never repeats it, as it may be a secret."""
+    """Split a URL; an error message never repeats it, as it may be a secret."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # reading it is what finds a bad one
+        parts.port  # noqa: B018  # reading it raises for a bad one
     except ValueError:
         parts = urlsplit("")
     is_plain = re.fullmatch(r"[!-~]+", url)
@@ -65,7 +64,7 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
 
 
 def _identifier(value: str) -> str:
-    """Take a name that needs no quotes: it becomes part of a statement where none can be bound."""
+    """Accept a name that needs no quotes: it becomes part of statements that cannot bind it."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", value):
         raise ValueError("must be letters, digits and _, not beginning with a digit")
     return value
@@ -76,7 +75,7 @@ Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured, as `.env.example` lists it.
+    """All settings, in the order of `.env.example`.
 
     Each field is the environment variable of the same name in capitals.
     """
@@ -85,7 +84,7 @@ class Settings(BaseSettings):
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
-    # Where things are
+    # Paths and engine
     mab_home: Path = Path(".mab")
     mab_inbox: str | None = None
     mab_engine: Literal["duckdb", "snowflake"] = "duckdb"
@@ -174,7 +173,7 @@ class Settings(BaseSettings):
             url = value.get_secret_value() if isinstance(value, SecretStr) else value
             scheme, host = _scheme_and_host(url)
             if scheme == "http" and host not in {"localhost", "127.0.0.1"}:
-                raise ValueError("must be https, but for a server on this machine")
+                raise ValueError("must be https, except for a server on this machine")
         return value
 
     @field_validator("mab_dagster_url")
@@ -222,7 +221,7 @@ class Settings(BaseSettings):
 
     @property
     def published_dir(self) -> Path:
-        """Folder of the published copies and of the pointer to the newest."""
+        """Folder of the published copies and the pointer to the newest one."""
         return self.mab_home / "published"
 
     @property
@@ -232,7 +231,7 @@ class Settings(BaseSettings):
 
     @property
     def receipts_dir(self) -> Path:
-        """Folder of the receipts of what was handed in."""
+        """Folder of the receipts of received files."""
         return self.mab_home / "receipts"
 
 
@@ -257,8 +256,8 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"Settings: .env is not UTF-8 ({error}). Save it as UTF-8.") from None
     except RuntimeError:
         raise SettingsError(
-            f"Settings: MAB_HOME={settings.mab_home}: there is no such home folder. Write the path "
-            "out in full."
+            f"Settings: MAB_HOME={settings.mab_home}: there is no such home folder. Write the full "
+            "path."
         ) from None
     return settings.model_copy(update={"mab_home": home})
 
