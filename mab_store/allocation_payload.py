@@ -1,4 +1,4 @@
-"""The allocation body: what the API serves and `mab allocations --format json` prints.
+"""The allocation body: served by the API and printed by `mab allocations --format json`.
 
 The first keys are those of the source document, unchanged; ours follow.
 """

@@ -31,13 +31,13 @@ _JUDGEMENT = (
     Column("experiment_id", "varchar", True, "Registered experiment that `experiment` names", "id"),
     Column("impressions_count", "bigint", True, "Impressions, once proven", "impressions/day"),
     Column("clicks_count", "bigint", True, "Clicks, once proven", "clicks/day"),
-    Column("rejection_reason", "varchar", True, "Why the row is no good; null = good", "reason"),
+    Column("rejection_reason", "varchar", True, "Why the row is rejected; null = good", "reason"),
     Column(
         "is_superseded", "boolean", False, "Good, but a later row of the same grain wins", "flag"
     ),
 )
 
-# In the order in which they are tried: a row gets the first that applies.
+# In the order in which they are tested: a row gets the first one that applies.
 REJECTION_REASONS = {
     "unreadable_file": "The file could not be parsed; `error` names the place and the reason.",
     "unknown_experiment": "No experiment of this id or name is registered.",
@@ -89,7 +89,7 @@ RELATIONS = (
 
 
 def documented_tables() -> dict[str, Table]:
-    """Return the declared tables, and the view behind the table that it judges."""
+    """Return the declared tables, and the view after the table that it judges."""
     tables: dict[str, Table] = {}
     for name, table in declared_tables().items():
         tables[name] = table

@@ -52,7 +52,7 @@ def read_metrics(
         limits: Limits of its content.
 
     Raises:
-        UnreadableFileError: The file cannot be parsed or exceeds a limit; says where and why.
+        UnreadableFileError: The file cannot be parsed or exceeds a limit; the message says why.
     """
     extension = PurePosixPath(source_file).suffix.lower()
     if extension not in _READERS:

@@ -1,4 +1,4 @@
--- Purpose: the decisions that some days have already; an identical one is not added again.
+-- Purpose: the existing decisions of some days; an identical one is not added again.
 -- Inputs:  allocations
 -- Parameters: :start_date first as-of day, :end_date day after the last
 select

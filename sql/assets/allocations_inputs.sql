@@ -1,4 +1,4 @@
--- Purpose: what the rule sees, in the order in which it draws: by day, experiment and position.
+-- Purpose: the rule's inputs, in the order in which it draws: by day, experiment and position.
 -- Grain:   as_of_date, experiment_id, variant_name
 -- Inputs:  windowed_aggregates, variants
 -- Parameters: :start_date first as-of day, :end_date day after the last

@@ -1,8 +1,8 @@
--- Purpose: the accepted counts of some days, replacing what was there.
+-- Purpose: the accepted counts of some days, replacing the earlier ones.
 -- Grain:   metric_date, experiment_id, variant_name
 -- Inputs:  validated_metrics, inbox_files, raw_metrics
 -- Note:    a day of which raw_metrics lacks a file that counted stays as it is: its rows were pruned
---          or its files are gone, and nothing else holds what they said (docs/adr/0017).
+--          or its files are gone, and nothing else holds their counts (docs/adr/0017).
 -- Parameters: :start_date first day, :end_date day after the last
 delete from daily_metrics
 where

@@ -1,4 +1,4 @@
--- Purpose: the days on which daily_metrics is not what raw_metrics and the registry give now:
+-- Purpose: the days whose daily_metrics differ from those that raw_metrics and the registry give now:
 --          a late file, a late registration, or a run that was killed between the two tables.
 -- Grain:   metric_date
 -- Inputs:  validated_metrics, daily_metrics, inbox_files, raw_metrics

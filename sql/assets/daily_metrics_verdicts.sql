@@ -1,4 +1,4 @@
--- Purpose: what became of the rows of some days.
+-- Purpose: the verdicts on the rows of some days.
 -- Inputs:  validated_metrics
 -- Parameters: :start_date first day, :end_date day after the last
 select

@@ -1,4 +1,4 @@
--- Purpose: make room for the registry, which is folded anew from every event file.
+-- Purpose: delete the registry, which is folded again from every event file.
 -- Then:    the rows are loaded in the same transaction (mab_pipeline/assets/experiments.py).
 delete from experiments
 where true;

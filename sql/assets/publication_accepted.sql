@@ -1,7 +1,7 @@
--- Purpose: what a person accepted when the newest publication of an experiment was made.
+-- Purpose: the findings that a user accepted with the newest publication of an experiment.
 -- Grain:   experiment_id
 -- Inputs:  publication_holds, publications
--- Parameters: :reason what the acceptance is recorded as
+-- Parameters: :reason name under which the acceptance is recorded
 with acceptances as (
     select
         experiment_id,

@@ -1,4 +1,4 @@
--- Purpose: the experiments that do not run today: what was published last for them stays.
+-- Purpose: the experiments that do not run today; their last publication stays.
 -- Grain:   experiment_id
 -- Inputs:  experiments
 -- Parameters: :today the day

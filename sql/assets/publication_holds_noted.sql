@@ -1,4 +1,4 @@
--- Purpose: what the gate held back before; a finding is noted once.
+-- Purpose: the gate's earlier holds; a finding is recorded once.
 -- Inputs:  publication_holds
 -- Parameters: :start_date first as-of day, :end_date day after the last
 select distinct

@@ -1,4 +1,4 @@
--- Purpose: days on which rows of a registered experiment were rejected; elsewhere
+-- Purpose: days on which rows of a registered experiment were rejected; on other days
 --          publication_rejected_impressions.sql finds nothing.
 -- Grain:   metric_date
 -- Inputs:  validated_metrics

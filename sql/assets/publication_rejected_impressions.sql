@@ -1,6 +1,6 @@
--- Purpose: experiments of whose impressions more than a share was rejected up to one as-of day; the
---          rule would compare what was left (docs/adr/0018).
--- Grain:   experiment_id, variant_name: the 20 names that most was rejected of
+-- Purpose: experiments with more than a share of their impressions rejected up to one as-of day; the
+--          rule would compare the remaining ones (docs/adr/0018).
+-- Grain:   experiment_id, variant_name: the 20 names with the most rejected impressions
 -- Inputs:  windowed_aggregates, variants, experiments, validated_metrics, daily_metrics, publications,
 --          allocations
 -- Judged:  the :gap_days days up to :as_of_date on which the experiment ran
@@ -96,8 +96,8 @@ rejected as (
     ) = 1
 ),
 
--- What readers were served on each day: the newest publication of an earlier as-of day. One that
--- was made when its day was past was never served; it stands in only where none was.
+-- The publication that readers got on each day: the newest one of an earlier as-of day. One that
+-- was published after its effective date was never served; it counts only if no other one was.
 history as (
     select
         experiment_id,
@@ -171,7 +171,7 @@ incomplete_days as (
     where accepted.variant_name is null
 ),
 
--- An unknown name is corrected by a later file that leaves no such variant without impressions.
+-- A later file corrects an unknown name if it leaves no such variant without impressions.
 corrected as (
     select distinct
         rejected.metric_date,
@@ -204,8 +204,8 @@ last_retirements as (
     group by experiment_id
 ),
 
--- An unknown name counts until it is registered, a variant is retired in its stead, or the day is
--- corrected; bad counts until the same variant has good ones, or is retired.
+-- An unknown name counts until it is registered, a variant is retired in its place, or the day is
+-- corrected; bad counts do until the same variant has good ones, or is retired.
 unsettled as (
     select
         rejected.metric_date,
@@ -265,8 +265,8 @@ accepted_sums as (
     group by experiment_id
 ),
 
--- A row whose impressions cannot be read counts as many as its share of that day's traffic gives,
--- and where there is none to go by, as many as the experiment's accepted rows do on the average.
+-- A row with unreadable impressions counts as many as its share of that day's traffic would give,
+-- and without such a share, as many as the average accepted row of the experiment.
 names as (
     select
         unsettled.experiment_id,

@@ -1,5 +1,5 @@
--- Purpose: variants that fell silent: on one as-of day they run, were promised impressions by what
---          readers were served, and have none, while the other variants do (docs/adr/0018).
+-- Purpose: variants that fell silent: on one as-of day they run, the served shares promised them
+--          impressions, and they have none, while the other variants do (docs/adr/0018).
 -- Grain:   experiment_id, variant_name
 -- Inputs:  windowed_aggregates, variants, experiments, daily_metrics, publications, allocations
 -- Judged:  the :gap_days days up to :as_of_date on which the experiment ran and had the variant
@@ -75,8 +75,8 @@ silent as (
         and running.experiment_id in (select experiment_id from totals)
 ),
 
--- What readers were served on each day: the newest publication of an earlier as-of day. One that
--- was made when its day was past was never served; it stands in only where none was.
+-- The publication that readers got on each day: the newest one of an earlier as-of day. One that
+-- was published after its effective date was never served; it counts only if no other one was.
 history as (
     select
         experiment_id,

@@ -1,4 +1,4 @@
--- Purpose: of each experiment the newest publication, and the newest one that was live.
+-- Purpose: the newest publication of each experiment, and the newest one that was live.
 -- Grain:   experiment_id, as_of_date (at most two rows per experiment)
 -- Inputs:  publications
 with ranked as (

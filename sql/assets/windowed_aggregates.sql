@@ -1,14 +1,14 @@
--- Purpose: what the rule sees of each variant at the end of each as-of day, replacing what was there.
+-- Purpose: the rule's inputs for each variant at the end of each as-of day, replacing earlier ones.
 -- Grain:   as_of_date, experiment_id, variant_name
 -- Inputs:  daily_metrics, experiments, variants
 -- Parameters: :start_date first as-of day, :end_date day after the last,
 --          :default_window_days, :max_window_days [days], :min_impressions [impressions]
 --
--- One statement serves one day and a year alike. A day's counts enter both windows on their own day
--- (or, when they are older, on the first as-of day) and leave each window again when it has moved
--- past them; the running sum of these moves up to an as-of day is the sum of its window. Each kind
--- of move is summed before they are put together: for one as-of day nothing leaves, and what
--- remains is a plain sum over the last 30 days.
+-- The same statement serves one day or a year. A day's counts enter both windows on their own day
+-- (or, if they are older, on the first as-of day) and leave each window when it has moved past
+-- them. The running sum of these moves up to an as-of day is the sum of its window. Each kind of
+-- move is summed before they are combined: for a single as-of day nothing leaves, and the result
+-- is a plain sum over the last 30 days.
 delete from windowed_aggregates
 where
     as_of_date >= cast(:start_date as date)
@@ -28,7 +28,7 @@ with recursive as_of_days as (
 ),
 
 -- Only an experiment without a start date that was registered after its first effective day can
--- owe its start to its data: nobody else's history is read.
+-- owe its start to its data: no other experiment's history is read.
 first_rows as (
     select
         experiment_id,
@@ -42,7 +42,7 @@ first_rows as (
     group by experiment_id
 ),
 
--- Who runs on the day after the as-of day, as that day sees it.
+-- The experiments that run on the day after the as-of day, as of that day.
 running as (
     select
         as_of_days.as_of_date,
@@ -71,7 +71,7 @@ running as (
         end
 ),
 
--- Into the windows; a day older than the default window enters the longest one alone.
+-- Into the windows; a day older than the default window enters only the maximum window.
 seen_days as (
     select
         case
@@ -136,7 +136,7 @@ moves as (
         metric_date > cast(:start_date as date) - :default_window_days
         and metric_date < cast(:end_date as date) - :default_window_days
     union all
-    -- Out of the longest window.
+    -- Out of the maximum window.
     select
         metric_date + :max_window_days as as_of_date,
         experiment_id,
@@ -153,7 +153,7 @@ moves as (
         metric_date > cast(:start_date as date) - :max_window_days
         and metric_date < cast(:end_date as date) - :max_window_days
     union all
-    -- A variant that runs has a row on every as-of day, whether anything moves or not.
+    -- A variant that runs has a row on every as-of day, even if nothing moves.
     select
         as_of_date,
         experiment_id,

@@ -1,4 +1,4 @@
--- Purpose: how many variants each window serves on some days.
+-- Purpose: how many variants use each window on some days.
 -- Inputs:  windowed_aggregates
 -- Parameters: :start_date first as-of day, :end_date day after the last
 select

@@ -1,6 +1,6 @@
 -- Purpose: days on which rows received are not accepted + superseded + rejected; there must be none.
 -- Note:    accepted is counted in daily_metrics, received in raw_metrics, the rest in the view.
---          Of a day that `mab prune` dropped from raw_metrics the ledger still knows the rows.
+--          If `mab prune` dropped a day from raw_metrics, the ledger still has its row counts.
 -- Parameters: :start_date first day, :end_date day after the last
 with counts as (
     select

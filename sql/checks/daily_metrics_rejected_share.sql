@@ -1,4 +1,4 @@
--- Purpose: days on which a greater share of the rows was rejected than may be; a warning.
+-- Purpose: days with more than the allowed share of rejected rows; a warning.
 -- Parameters: :start_date first day, :end_date day after the last, :max_rejected_share 0 to 1
 with verdicts as (
     select

@@ -1,4 +1,4 @@
--- Purpose: event files that could not be used; a warning while they are there.
+-- Purpose: event files that could not be used; a warning while they exist.
 select
     cast(null as date) as day,
     source_file,

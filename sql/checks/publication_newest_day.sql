@@ -1,3 +1,3 @@
--- Purpose: the newest day that was decided; a warning where it is older than it should be.
+-- Purpose: the newest decided day; a warning if it is older than expected.
 select max(as_of_date) as newest_day
 from allocations;

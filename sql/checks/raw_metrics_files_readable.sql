@@ -1,4 +1,4 @@
--- Purpose: metrics files that could not be used; a warning while they are there.
+-- Purpose: metrics files that could not be used; a warning while they exist.
 -- Parameters: :start_date first day, :end_date day after the last
 select
     metric_date as day,

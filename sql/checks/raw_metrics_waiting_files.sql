@@ -1,5 +1,5 @@
 -- Purpose: metrics files that wait until the other files of their day are back; a warning.
--- Note:    of any day: nobody runs an archived day, and its late file would wait unseen.
+-- Note:    for every day: an archived day is not run again, and its late file would wait unseen.
 select
     metric_date as day,
     source_file,

@@ -1,4 +1,4 @@
--- Purpose: variants that had traffic within the longest window but none in its last 3 days; a warning.
+-- Purpose: variants that had traffic within the maximum window but none in its last 3 days; warning.
 -- Parameters: :start_date first as-of day, :end_date day after the last
 with recent as (
     select distinct

@@ -1,4 +1,4 @@
--- Purpose: the days that raw_metrics holds rows of; a pruned day has none and is left as it is.
+-- Purpose: the days with rows in raw_metrics; a pruned day has none and stays unchanged.
 -- Grain:   metric_date
 -- Inputs:  raw_metrics
 -- Parameters: :start_date first day, :end_date day after the last

@@ -1,4 +1,4 @@
--- Purpose: the registry's experiments as the last run left them, to see what changed.
+-- Purpose: the registry's experiments as the last run left them, to find changes.
 -- Grain:   experiment_id, valid_from_date
 -- Inputs:  experiments
 select

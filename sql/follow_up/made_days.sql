@@ -1,4 +1,4 @@
--- Purpose: the as-of days that have windows or decisions already, and so must follow late changes.
+-- Purpose: the as-of days that already have windows or decisions, so must follow late changes.
 -- Grain:   as_of_date
 -- Inputs:  windowed_aggregates, allocations
 -- Parameters: :start_date first as-of day

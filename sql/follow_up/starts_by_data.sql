@@ -1,5 +1,5 @@
--- Purpose: the experiments that may owe their start to their data, and the first day of it: those
---          without a start date that were registered after some day.
+-- Purpose: the experiments that may owe their start to their data, with the first day of data:
+--          those without a start date that were registered after some day.
 -- Grain:   experiment_id
 -- Inputs:  daily_metrics, experiments
 -- Parameters: :start_date the day

@@ -1,4 +1,4 @@
--- Purpose: the registry's variants as the last run left them, to see what changed.
+-- Purpose: the registry's variants as the last run left them, to find changes.
 -- Grain:   experiment_id, variant_name, valid_from_date
 -- Inputs:  variants
 select

@@ -1,8 +1,8 @@
--- Purpose: which rows would be rejected, before they are stored: how many for each reason, and the
+-- Purpose: the rows that would be rejected, before they are stored: their number by reason, and the
 --          first few of them.
 -- Grain:   source_file, row_number
 -- Inputs:  validated_metrics
--- Parameters: :most how many of each reason are shown
+-- Parameters: :most how many are shown for each reason
 with rejected as (
     select
         rejection_reason,

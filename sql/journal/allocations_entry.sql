@@ -1,4 +1,4 @@
--- Purpose: the allocations that were computed at one moment, for their journal entry.
+-- Purpose: the allocations that were computed at one time, for their journal entry.
 -- Inputs:  allocations
 -- Parameters: :entry time of the computation
 select *

@@ -1,4 +1,4 @@
--- Purpose: what identifies each row of allocations, to see which journaled rows it lacks.
+-- Purpose: the identity of each row of allocations, to find the journaled rows that it lacks.
 -- Grain:   as_of_date, experiment_id, variant_name, allocation_id
 -- Inputs:  allocations
 -- Parameters: :start_date first as-of day, :end_date day after the last

@@ -1,4 +1,4 @@
--- Purpose: which runs wrote to publication_holds; each is one journal entry.
+-- Purpose: the runs that wrote to publication_holds; each forms one journal entry.
 -- Grain:   run_id
 select distinct run_id as entry
 from publication_holds;

@@ -1,4 +1,4 @@
--- Purpose: what one run wrote to publication_holds, for its journal entry.
+-- Purpose: the rows that one run wrote to publication_holds, for its journal entry.
 -- Inputs:  publication_holds
 -- Parameters: :entry run id
 select *

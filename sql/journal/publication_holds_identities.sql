@@ -1,4 +1,4 @@
--- Purpose: what identifies each row of publication_holds, to see which journaled rows it lacks.
+-- Purpose: the identity of each row of publication_holds, to find the journaled rows that it lacks.
 -- Grain:   as_of_date, experiment_id, held_at, reason
 -- Inputs:  publication_holds
 -- Parameters: :start_date first as-of day, :end_date day after the last

@@ -1,4 +1,4 @@
--- Purpose: which runs wrote to publications; each is one journal entry.
+-- Purpose: the runs that wrote to publications; each forms one journal entry.
 -- Grain:   run_id
 select distinct run_id as entry
 from publications;

@@ -1,4 +1,4 @@
--- Purpose: what one run wrote to publications, for its journal entry.
+-- Purpose: the rows that one run wrote to publications, for its journal entry.
 -- Inputs:  publications
 -- Parameters: :entry run id
 select *

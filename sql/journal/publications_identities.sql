@@ -1,4 +1,4 @@
--- Purpose: what identifies each row of publications, to see which journaled rows it lacks.
+-- Purpose: the identity of each row of publications, to find the journaled rows that it lacks.
 -- Grain:   as_of_date, experiment_id, published_at
 -- Inputs:  publications
 -- Parameters: :start_date first as-of day, :end_date day after the last

@@ -1,4 +1,4 @@
--- Purpose: make room for a day's files, in the ledger and in raw_metrics.
+-- Purpose: delete a day's files from the ledger and from raw_metrics, before they are loaded.
 -- Parameters: :metric_date the day
 delete from inbox_files
 where metric_date = cast(:metric_date as date);

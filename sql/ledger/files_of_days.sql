@@ -1,4 +1,4 @@
--- Purpose: what the ledger knows of the files of some days, and whether raw_metrics holds them.
+-- Purpose: the ledger's rows for the files of some days, and whether raw_metrics holds them.
 -- Grain:   source_file
 -- Inputs:  inbox_files, raw_metrics
 -- Parameters: :start_date first day, :end_date day after the last

@@ -1,4 +1,4 @@
--- Purpose: the newest time that any row was stamped with; null where there is none yet.
+-- Purpose: the newest time in any row; null if there is none yet.
 -- Inputs:  inbox_files, allocations, publications, publication_holds
 with stamps as (
     select max(loaded_at) as stamp

@@ -1,4 +1,4 @@
--- Purpose: what the ledger knows of files that belong to no day (experiment events, misplaced files).
+-- Purpose: the ledger's rows for files that belong to no day (experiment events, misplaced files).
 -- Grain:   source_file
 -- Inputs:  inbox_files
 -- Parameters: :prefix pattern of the names, such as 'experiments/%'

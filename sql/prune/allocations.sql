@@ -1,5 +1,5 @@
--- Purpose: drop the versions of old decisions that were superseded and never published. What was
---          published stays, and so does the newest version, which the gate may have held back.
+-- Purpose: drop old decisions that a later one replaced and that were never published. Published
+--          ones stay, and so does the newest one, which the gate may have held back.
 -- Parameters: :cutoff_date first day that stays
 delete from allocations
 where

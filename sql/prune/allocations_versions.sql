@@ -1,4 +1,4 @@
--- Purpose: the versions of old decisions, with about how many bytes of text each takes.
+-- Purpose: the old decisions, with the approximate bytes of text of each.
 -- Grain:   as_of_date, allocation_id
 -- Inputs:  allocations
 -- Parameters: :cutoff_date first day that stays

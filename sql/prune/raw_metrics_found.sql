@@ -1,4 +1,4 @@
--- Purpose: how much of raw_metrics is older than a day: rows, and about how many bytes of text.
+-- Purpose: the part of raw_metrics before the cutoff: rows, and approximate bytes of text.
 -- Inputs:  raw_metrics
 -- Parameters: :cutoff_date first day that stays
 select

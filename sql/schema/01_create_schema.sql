@@ -1,6 +1,6 @@
 -- Purpose: database, schema, virtual warehouse and roles on Snowflake; running it again changes nothing.
 -- Run by:  `mab init`, or by hand after 00_names.sql, with a role that may create all of them
---          (ACCOUNTADMIN has all that is needed). Not for DuckDB.
+--          (ACCOUNTADMIN has all required rights). Not for DuckDB.
 -- Names:   session variables; a name cannot be bound like a value (mab_store/warehouse/snowflake/schema_setup.py).
 -- Cost:    the warehouse stops after a minute without a statement and starts again by itself.
 create warehouse if not exists identifier($mab_warehouse)

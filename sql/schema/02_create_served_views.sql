@@ -1,8 +1,8 @@
--- Purpose: what is served, and all that the role MAB_API may read (03_grants.sql): the tables without
---          the columns that are nobody's business outside the pipeline (files, runs, seeds, hashes).
+-- Purpose: the served data, which is all that the role MAB_API may read (03_grants.sql): the tables
+--          without the pipeline's internal columns (files, runs, seeds, hashes).
 -- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
 
--- What was live, and when.
+-- Publications with their times.
 -- Grain: as_of_date, experiment_id, published_at
 create or replace view served_publications as
 select
@@ -15,7 +15,7 @@ select
     data_through
 from publications;
 
--- What the gate held back.
+-- The gate's holds.
 -- Grain: as_of_date, experiment_id, held_at, reason
 create or replace view served_holds as
 select

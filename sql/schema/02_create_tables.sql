@@ -6,16 +6,16 @@
 -- No primary keys: DuckDB pays for them with load time and size, Snowflake does not enforce them
 -- (docs/adr/0003). Uniqueness of the grain is a check. Times are UTC.
 
--- The ledger: each file that was ever seen in the inbox, as it was when it was last loaded.
+-- The ledger: each file that was ever in the inbox, with the content of its last load.
 -- Grain: source_file
 create table if not exists inbox_files (
     source_file varchar not null,            -- Path of the file below the inbox [path]
     metric_date date,                        -- Day that the folder names; null for experiment files and for files that no day takes [UTC date]
     size_bytes bigint not null,              -- Size of the file [bytes]
-    sha256 varchar not null,                 -- Hash of the content, hexadecimal; "oversize" where the file was too large to read [hash]
-    received_at timestamp not null,          -- When this content was received (docs/adr/0016); of the files of a day no two are the same [UTC time]
-    row_count bigint not null,               -- Rows that the file holds; 0 where it could not be parsed [rows]
-    error varchar,                           -- Why the file could not be used; null where it could [text]
+    sha256 varchar not null,                 -- Hash of the content, hexadecimal; "oversize" if the file was too large to read [hash]
+    received_at timestamp not null,          -- When this content was received (docs/adr/0016); no two files of a day have the same [UTC time]
+    row_count bigint not null,               -- Rows in the file; 0 if it could not be parsed [rows]
+    error varchar,                           -- Why the file could not be used; null if it was used [text]
     loaded_at timestamp not null             -- When this content was loaded [UTC time]
 );
 
@@ -25,9 +25,9 @@ create table if not exists experiments (
     experiment_id varchar not null,          -- "exp_" and the first 12 hexadecimal digits of sha256(experiment_name) [id]
     valid_from_date date not null,           -- First day on which the row is true; 1900-01-01 for the registration [UTC date]
     experiment_name varchar not null,        -- Name given at registration; never changes [text]
-    description varchar,                     -- What is tested, in the owner's words [text]
+    description varchar,                     -- Purpose of the test, in the owner's words [text]
     status varchar not null,                 -- running, paused or finished [status]
-    start_date date,                         -- First day with traffic, where the owner gave one [UTC date]
+    start_date date,                         -- First day with traffic, if the owner gave one [UTC date]
     created_at timestamp not null,           -- When the experiment was registered [UTC time]
     valid_to_date date not null              -- First day on which the row is no longer true; 9999-12-31 for the newest [UTC date]
 );
@@ -44,19 +44,19 @@ create table if not exists variants (
     valid_to_date date not null              -- First day on which the row is no longer true; 9999-12-31 for the newest [UTC date]
 );
 
--- Audit: every row of every metrics file of a day, as received; a text of more than 10,000 characters is cut and says so.
+-- Audit: every row of every metrics file of a day, as received; a text of more than 10,000 characters is cut and marked.
 -- Grain: metric_date, source_file, row_number
 create table if not exists raw_metrics (
-    metric_date date not null,               -- Day of the counts: the folder that the file lay in [UTC date]
+    metric_date date not null,               -- Day of the counts: the folder of the file [UTC date]
     source_file varchar not null,            -- File that the row came from, below the inbox [path]
     row_number bigint not null,              -- Place of the row in the file, from 1; 0 for a file that could not be parsed [ordinal]
-    submission_id varchar,                   -- Identifier that the intake gave the submission [id]
+    submission_id varchar,                   -- Identifier of the submission, if it arrived by POST [id]
     received_at timestamp not null,          -- When the file's content was received [UTC time]
     experiment varchar,                      -- Experiment id or name as received [text]
     variant_name varchar,                    -- Variant as received [text]
     impressions varchar,                     -- Impressions as received, unproven [text]
     clicks varchar,                          -- Clicks as received, unproven [text]
-    error varchar                            -- Why the file could not be parsed; null for a row that could [text]
+    error varchar                            -- Why the file could not be parsed; null for a row that was parsed [text]
 );
 
 -- The accepted counts: for each variant and day the row that was received last.
@@ -71,7 +71,7 @@ create table if not exists daily_metrics (
     received_at timestamp not null           -- When that file was received [UTC time]
 );
 
--- What the rule sees of each variant at the end of a day: the sums of both windows, and the one it uses.
+-- The rule's inputs for each variant at the end of a day: the sums of both windows, and the window in use.
 -- Grain: as_of_date, experiment_id, variant_name
 create table if not exists windowed_aggregates (
     as_of_date date not null,                -- Last day of the window [UTC date]
@@ -80,7 +80,7 @@ create table if not exists windowed_aggregates (
     window_days bigint not null,             -- Length of the window that the rule looked back [days]
     window_start_date date not null,         -- First day of that window [UTC date]
     days_observed bigint not null,           -- Days of that window that have counts [days]
-    data_source varchar not null,            -- default_window, max_window, or prior where neither holds enough impressions [source]
+    data_source varchar not null,            -- default_window, max_window, or prior if neither has enough impressions [source]
     impressions bigint not null,             -- Impressions that the posterior uses; 0 for prior [impressions]
     clicks bigint not null,                  -- Clicks that the posterior uses; 0 for prior [clicks]
     default_window_impressions bigint not null,  -- Impressions of the last DEFAULT_WINDOW_DAYS [impressions]
@@ -105,18 +105,18 @@ create table if not exists allocations (
     data_source varchar not null,            -- default_window, max_window or prior [source]
     impressions bigint not null,             -- Impressions that the posterior used [impressions]
     clicks bigint not null,                  -- Clicks that the posterior used [clicks]
-    algorithm varchar not null,              -- thompson_sampling, or probability_best where ALLOCATION_METHOD=exact [name]
-    samples bigint not null,                 -- Draws per variant; 0 where the exact value is used [draws]
+    algorithm varchar not null,              -- thompson_sampling, or probability_best if ALLOCATION_METHOD=exact [name]
+    samples bigint not null,                 -- Draws per variant; 0 if the exact value is used [draws]
     seed bigint not null,                    -- Seed of the experiment's generator, below 2^63 [integer]
-    settings varchar not null,               -- Settings that decided the result [JSON]
-    inputs_hash varchar not null,            -- Hash of what the rule saw of each variant [hash]
+    settings varchar not null,               -- Settings that entered the decision [JSON]
+    inputs_hash varchar not null,            -- Hash of the rule's inputs for each variant [hash]
     code_version varchar not null,           -- Hash of the rule's SQL and numerics [hash]
     numpy_version varchar not null,          -- Version of numpy that drew the samples [version]
     computed_at timestamp not null,          -- When it was computed [UTC time]
     run_id varchar not null                  -- Dagster run that computed it [id]
 );
 
--- Journal of what was live, append-only: which allocation was published for a day, and when.
+-- Journal of publications, append-only: the allocation that was published for a day, and when.
 -- Grain: as_of_date, experiment_id, published_at
 create table if not exists publications (
     as_of_date date not null,                -- Last day of the evidence [UTC date]
@@ -129,13 +129,13 @@ create table if not exists publications (
     run_id varchar not null                  -- Dagster run that published it [id]
 );
 
--- Journal of what the gate held back, append-only: the experiment keeps its last publication. A variant gap that a person accepted is noted too, when its day is published.
+-- Journal of the gate's holds, append-only: the experiment keeps its last publication. A variant gap that a user accepted is recorded too, when its day is published.
 -- Grain: as_of_date, experiment_id, held_at, reason
 create table if not exists publication_holds (
     as_of_date date not null,                -- Day whose allocation was not published [UTC date]
     experiment_id varchar not null,          -- Experiment [id]
-    held_at timestamp not null,              -- When the gate decided; of an accepted gap when its day was published [UTC time]
+    held_at timestamp not null,              -- When the gate decided; for an accepted gap, when its day was published [UTC time]
     reason varchar not null,                 -- Check that failed, data_gap, variant_gap, or variant_gap_accepted [name]
-    detail varchar not null,                 -- What was found, in words; of an accepted gap JSON with what was accepted [text]
+    detail varchar not null,                 -- The finding, in words; for an accepted gap, the accepted values as JSON [text]
     run_id varchar not null                  -- Dagster run that decided [id]
 );

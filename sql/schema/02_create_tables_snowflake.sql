@@ -1,4 +1,4 @@
--- Purpose: what Snowflake needs beside 02_create_tables.sql; running it again changes nothing.
+-- Purpose: the tables that Snowflake needs besides 02_create_tables.sql; running it again changes nothing.
 -- Run by:  `mab init`, or by hand after 02_create_tables.sql. Not for DuckDB, which has a file lock
 --          for the first table and a pointer file for the second.
 
@@ -14,7 +14,7 @@ select
     timestamp '1970-01-01 00:00:00' as taken_at
 where not exists (select 1 from writer_lock);
 
--- What readers are served: the newest version; append-only.
+-- The version that readers get: the newest; append-only.
 create table if not exists published_versions (
     version bigint not null,
     published_at timestamp not null

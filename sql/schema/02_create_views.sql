@@ -1,7 +1,7 @@
--- Purpose: validated_metrics, the one place where a received row is judged.
+-- Purpose: validated_metrics, the only judge of received rows.
 -- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
--- Counts are text until they are proven integers: only ASCII digits, below 2^53. A cast is never
--- the judge (both engines would quietly round '1.5' or read '1e3').
+-- Counts are text until they are proven integers: only ASCII digits, below 2^53. A cast never
+-- decides (both engines would silently round '1.5' or accept '1e3').
 
 -- Every row of raw_metrics with its verdict: a good row has no rejection_reason; among the good rows of one variant and day all but the last received are superseded.
 -- Grain: metric_date, source_file, row_number

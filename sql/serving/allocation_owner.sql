@@ -1,4 +1,4 @@
--- Purpose: the experiment and the day that an allocation decided, whether or not it is still served.
+-- Purpose: the experiment and day of an allocation, whether or not it is still served.
 -- Grain:   experiment_id, as_of_date
 -- Inputs:  allocations
 -- Parameters: :allocation_id

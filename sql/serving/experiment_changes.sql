@@ -1,5 +1,5 @@
--- Purpose: what is not as usual with an experiment on a day, or will not be after it: paused,
---          finished or resumed; variants that are retired, or come later.
+-- Purpose: the exceptions of an experiment on a day, or after it: paused, finished or resumed;
+--          variants that are retired, or come later.
 -- Grain:   variant_name (null: the experiment itself), valid_from_date
 -- Inputs:  experiments, variants
 -- Parameters: :experiment_id, :effective_date the day

@@ -1,4 +1,4 @@
--- Purpose: what the gate said of the decisions of an experiment on a day, oldest first.
+-- Purpose: the gate's findings on an experiment's decisions for a day, oldest first.
 -- Inputs:  publication_holds
 -- Parameters: :experiment_id, :as_of_date
 select

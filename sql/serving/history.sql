@@ -1,8 +1,8 @@
--- Purpose: the accepted counts of an experiment, oldest first, a page of them.
+-- Purpose: the accepted counts of an experiment, oldest first, one page of them.
 -- Grain:   metric_date, variant_name
 -- Inputs:  served_metrics
 -- Parameters: :experiment_id; :from_date and :to_date, first and last day, or null;
---             :after_date and :after_variant, the last row of the page before, or null; :limit
+--             :after_date and :after_variant, the last row of the previous page, or null; :limit
 select
     metric_date,
     variant_name,

@@ -1,6 +1,6 @@
 -- Purpose: the newest as-of day up to a given one that has something to decide: an experiment runs on
---          the day after it. Null where nothing does, as while every experiment is paused from its
---          first day on.
+--          the day after it. Null if there is none, for example while every experiment is paused
+--          from its first day on.
 -- Inputs:  experiments
 -- Parameters: :due_date the newest as-of day that should be decided by now
 select

@@ -1,4 +1,4 @@
--- Purpose: the newest day that was published; null where nothing was.
+-- Purpose: the newest published day; null if there is none.
 -- Inputs:  publications
 select max(as_of_date) as newest_day
 from publications;

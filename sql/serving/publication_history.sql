@@ -1,8 +1,8 @@
--- Purpose: what was published for an experiment, oldest first, a page of publications.
+-- Purpose: the publications of an experiment, oldest first, one page of them.
 -- Grain:   as_of_date, published_at, variant_name
 -- Inputs:  served_publications, served_allocations, served_variants
 -- Parameters: :experiment_id; :from_date and :to_date, first and last as-of day, or null;
---             :after_date and :after_moment, the last publication of the page before, or null;
+--             :after_date and :after_moment, the last publication of the previous page, or null;
 --             :limit publications
 with page as (
     select *

@@ -1,4 +1,4 @@
--- Purpose: what is served: for each experiment its publication with the newest as-of day, or the
+-- Purpose: the served allocations: each experiment's publication with the newest as-of day, or the
 --          one of a given day; a row per variant.
 -- Grain:   experiment_id, variant_name
 -- Inputs:  served_publications, served_allocations, served_experiments, served_variants, served_holds

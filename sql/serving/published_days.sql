@@ -1,4 +1,4 @@
--- Purpose: how far each experiment's published history reaches: what no later copy may be short of.
+-- Purpose: the extent of each experiment's published history, which no later copy may shorten.
 -- Grain:   experiment_id
 -- Inputs:  served_publications, served_experiments
 select

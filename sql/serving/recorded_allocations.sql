@@ -1,4 +1,4 @@
--- Purpose: every version of an experiment's decision for a day, the one that was published last first.
+-- Purpose: every decision of an experiment for a day; the one that was published last comes first.
 -- Grain:   allocation_id, variant_name
 -- Inputs:  allocations, publications
 -- Parameters: :experiment_id; :as_of_date, or null for the newest published day

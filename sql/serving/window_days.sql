@@ -1,4 +1,4 @@
--- Purpose: the accepted counts of an experiment in a window, with the files that they came from.
+-- Purpose: the accepted counts of an experiment in a window, with their files.
 -- Grain:   metric_date, variant_name
 -- Inputs:  daily_metrics
 -- Parameters: :experiment_id, :start_date first day, :end_date day after the last

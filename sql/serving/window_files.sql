@@ -1,4 +1,4 @@
--- Purpose: the files of the days of a window on which more than one file holds counts of an
+-- Purpose: the files of those days of a window on which several files hold counts of an
 --          experiment, in the order in which they count; the last one wins.
 -- Grain:   metric_date, source_file
 -- Inputs:  validated_metrics, inbox_files

@@ -1,4 +1,4 @@
--- Purpose: what became of an experiment's other rows in a window: superseded, or rejected and why.
+-- Purpose: the verdicts on an experiment's other rows in a window: superseded, or rejected and why.
 -- Inputs:  validated_metrics
 -- Parameters: :experiment_id, :start_date first day, :end_date day after the last
 select

@@ -1,4 +1,4 @@
--- Purpose: what the rule saw of an experiment on a day.
+-- Purpose: the rule's inputs for an experiment on a day.
 -- Grain:   variant_name
 -- Inputs:  windowed_aggregates
 -- Parameters: :experiment_id, :as_of_date

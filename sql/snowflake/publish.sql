@@ -1,4 +1,4 @@
--- Purpose: the pointer to what readers are served: the next version.
+-- Purpose: move readers' pointer to the next version.
 -- Parameters: :published_at time
 insert into published_versions (version, published_at)
 select

@@ -1,4 +1,4 @@
--- Purpose: how much the journaled tables hold, to know whether a schema is empty.
+-- Purpose: the rows of the journaled tables, to know whether a schema is empty.
 select
     (select count(*) from inbox_files) + (select count(*) from allocations)
     + (select count(*) from publications) + (select count(*) from publication_holds)
