@@ -9,9 +9,11 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -87,6 +89,28 @@ def add_row(table: Table, cells: Sequence[str], *, end_section: bool = False) ->
 def print_table(table: Table) -> None:
     """Print a table to stdout."""
     data_console().print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar on stderr while the block runs; only a terminal gets one.
+
+    Yields:
+        A function that takes what is being done, and the share of all work that is done, 0 to 1.
+    """
+    console = notes_console()
+    bar = Progress(
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda text, done: bar.update(task, description=plain(text), completed=done)
 
 
 def print_parts(parts: Iterable[Line | Grid]) -> None:

@@ -17,6 +17,7 @@ from mab_pipeline.cli.prune import prune
 from mab_pipeline.cli.rebuild import rebuild
 from mab_pipeline.cli.replay import replay
 from mab_pipeline.cli.run import run
+from mab_pipeline.cli.simulate import simulate
 from mab_pipeline.cli.up import up
 from mab_store.errors import MabError
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 VERBS = (
     *(demo, up, init, ingest, run, allocations, explain, replay),
     *(api, doctor, load, rebuild, prune),
+    simulate,
 )
 for verb in VERBS:
     app.command()(verb)

@@ -1,0 +1,83 @@
+"""Every policy in every world: seeds, batches of repetitions, and progress."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mab_pipeline.simulation.outcome import Detail, summarise
+from mab_pipeline.simulation.play import Played, play
+from mab_pipeline.simulation.policy import Policy
+from mab_pipeline.simulation.truth import draw_truth
+from mab_pipeline.simulation.worlds import World
+
+MAX_REPS = 20_000
+# Numbers that an array of a batch may hold: days times repetitions times variants.
+_BATCH = 2_000_000
+
+
+class Step(NamedTuple):
+    """A report of progress.
+
+    Attributes:
+        text: World and policy at work.
+        done: Share of all work that is done, 0 to 1.
+    """
+
+    text: str
+    done: float
+
+
+def simulate(
+    worlds: Sequence[World],
+    policies: Sequence[Policy],
+    *,
+    reps: int,
+    seed: int,
+    follow: Callable[[Step], None] = lambda _: None,
+) -> Iterator[Detail]:
+    """Play every policy in every world.
+
+    Args:
+        worlds: The worlds, with distinct names.
+        policies: The policies.
+        reps: Repetitions of each pair, 1 to `MAX_REPS`.
+        seed: Any integer from 0; the same one gives the same figures, to the last bit.
+        follow: Is told of each pair before it is played.
+
+    Yields:
+        The outcomes, world by world.
+
+    Notes:
+        What a world draws by itself is the same for every policy. A pair's figures depend on its
+        world, its policy's settings, `reps` and `seed`; not on the other worlds and policies.
+    """
+    count = len(worlds) * len(policies)
+    for place, world in enumerate(worlds):
+        for number, policy in enumerate(policies):
+            done = (place * len(policies) + number) / count
+            follow(Step(f"{world.name}, {policy.name}", done))
+            yield _pair(world, policy, reps=reps, seed=seed)
+
+
+def _pair(world: World, policy: Policy, *, reps: int, seed: int) -> Detail:
+    size = max(1, _BATCH // (world.days * len(world.rates)))
+    parts = []
+    for batch, start in enumerate(range(0, reps, size)):
+        own = _generator(seed, world.name, "truth", batch)
+        truth = draw_truth(world, min(size, reps - start), own)
+        dice = _generator(seed, world.name, "play", batch)
+        parts.append((truth, play(truth, policy.rule, dice)))
+    rates = np.concatenate([truth.rates for truth, _ in parts], axis=1)
+    truth = parts[0][0]._replace(rates=rates)
+    arrays = zip(*(played for _, played in parts), strict=True)
+    played = Played(*(np.concatenate(array, axis=1) for array in arrays))
+    return summarise((world.name, policy.name), truth, played)
+
+
+def _generator(seed: int, *purpose: object) -> np.random.Generator:
+    """Return a generator of its own for each purpose."""
+    text = "|".join(map(str, ("mab-simulation-v1", seed, *purpose)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "big")))
