@@ -4,21 +4,7 @@ import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
 
-import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    InProcessCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    TickData,
-    TickStatus,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations import prune as prune_module
@@ -26,16 +12,6 @@ from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.prune import parse_age, prune
 from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
-from mab_pipeline.runs.retention import (
-    forget,
-    forget_check_results,
-    forget_ticks,
-    give_space_back,
-    old_check_results,
-    old_runs,
-    old_ticks,
-    size_of,
-)
 from mab_store.errors import UsageError, WarehouseLostError
 from mab_store.files.journal import Journal
 from mab_store.warehouse.duckdb.published_copies import current_copy
@@ -44,13 +20,29 @@ from tests.integration.test_sensors import requests
 
 # MAX_WINDOW_DAYS is 2 here: 32 days can be replayed, and the first of them looks 2 days back.
 AGE = 34
+
+
 NEWEST = "2025-05-31"
+
+
 CUTOFF = date(2025, 4, 28)  # 34 days before the day after the newest
+
+
 FIRST_PROTECTED = "2025-04-30"  # 32 days before it
+
+
 OLD = ("2025-04-25", "2025-04-26")
+
+
 EDGE = ("2025-04-28", "2025-05-01")
+
+
 PROTECTED = (FIRST_PROTECTED, EDGE[1], NEWEST)
+
+
 NAME = "checkout"
+
+
 OPTIONS = {"default_window_days": 1, "max_window_days": 2, "max_data_gap_days": 365}
 
 
@@ -297,39 +289,6 @@ def test_old_files_go_but_never_the_copy_that_is_served(restored):
     assert set(restored.bodies()) == {NAME}
 
 
-ORIGIN = RemoteInstigatorOrigin(
-    repository_origin=RemoteRepositoryOrigin(
-        InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="m")), "r"
-    ),
-    instigator_name="inbox_sensor",
-)
-
-
-@dg.asset
-def counted() -> None:
-    """Stands for any asset; the runs, their events and logs are Dagster's own."""
-
-
-def test_old_runs_go_with_events_and_logs_but_not_those_that_checks_and_doctor_read(tmp_path):
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        runs = [dg.materialize([counted], instance=instance).run_id for _ in range(3)]
-        later = datetime.now(UTC) + timedelta(days=1)
-        assert old_runs(instance, before=later - timedelta(days=2)) == []
-        old = [run_id for run_id, _ in old_runs(instance, before=later)]
-        assert old == runs[:2]  # the third materialised the asset last
-        size = size_of(instance, runs[0])
-        assert size > 0
-        for run_id in runs[:2]:
-            forget(instance, run_id)
-        assert [run.run_id for run in instance.get_runs()] == runs[2:]
-        assert [size_of(instance, run_id) for run_id in runs[:2]] == [0, 0]
-        assert not [path for path in tmp_path.rglob("*") if runs[0] in path.name]
-        assert instance.get_latest_materialization_event(dg.AssetKey("counted")).run_id == runs[2]
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        forget(instance, runs[0])  # as after a crash
-        assert [run.run_id for run in instance.get_runs()] == runs[2:]
-
-
 @pytest.mark.parametrize(("text", "age"), [("180d", 180), ("90", 90), (" 365 days ", 365)])
 def test_an_age_is_a_number_of_days(text, age):
     assert parse_age(text) == age
@@ -339,61 +298,6 @@ def test_an_age_is_a_number_of_days(text, age):
 def test_what_is_no_age_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="write it as 180d"):
         parse_age(text)
-
-
-@dg.asset_check(asset=counted)
-def is_right() -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=True, metadata={"text": "x" * 10_000})
-
-
-def test_results_of_checks_and_ticks_do_not_grow_index_db_for_ever(tmp_path):
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        for _ in range(40):
-            dg.materialize([counted, is_right], instance=instance)
-        index = tmp_path / "history" / "runs" / "index.db"
-        grown = index.stat().st_size
-        later = datetime.now(UTC) + timedelta(days=1)
-        assert old_check_results(instance, before=later - timedelta(days=2)) == []
-        runs = old_runs(instance, before=later)
-        for run_id, _ in runs:
-            forget(instance, run_id)
-        results = old_check_results(instance, before=later)
-        assert len(results) == 39  # the newest result of the check stays
-        assert min(size for size, _ in results) > 10_000
-
-        forget_check_results(instance, before=later)
-        give_space_back(instance)
-
-        assert old_check_results(instance, before=later) == []
-        assert index.stat().st_size < grown / 4
-        key = dg.AssetCheckKey(dg.AssetKey("counted"), "is_right")
-        assert instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
-
-
-def test_old_ticks_go(tmp_path):
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        now = datetime.now(UTC)
-        state = InstigatorState(ORIGIN, InstigatorType.SENSOR, InstigatorStatus.RUNNING)
-        instance.add_instigator_state(state)
-        for age in (100, 1):
-            instance.create_tick(
-                TickData(
-                    instigator_origin_id=state.instigator_origin_id,
-                    instigator_name="inbox_sensor",
-                    instigator_type=InstigatorType.SENSOR,
-                    status=TickStatus.SUCCESS,
-                    timestamp=(now - timedelta(days=age)).timestamp(),
-                    run_ids=[],
-                    selector_id=state.selector_id,
-                )
-            )
-        before = now - timedelta(days=90)
-
-        assert old_ticks(instance, before=before) == [(now - timedelta(days=100)).date()]
-        forget_ticks(instance, before=before)
-
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
-        assert [tick.timestamp for tick in ticks] == [(now - timedelta(days=1)).timestamp()]
 
 
 def test_an_age_inside_the_protected_span_is_refused_with_the_least_one(full):
