@@ -1,6 +1,6 @@
-"""Schedules: when a day is computed without anybody asking.
+"""Schedules: the time at which a day is computed by itself.
 
-What belongs here: the daily schedule. What does not: what it runs (`jobs.py`).
+Dagster concept: https://docs.dagster.io/guides/automate/schedules
 """
 
 import dagster as dg
@@ -11,14 +11,14 @@ from dagster._core.definitions.partitions.partitioned_schedule import (
 from mab_pipeline.jobs import daily_allocation
 from mab_store.settings import Settings
 
-# The schedule of a job whose partitions are known only when the definitions are put together.
+# Of a job whose partitions are known only once the definitions are put together.
 Schedule = dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition
 
 
 def schedules(settings: Settings) -> list[Schedule]:
-    """Run the day that just ended, at MAB_SCHEDULE_HOUR UTC.
+    """Return the schedule that runs the day that just ended, at MAB_SCHEDULE_HOUR UTC.
 
-    The schedule is on wherever a daemon runs; with MAB_AUTOMATION=off there is none.
+    Every daemon turns it on; with MAB_AUTOMATION=off there is none.
     """
     if settings.mab_automation == "off":
         return []

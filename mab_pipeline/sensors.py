@@ -1,11 +1,10 @@
-"""Sensors: what is done because something came in, or went wrong.
+"""Sensors: turn new files into run requests, and notices into alerts.
 
-What belongs here: turning arrivals into run requests, and notices into alerts. What does not:
-finding arrivals and planning (`arrivals.py`), what is worth an alert (`alerts.py`).
+The inbox sensor keeps no state: new files follow from inbox and ledger, so none is missed or taken
+twice when the daemon restarts. It requests nothing while one of its runs is at work. After ATTEMPTS
+failures with the same files it waits for a person.
 
-The inbox sensor has no memory of its own: what is new follows from inbox and ledger, so nothing is
-missed or taken twice when the daemon starts again. It asks for nothing while a run that it asked
-for is at work, and gives up on the same files after some failures, until somebody looks.
+Dagster concept: https://docs.dagster.io/guides/automate/sensors
 """
 
 from collections import defaultdict
@@ -48,7 +47,7 @@ UNFINISHED = [
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Watch the inbox and the runs; with MAB_AUTOMATION=off nobody does."""
+    """Return the sensors of the inbox and the runs; none with MAB_AUTOMATION=off."""
     return [] if settings.mab_automation == "off" else [inbox_sensor, alert_sensor]
 
 
@@ -60,12 +59,12 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
 def inbox_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """New, late and corrected files: load them, and decide the newest published day anew."""
+    """Load new, late and corrected files, and decide the newest published day again."""
     fail_dead_runs(context.instance)
     leave_advice(context.instance)
     at_work = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=TRIGGER))
     if at_work:
-        yield dg.SkipReason(f"Run {at_work[0].run_id} is loading what came in before.")
+        yield dg.SkipReason(f"Run {at_work[0].run_id} is loading earlier files.")
         return
     arrivals = find_arrivals(platform)
     if broken_off := _broken_off(context.instance, arrivals):
@@ -85,7 +84,7 @@ def inbox_sensor(
 
 
 def failed_attempts(instance: dg.DagsterInstance, arrivals: Arrivals) -> int:
-    """Return how many runs for these files have failed; after ATTEMPTS a person must look."""
+    """Return how many runs for these files failed; after ATTEMPTS a person must look."""
     failed = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.FAILURE], tags={ARRIVALS_TAG: arrivals.key}
     )
@@ -93,9 +92,9 @@ def failed_attempts(instance: dg.DagsterInstance, arrivals: Arrivals) -> int:
 
 
 def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterator[dg.RunRequest]:
-    """Ask for the planned runs; the same files and attempt are asked for once.
+    """Request the planned runs; the same files and attempt are requested once.
 
-    What decides comes first: should the others be lost, no decision is.
+    Runs that decide come first: if later requests are lost, no decision is.
     """
     plan = plan_runs(platform, arrivals)
     for job, days in (
@@ -112,9 +111,9 @@ def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterat
 
 
 def _broken_off(instance: dg.DagsterInstance, arrivals: Arrivals) -> list[dg.RunRequest]:
-    """Ask again for runs that failed after they had loaded their files.
+    """Request runs again that failed after they had loaded their files.
 
-    Inbox and ledger say nothing of them any more, but what follows from the files is not done.
+    Inbox and ledger no longer show these files, but their windows and decisions are still missing.
     """
     runs: dict[tuple[str, str], list[dg.DagsterRun]] = defaultdict(list)
     for run in instance.get_runs(dg.RunsFilter(tags=TRIGGER), limit=RUNS_LOOKED_AT):
@@ -144,12 +143,12 @@ def _partition(days: tuple[date, date]) -> dict[str, str]:
 def alert_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
 ) -> dg.SkipReason:
-    """Failed runs and checks, rejected rows, dead feeds, a late publication: tell somebody.
+    """Send alerts on failed runs and checks, rejected rows, dead feeds and a late publication.
 
-    Runs of `mab run` are seen too, when the daemon next looks.
+    The next tick also sees runs of `mab run`.
     """
     if platform.settings.alert_webhook_url is None:
-        return dg.SkipReason("ALERT_WEBHOOK_URL is not set: nobody is told.")
+        return dg.SkipReason("ALERT_WEBHOOK_URL is not set: no alert is sent.")
     now = platform.clock()
     memory = Memory.read(context.cursor)
     for run in memory.finished_runs(context.instance, now):
@@ -157,20 +156,20 @@ def alert_sensor(
     try:
         memory.note_state(LATE, late_publication_notice(platform, context.instance, now))
     except MabError as error:
-        context.log.warning(plain(f"Whether the publication is late cannot be seen: {error}"))
-    told = _tell(context, platform, memory, now)
+        context.log.warning(plain(f"Cannot see whether the publication is late: {error}"))
+    sent = _send(context, platform, memory, now)
     context.update_cursor(memory.model_dump_json())
-    waiting = ", ".join(sorted(memory.waiting)) or "nothing"
-    return dg.SkipReason(f"Told: {', '.join(told) or 'nothing'}. Waiting to be told: {waiting}.")
+    pending = ", ".join(sorted(memory.waiting)) or "nothing"
+    return dg.SkipReason(f"Sent: {', '.join(sent) or 'nothing'}. Pending: {pending}.")
 
 
-def _tell(
+def _send(
     context: dg.SensorEvaluationContext, platform: Platform, memory: Memory, now: datetime
 ) -> list[str]:
-    """Send what is due; what cannot be sent waits for the next tick, and one warning says so."""
+    """Send the alerts that are due; the others wait for the next tick, and one warning says so."""
     url = platform.settings.alert_webhook_url
     assert url is not None
-    told = []
+    sent = []
     for cause, waiting in memory.due(now).items():
         try:
             post(url, payload(platform.settings, waiting, now))
@@ -178,7 +177,7 @@ def _tell(
             if not memory.is_webhook_down:
                 message = (
                     f"ALERT_WEBHOOK_URL does not take alerts: {error}. They are kept, and every "
-                    "tick tries again; see whether the URL is still the right one."
+                    "tick tries again; check whether the URL is still right."
                 )
                 context.log.warning(plain(message))
             memory.is_webhook_down = True
@@ -187,5 +186,5 @@ def _tell(
             continue
         memory.is_webhook_down = False
         memory.mark_told(cause, now)
-        told.append(cause)
-    return told
+        sent.append(cause)
+    return sent

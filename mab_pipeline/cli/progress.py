@@ -71,5 +71,5 @@ def _summary(published: Published) -> str:
         f"{published.unchanged_count} were published before"
         + (f"; held back: {', '.join(held)}" if held else "")
         + (f"; with a gap that was accepted: {', '.join(accepted)}" if accepted else "")
-        + ". `mab allocations` shows what is served."
+        + ". `mab allocations` shows the published shares."
     )

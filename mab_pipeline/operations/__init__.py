@@ -1,1 +1,1 @@
-"""One module per command: it does the work and returns results."""
+"""One module per thing that a person asks for: it works and returns results, and prints nothing."""

@@ -1,8 +1,6 @@
-"""`mab demo`: the sample in the inbox, placed so that its last day is yesterday.
+"""Place the sample in the inbox so that its last day is yesterday.
 
-What belongs here: placing the sample. What does not: running it (that is an ordinary run), and
-the sample itself (`sample/`). Where the sample lies is read off the inbox, so that a second run,
-on the same day or later, finds the first one's placement.
+The placement is read from the inbox: a second demo, on the same day or later, finds the first.
 """
 
 import csv
@@ -28,11 +26,11 @@ def sample_rows() -> list[SampleRow]:
 
 
 def place_sample(platform: Platform, until: date | None) -> tuple[date, date]:
-    """Put the sample into the inbox; what is there already stays as it is.
+    """Put the sample into the inbox; existing files stay unchanged.
 
     Args:
-        platform: The outside world.
-        until: Day of the sample's last day; yesterday where None is given.
+        platform: The shared resources.
+        until: The sample's last day; yesterday if None.
 
     Returns:
         First and last day of the sample.
@@ -55,7 +53,7 @@ def place_sample(platform: Platform, until: date | None) -> tuple[date, date]:
     for name, part in by_experiment.items():
         register(platform.inbox, _spec(name, part), now=platform.clock())
     for day, part in sorted(_grouped(rows, "day").items(), key=lambda item: -int(item[0])):
-        # The last day comes first: whatever happens after, the placement is known.
+        # The last day is written first: the placement is known even after a crash.
         metric_date = first + timedelta(days=int(day) - 1)
         try:
             platform.inbox.write(f"metrics/{metric_date}/{FILE_NAME}", _encode(part))
@@ -79,7 +77,7 @@ def _last_day(platform: Platform, until: date | None) -> date:
     if placed and until not in {None, placed[-1]}:
         raise UsageError(
             f"The sample's last day lies on {placed[-1]} already, not on {until}. "
-            "Begin anew with --fresh."
+            "Start again with --fresh."
         )
     return placed[-1] if placed else until or yesterday
 

@@ -1,7 +1,4 @@
-"""`mab doctor`: what a person should act on, and how.
-
-What belongs here: looking at each part from outside, changing nothing. What does not: repairing.
-"""
+"""Examine each part of an installation: ok or fail, with the remedy. Nothing is changed."""
 
 import http.client
 from collections.abc import Callable, Iterator, Mapping
@@ -37,8 +34,8 @@ from mab_store.warehouse.reader import open_reader
 
 API_TIMEOUT_SECONDS = 3
 SENSOR_DAEMON = "SENSOR"
-# What they find the next run makes good before it looks; files that wait are the inbox's finding.
-MENDED_BY_THE_NEXT_RUN = {
+# The next run repairs these before it checks them; waiting files are a finding of the inbox.
+REPAIRED_BY_THE_NEXT_RUN = {
     "windowed_aggregates.window_days_are_loaded",
     "allocations.windows_are_fresh",
     "allocations.every_running_variant_has_a_row",
@@ -47,14 +44,15 @@ MENDED_BY_THE_NEXT_RUN = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one part.
+    """The state of one part.
 
     Attributes:
         part: The part.
-        is_ok: False only if a person should act; what mends itself is ok, and the detail says it.
-        detail: What was found.
-        remedy: What to do; empty if nothing needs to be done.
-        experiments: Ids of the experiments that it concerns; empty if it concerns all.
+        is_ok: False only if a person has to act. A fault that repairs itself is ok; the detail
+            names it.
+        detail: The state in words.
+        remedy: The action to take; empty if there is none.
+        experiments: Ids of the experiments that are affected; empty if all are.
     """
 
     part: str
@@ -67,12 +65,12 @@ class Finding:
 def examine(
     platform: Platform, instance: dg.DagsterInstance, *, with_api: bool = True
 ) -> Iterator[Finding]:
-    """Look at every part in turn; a part that cannot even be looked at is a finding too.
+    """Examine every part in turn; a part that cannot be examined is a finding too.
 
     Args:
-        platform: The outside world.
+        platform: The shared resources.
         instance: Dagster's records.
-        with_api: Whether an API should be running on API_HOST and API_PORT.
+        with_api: Whether an API is expected on API_HOST and API_PORT.
     """
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("inbox", lambda: _inbox(platform, instance)),
@@ -95,19 +93,19 @@ def examine(
 
 
 def _alerts(platform: Platform) -> Finding:
-    """Say whether anybody is told; that nobody is can be meant so."""
+    """Report whether alerts are sent; off is ok, since it can be meant."""
     settings = platform.settings
     if settings.mab_automation == "off":
         detail = "off, as MAB_AUTOMATION is off"
     elif settings.alert_webhook_url is None:
-        detail = "off; set ALERT_WEBHOOK_URL, and failures are told there"
+        detail = "off; set ALERT_WEBHOOK_URL to have failures sent there"
     else:
         detail = "the daemon posts them to ALERT_WEBHOOK_URL"
     return Finding("alerts", is_ok=True, detail=detail)
 
 
 def _inbox(platform: Platform, instance: dg.DagsterInstance) -> Finding:
-    """Say which files wait, and the commands that load them; a daemon at work needs none."""
+    """Report waiting files and the commands that load them; a running daemon needs none."""
     arrivals = find_arrivals(platform)
     waiting = len(arrivals.metrics) + len(arrivals.events)
     if not waiting:
@@ -142,7 +140,7 @@ def _inbox_days(platform: Platform) -> Finding:
 
 
 def _sensor_takes(platform: Platform, instance: dg.DagsterInstance, arrivals: Arrivals) -> bool:
-    """Say whether a daemon is at work that will load these files by itself."""
+    """Return whether a running daemon will load these files by itself."""
     if platform.settings.mab_automation == "off":
         return False
     statuses = instance.get_daemon_statuses(daemon_types=[SENSOR_DAEMON])
@@ -156,7 +154,7 @@ def _days(first: date, last: date) -> Days:
 
 
 def _waiting(platform: Platform) -> Finding:
-    """Look for files that wait until the others of their day are back."""
+    """Report files that wait until the other files of their day are back."""
     held = waiting(platform.inbox, journaled(platform.journal.read("inbox_files")))
     if not held:
         return Finding("waiting files", is_ok=True, detail="none")
@@ -166,16 +164,16 @@ def _waiting(platform: Platform) -> Finding:
         is_ok=False,
         detail=f"{len(held)} files of {', '.join(days[:3])} ({len(days)} days) do not count yet, "
         f"such as {held[0].source_file}, which {held[0].error}",
-        remedy=f"Put back what is missing, then run `mab run --date {days[0]}`.",
+        remedy=f"Put back the missing files, then run `mab run --date {days[0]}`.",
     )
 
 
 def _warehouse(platform: Platform) -> Finding:
     if missing := what_is_missing(platform):
-        mends_itself = platform.settings.rebuilds_by_itself
-        detail = missing + (" The next run does it first." if mends_itself else "")
-        remedy = "" if mends_itself else "Run `mab rebuild`."
-        return Finding("warehouse", is_ok=mends_itself, detail=detail, remedy=remedy)
+        is_automatic = platform.settings.rebuilds_by_itself
+        detail = missing + (" The next run does it first." if is_automatic else "")
+        remedy = "" if is_automatic else "Run `mab rebuild`."
+        return Finding("warehouse", is_ok=is_automatic, detail=detail, remedy=remedy)
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
         (doubled,) = transaction.fetch_arrow("journal/doubled_decisions").to_pylist()
@@ -191,7 +189,7 @@ def _warehouse(platform: Platform) -> Finding:
         return Finding(
             "warehouse",
             is_ok=False,
-            detail=f"lacks what readers are served, so nothing new is published: {loss}",
+            detail=f"lacks published allocations, so nothing new is published: {loss}",
             remedy="Run `mab rebuild`. If the loss is meant: `mab run --accept-loss`.",
             experiments=loss.experiments + loss.shortened,
         )
@@ -208,12 +206,12 @@ def _lost_by_readers(platform: Platform, days: Mapping[str, Published]) -> Loss:
 
 def _runs(instance: dg.DagsterInstance) -> Finding:
     daily = instance.get_runs(dg.RunsFilter(job_name=DAILY_ALLOCATION), limit=1)
-    runs = daily or instance.get_runs(limit=1)  # those that a person starts in the UI have no job
+    runs = daily or instance.get_runs(limit=1)  # runs started by hand in the UI have no job
     if not runs:
         return Finding(
             "runs",
             is_ok=False,
-            detail="there was none yet",
+            detail="no run yet",
             remedy="Run `mab run` or `mab demo`.",
         )
     status = runs[0].status.value.lower()
@@ -230,12 +228,12 @@ def _runs(instance: dg.DagsterInstance) -> Finding:
 
 
 def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
-    """Evaluate the checks on the newest decided day as the next run would; warnings are no fault.
+    """Evaluate the checks on the newest decided day as the next run would, without warnings.
 
-    The records of the last run would not do: it may have been a part, or a rebuild, or be gone.
+    The records of the last run do not suffice: it may have been partial, a rebuild, or be deleted.
     """
     if what_is_missing(platform):
-        return Finding("checks", is_ok=True, detail="not looked at: the warehouse is not whole")
+        return Finding("checks", is_ok=True, detail="not evaluated: the warehouse is damaged")
     with platform.warehouse.transaction() as transaction:
         (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
     newest = row["newest_day"]
@@ -246,7 +244,7 @@ def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
         subject = Subject(platform, _days(newest, newest), instance, asset)
         for check in checks:
             name = f"{asset}.{check.name}"
-            is_looked_at = not check.is_warning and name not in MENDED_BY_THE_NEXT_RUN
+            is_looked_at = not check.is_warning and name not in REPAIRED_BY_THE_NEXT_RUN
             if is_looked_at and (failures := check.find(subject)):
                 failed[name] = failures
     if not failed:
@@ -263,13 +261,13 @@ def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
 
 
 def _remedy_of_checks(names: set[str]) -> str:
-    """Return what to do about failed checks, as the alerts say it."""
+    """Return the remedies of failed checks, in the words of the alerts."""
     remedies = {KINDS[name][2] if name in KINDS else HELD_BACK for name in names}
     return " ".join(f"{remedy[0].upper()}{remedy[1:]}" for remedy in sorted(remedies))
 
 
 def _publication(platform: Platform) -> Finding:
-    """Look at what readers have; a day that the gate held back is decided, and its check tells."""
+    """Examine the published copy. A held back day counts as decided; its check reports it."""
     with open_reader(platform.settings) as copy:
         name = copy.name
         (row,) = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
@@ -302,7 +300,7 @@ def _api(platform: Platform) -> Finding:
         return Finding(
             "api",
             is_ok=False,
-            detail=f"nobody answers on {address} ({error})",
+            detail=f"no answer on {address} ({error})",
             remedy="Start it with `mab api`, or leave it out with --no-api.",
         )
     if status != http.HTTPStatus.OK:

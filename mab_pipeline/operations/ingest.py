@@ -1,8 +1,7 @@
-"""`mab ingest`: put files of any accepted form into the inbox, each whole or not at all.
+"""Put files of any accepted form into the inbox, each as a whole or not at all.
 
-What belongs here: telling metrics from experiments, which days are taken, naming. What does not:
-cutting a file by its days (`ingest_parts.py`) and judging its rows (`ingest_verdicts.py`). A file
-that cannot be parsed is refused here, while somebody is looking.
+A file that cannot be parsed is refused here, while a person is there to see it. `ingest_parts.py`
+cuts a file by its days, `ingest_verdicts.py` judges its rows.
 """
 
 import csv
@@ -44,11 +43,11 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class Ingested:
-    """What became of a file.
+    """The outcome for a file.
 
     Attributes:
         added: Files added to the inbox, or experiments registered.
-        unchanged: Those that were there already.
+        unchanged: Files and experiments that existed already.
     """
 
     added: list[str] = field(default_factory=list)
@@ -64,13 +63,13 @@ def _report_nothing(_found: list[Rejections]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Where files go, and which days are taken.
+    """The inbox, and the days that it takes.
 
     Attributes:
         inbox: The inbox.
         first_day: MAB_START_DATE.
         now: The time, as naive UTC; no day after it is taken.
-        day: Day of files that state none.
+        day: Day of files that do not state one.
     """
 
     inbox: Inbox
@@ -81,15 +80,15 @@ class Intake:
     def add(self, path: Path, *, report: Report = _report_nothing) -> Ingested:
         """Put one file into the inbox, all of it or nothing.
 
-        Should the process be killed while the days of a file get their names, the same file again
-        adds the days that are missing.
+        If the process is killed while the days of a file get their names, ingesting the file again
+        adds the missing days.
 
         Args:
             path: The file.
             report: Receives the rows that the run will reject, before anything is stored.
 
         Raises:
-            InboxError: The file cannot be read or parsed, or says something impossible; nothing
+            InboxError: The file cannot be read or parsed, or states something impossible; nothing
                 of it was added.
             ConflictError: It registers a name that is taken.
         """
@@ -104,7 +103,7 @@ class Intake:
             raise InboxError(f"{path} cannot be read: {error.strerror}.") from None
 
     def take_day(self, text: str | None) -> date:
-        """Return a stated day, or the one that was asked for where a file states none."""
+        """Return a stated day, or the day of `--date` if the file does not state one."""
         if text is None:
             if self.day is None:
                 raise UnreadableFileError("does not state its day; give --date, or a column `date`")
@@ -140,13 +139,13 @@ class Intake:
                     receiver = Receiver("mab ingest", self.now)
                     self.inbox.write_all(waiting, receiver=receiver)
             except FileInInboxError:
-                continue  # somebody adds the same file in this very moment
+                continue  # another process adds the same file at this moment
             self._require_same({name: named[name] for name in named.keys() - waiting.keys()})
             return Ingested(list(waiting), [name for name in named if name not in waiting])
-        raise InboxError(f"{path} is being added by others all the time; try it again.")
+        raise InboxError(f"Other processes keep adding {path}; try again.")
 
     def _read(self, path: Path) -> bytes:
-        """Read a file, but nothing that is larger than the run would read."""
+        """Read a file, unless it is larger than the run accepts."""
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError("is not a regular file")
@@ -161,12 +160,12 @@ class Intake:
         return (self.inbox.root / name).exists()
 
     def _require_same(self, held: dict[str, bytes]) -> None:
-        """Refuse to call a file unchanged that somebody changed in the inbox."""
+        """Check that a file was not changed in the inbox since it was added."""
         for name, payload in held.items():
             content = self.inbox.read(InboxFile(self.inbox.root / name, name))
             if content.sha256 != hashlib.sha256(payload).hexdigest():
                 raise InboxError(
-                    f"{name} is in the inbox with another content: somebody changed it there. "
+                    f"{name} is in the inbox with other content: it was changed there. "
                     "Hand the counts in under another file name."
                 )
 
@@ -225,7 +224,7 @@ def _register_rows(intake: Intake, rows: list[dict[str, Any]]) -> Ingested:
 
 
 def _add_experiments(intake: Intake, bodies: list[dict[str, Any]]) -> Ingested:
-    """Register or change experiments, all that a file says or nothing of it."""
+    """Register or change all experiments of a file, or none."""
     events = [_event(body) for body in bodies]
     for _ in range(ATTEMPTS):
         staged = StagedInbox(intake.inbox)
@@ -236,9 +235,9 @@ def _add_experiments(intake: Intake, bodies: list[dict[str, Any]]) -> Ingested:
         try:
             staged.commit()
         except FileInInboxError:
-            continue  # somebody else registered or changed one of them in this very moment
+            continue  # another process registered or changed one at this moment
         return result
-    raise InboxError("The experiments are being changed by others all the time; try it again.")
+    raise InboxError("Other processes keep changing these experiments; try again.")
 
 
 def _stage(
@@ -253,7 +252,7 @@ def _stage(
 
 
 class _NamedChange(ChangeSpec):
-    """A change, and of which experiment."""
+    """A change, with the experiment that it is for."""
 
     experiment_id: ExperimentId
 
@@ -274,7 +273,7 @@ def _event(body: dict[str, Any]) -> ExperimentSpec | _NamedChange:
 
 
 def _stem(path: Path) -> str:
-    """Return a name for the inbox: no file of ours is hidden, and every name can be stored."""
+    """Return a name for the inbox that is not hidden and can be stored."""
     name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in path.stem)
     name = name.encode("utf-8", "replace")[:MOST_STEM_BYTES].decode("utf-8", "ignore")
     return name.lstrip(".") or "file"

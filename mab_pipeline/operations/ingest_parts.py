@@ -1,10 +1,7 @@
-"""The parts of a metrics file: what goes into which day's folder.
+"""Cut a metrics file by the days that it states, one part for each day's folder.
 
-What belongs here: finding the days that a file states, and cutting it by them; every value stays as
-it was received. What does not: whether a day is taken, and writing (`ingest.py`).
-
-A file is read whole by the run's own reader before it is cut, so nothing is cut that the run would
-not read.
+Every value stays as it was received. The run's own reader parses the whole file before it is cut,
+so every part can be read by the run.
 """
 
 import csv
@@ -27,7 +24,7 @@ from mab_store.files.parsers import read_metrics
 
 DATE_COLUMNS = ("metric_date", "date")
 Parts = dict[date, bytes]
-TakeDay = Callable[[str | None], date]  # a stated day, or None where a file states none
+TakeDay = Callable[[str | None], date]  # takes a stated day, or None if the file states none
 
 
 def csv_parts(payload: bytes, *, limits: Limits, take_day: TakeDay) -> Parts:
@@ -51,7 +48,7 @@ def csv_parts(payload: bytes, *, limits: Limits, take_day: TakeDay) -> Parts:
 
 
 def parquet_parts(payload: bytes, *, limits: Limits, take_day: TakeDay) -> Parts:
-    """Cut a Parquet file by its date column, if it has one; of the others those that are read."""
+    """Cut a Parquet file by its date column, if it has one; keep the columns that the run reads."""
     read_metrics("x.parquet", payload, metric_date=date.min, limits=limits)
     names = pq.read_schema(pa.BufferReader(payload)).names
     place = _date_column([name.strip().lower() for name in names])
@@ -116,7 +113,7 @@ def distinct_names(header: Iterable[str]) -> list[str]:
     """Return the names of columns in lower case.
 
     Raises:
-        UnreadableFileError: One stands there twice.
+        UnreadableFileError: A name occurs twice.
     """
     names = [name.strip().lower() for name in header]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

@@ -1,8 +1,8 @@
-"""What the run would reject of a file, found before the file is stored.
+"""The rows of a file that the run would reject, found before the file is stored.
 
-What belongs here: judging rows by the run's own SQL, in a database in memory. What does not: other
-rules than the run's. A row that will be rejected goes into the inbox all the same: the audit keeps
-what was received, and a row of an unknown experiment counts once that is registered.
+The run's own SQL judges them, in a database in memory. A row that will be rejected still goes into
+the inbox: the audit keeps every received row, and a row of an unknown experiment counts once that
+experiment is registered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ class Rejections:
 
     Attributes:
         reason: The reason.
-        row_count: How many.
+        row_count: Number of rows.
         examples: The first few, in words.
     """
 
@@ -41,10 +41,10 @@ class Rejections:
 def rejections(
     inbox: Inbox, parts: Mapping[str, tuple[date, pa.Table]], *, now: datetime
 ) -> list[Rejections]:
-    """Say what the run would reject.
+    """Return the rows that the run would reject, by reason.
 
     Args:
-        inbox: Where the experiments are registered.
+        inbox: The inbox with the registered experiments.
         parts: Day and rows (of `read_metrics`) of each file, by its name below the inbox.
         now: The time, as naive UTC.
     """

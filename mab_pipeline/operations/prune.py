@@ -1,12 +1,12 @@
-"""`mab prune`: drop what is old and needed by nobody any more; shown first, done when asked.
+"""Find and drop expired data.
 
-What belongs here: what may go, and in which order it goes. What does not: the inbox, which is the
-source of truth and is never touched, and the ledger, publications and daily_metrics, which are
-small and say what was received, what was live and what was counted.
+The inbox is the source of truth and is never touched. Ledger, publications and daily_metrics stay
+too: they are small and record which files were received, which shares were live and which counts
+were accepted.
 
-Every step can be cut short anywhere and done again: what the journal has too much is found from the
-journal itself, by the same SQL as in the tables, which are changed in one transaction. The journal
-goes first: a journal that holds more than the warehouse would mean that the warehouse is old.
+Every step can be interrupted anywhere and repeated. The surplus of the journal is found in the
+journal itself, by the same SQL as in the tables, which change in one transaction. The journal is
+pruned first: a journal that holds more than the warehouse would mean that the warehouse is old.
 """
 
 import re
@@ -42,13 +42,13 @@ REPLAY_DAYS_BEYOND_THE_WINDOW = 30
 
 
 class Prunable(NamedTuple):
-    """What would go, or went, of one kind.
+    """Expired data of one kind.
 
     Attributes:
-        kind: What it is.
-        amount: Rows, files or runs.
-        size_bytes: Their size; of table rows about that of their text.
-        oldest: Day of the oldest; None where there is none.
+        kind: Its name.
+        amount: Number of rows, files or runs.
+        size_bytes: Their size; for table rows roughly that of their text.
+        oldest: Day of the oldest; None if there is none.
         newest: Day of the newest.
     """
 
@@ -79,20 +79,20 @@ def prune(
     apply: bool,
     say: Say = lambda _text: None,
 ) -> list[Prunable]:
-    """Find what is older than an age and needed by nobody, and drop it where that is asked.
+    """Find expired data of at least an age, and drop it if asked.
 
-    Ages count from the newest published day, or from today where that is earlier: neither a home
-    at rest nor a clock that jumped ahead makes anything old that a replay needs.
+    Ages count from the newest published day, or from today if that is earlier. Neither an idle
+    home nor a clock that jumped ahead expires data that a replay needs.
 
     Args:
-        platform: The outside world.
+        platform: The shared resources.
         instance: Dagster's records.
         older_than_days: The age.
-        apply: Whether to drop it; nothing is changed otherwise.
-        say: Is told who is waited for.
+        apply: Whether to drop the data; otherwise nothing is changed.
+        say: Receives a sentence while prune waits for a run.
 
     Raises:
-        UsageError: The age reaches into the span that is protected.
+        UsageError: The age reaches into the protected days.
         HomeLockedError: A run took too long to wait for.
         WarehouseLostError: The warehouse is empty or older than the journal.
     """
@@ -123,7 +123,7 @@ def _check_age(days: int, max_window_days: int) -> None:
     least = replayed + max_window_days
     if days < least:
         raise UsageError(
-            f"--older-than {days}d reaches into what is protected: the last {replayed} days "
+            f"--older-than {days}d reaches into the protected days: the last {replayed} days "
             f"(MAX_WINDOW_DAYS + {REPLAY_DAYS_BEYOND_THE_WINDOW}) can be replayed, and the first "
             f"of them looks {max_window_days} days back. Give {least}d or more."
         )
@@ -154,7 +154,7 @@ def _prune_tables(platform: Platform, cutoff: date, *, apply: bool) -> list[Prun
 
 
 def _drop_versions(transaction: Transaction, cutoff: date) -> pa.Table:
-    """Drop superseded versions of decisions in the open transaction; return which."""
+    """Drop superseded decisions in the open transaction, and return them."""
     parameters = {"cutoff_date": cutoff}
     before = transaction.fetch_arrow("prune/allocations_versions", parameters)
     transaction.execute("prune/allocations", parameters)
@@ -164,7 +164,7 @@ def _drop_versions(transaction: Transaction, cutoff: date) -> pa.Table:
 
 
 def _prune_journal(platform: Platform, cutoff: date) -> None:
-    """Drop superseded versions from the journal, or a rebuild would bring them back."""
+    """Drop superseded decisions from the journal; otherwise a rebuild would restore them."""
     with tempfile.TemporaryDirectory(prefix="mab-prune-") as folder:
         settings = platform.settings.model_copy(update={"mab_home": Path(folder)})
         scratch = DuckDBWarehouse(settings)
@@ -176,13 +176,13 @@ def _prune_journal(platform: Platform, cutoff: date) -> None:
 
 
 def _prune_files(platform: Platform, cutoff: date, *, apply: bool) -> list[Prunable]:
-    """Drop old files that nobody opens: copies that were replaced, warehouses set aside."""
+    """Drop old files that are not in use: replaced copies, and warehouses set aside."""
     settings = platform.settings
     try:
         served = current_copy(settings.published_dir)
         copies = [path for path in settings.published_dir.glob("serving-*") if path != served]
     except NotPublishedError:
-        copies = []  # which of them is served is not known
+        copies = []  # it is unknown which one is served
     aside = settings.warehouse_path.parent.glob(f"{settings.warehouse_path.name}.before-*")
     found = []
     for kind, paths in (

@@ -1,8 +1,7 @@
-"""`mab replay`: compute a past allocation again, from the files, and compare it bit for bit.
+"""Compute a past decision again from the files, and compare it bit for bit.
 
-What belongs here: laying out the inbox as the ledger held it then, and comparing. What does not:
-another way to compute: replay runs the same loaders, SQL and numerics as the pipeline, in a
-warehouse of its own that is thrown away.
+Replay copies the inbox as the ledger held it at that time. It runs the pipeline's own loaders, SQL
+and numerics, in a temporary warehouse.
 """
 
 import tempfile
@@ -47,12 +46,12 @@ COMPARED = (
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found.
+    """The outcome of a replay.
 
     Attributes:
         differences: (variant, column, recorded, replayed) of every value that differs.
-        notes: What has changed since: code, numpy, files.
-        files: Files that the replay read.
+        notes: Changes since then: code, numpy, files.
+        files: Number of files that the replay read.
     """
 
     differences: list[tuple[str, str, Any, Any]] = field(default_factory=list)
@@ -69,11 +68,11 @@ def replay(platform: Platform, record: Record) -> Replay:
     """Compute a recorded allocation again and compare.
 
     Args:
-        platform: The outside world: inbox and journal are read, nothing is written.
+        platform: The shared resources: inbox and journal are read, nothing is written.
         record: The allocation.
 
     Raises:
-        ReplayError: The journal does not know the files of that time.
+        ReplayError: The journal has no record of the files of that time.
     """
     result = Replay(notes=_what_changed(record))
     ledger = last_of_each_file(_entries_until(platform, record.computed_at))
@@ -116,15 +115,15 @@ def _entries_until(platform: Platform, moment: datetime) -> pa.Table:
 
 
 def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, Any]]:
-    """Return the ledger's rows of the files that the allocation can depend on."""
+    """Return the ledger rows of the files that the decision can depend on."""
     events = f"experiments/{record.experiment_id}/"
     rows = [row for row in ledger.to_pylist() if not waits(row["error"])]  # did not count then
     registered = [row for row in rows if row["source_file"].startswith(events)]
     metrics = [
         row for row in rows if row["metric_date"] and row["metric_date"] <= record.as_of_date
     ]
-    # An experiment that was registered after its first data owes its start to the first of them,
-    # which may be older than any window.
+    # An experiment that was registered after its first data starts with the first of them, which
+    # may be older than any window.
     registration = registered_as(inbox, record.experiment_id)
     effective_date = record.as_of_date + timedelta(days=1)
     if registration and registration.created_at_utc.date() <= effective_date:
@@ -134,7 +133,7 @@ def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, An
 
 
 def _without_gone(rows: list[dict[str, Any]], result: Replay) -> list[dict[str, Any]]:
-    """Leave out the files that were gone when it was decided, and note them."""
+    """Leave out the files that were gone at the time of the decision, and note them."""
     result.notes += [
         f"{row['source_file']} was gone when this was decided (since {row['loaded_at']:%F %T} "
         "UTC), so it is left out"
@@ -165,7 +164,7 @@ def _past_platform(platform: Platform, record: Record, folder: Path) -> Platform
 
 
 def _lay_out(inbox: Inbox, past: Inbox, wanted: list[dict[str, Any]], result: Replay) -> int:
-    """Copy the files as they were then; note those that are not as they were."""
+    """Copy the files of that time; note files that are missing or changed."""
     days = {row["metric_date"] for row in wanted if row["metric_date"]}
     present = {
         file.source_file: file
@@ -193,7 +192,7 @@ def _compute(
     """Run the pipeline's own steps in the empty warehouse; return the experiment's rows."""
     day = Days(record.as_of_date, record.as_of_date + timedelta(days=1))
     with past.warehouse.transaction() as transaction:
-        transaction.load_arrow("inbox_files", ledger)  # who was received when
+        transaction.load_arrow("inbox_files", ledger)  # receipt times of the files
     load_experiments(past)
     load_raw_metrics(past, Days(first_day, day.end))
     load_daily_metrics(past, Days(first_day, day.end))

@@ -82,7 +82,7 @@ class FailedCheck:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a run published.
+    """The publications of a run.
 
     Attributes:
         row_count: Number of rows of the publications.

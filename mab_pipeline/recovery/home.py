@@ -1,8 +1,4 @@
-"""The home of a run: taken by its first step, whole before anything is decided in it.
-
-What belongs here: how a run comes in, whoever launched it, and what a whole home is. What does not:
-the lock itself (`mab_store.home_lock`), restoring (`rebuild.py`).
-"""
+"""The home of a run: locked by its first step, and complete before any decision is made in it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,14 +13,14 @@ from mab_store.errors import PublicationRefusedError, WarehouseLostError
 from mab_store.home_lock import Say
 
 ATTEMPTS = 3
-# Messages of a run that begin so are meant for the person at the terminal too.
+# A run's messages with this prefix are shown on the terminal too.
 NOTE = "MAB_HOME: "
 
 
 def what_is_missing(platform: Platform) -> str:
-    """Say what the warehouse lacks of the journal; empty if nothing, as it must be.
+    """Return in words the rows of the journal that the warehouse lacks; empty if none.
 
-    The warehouse is committed before the journal, so that it may well hold more.
+    The warehouse is committed before the journal, so it may hold more.
     """
     try:
         with platform.warehouse.transaction() as transaction:
@@ -41,28 +37,28 @@ def what_is_missing(platform: Platform) -> str:
 
 
 def check_is_whole(platform: Platform) -> None:
-    """Refuse to work in a home whose warehouse is empty or older than the journal.
+    """Check that the warehouse is neither empty nor older than the journal.
 
     Raises:
-        WarehouseLostError: It is.
+        WarehouseLostError: It is empty or older.
     """
     if missing := what_is_missing(platform):
         raise WarehouseLostError(missing)
 
 
 class RunHome:
-    """How one run comes in and goes."""
+    """The home lock of one run, and the state of its home."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._held: ExitStack | None = None
 
     def enter(self, doing: str, say: Say) -> None:
-        """Take the home for the whole run; once it is taken this does nothing.
+        """Lock the home for the whole run; a second call does nothing.
 
         Raises:
-            WarehouseLostError: The warehouse is empty or older than the journal, and runs do not
-                mend that by themselves.
+            WarehouseLostError: The warehouse is empty or older than the journal, and runs may not
+                rebuild it by themselves.
             HomeLockedError: A rebuild or prune took too long to wait for.
         """
         if self._held is not None:
@@ -84,13 +80,13 @@ class RunHome:
         raise WarehouseLostError(missing)
 
     def leave(self) -> None:
-        """Let go of the home."""
+        """Release the home."""
         if self._held is not None:
             self._held.close()
             self._held = None
 
     def _rebuild(self, doing: str, note: Say) -> None:
-        """Restore the warehouse with nobody else at work, unless another run has just done it."""
+        """Restore the warehouse alone in the home, unless another run has just restored it."""
         with self._platform.lock.alone(doing, say=note):
             if missing := what_is_missing(self._platform):
                 note(f"{missing.partition(' Run ')[0]} It is rebuilt first.")
@@ -98,13 +94,13 @@ class RunHome:
                 try:
                     serve(self._platform)
                 except PublicationRefusedError as error:
-                    note(str(error))  # the run's own publication is judged by itself
+                    note(str(error))  # the run's own publication is judged separately
 
 
 def platform_of_a_run(platform: Platform) -> dg.ResourceDefinition:
-    """Return the resource of assets and checks; sensors take it too, and never enter."""
+    """Return the resource of assets and checks; sensors use it too, and never lock the home."""
 
-    @dg.resource(description="The outside world: inbox, warehouse, journal, clock.")
+    @dg.resource(description="The shared resources: inbox, warehouse, journal, clock.")
     def of_a_run(_context: dg.InitResourceContext) -> Iterator[Platform]:
         home = RunHome(platform)
         try:

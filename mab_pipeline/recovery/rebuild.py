@@ -53,13 +53,13 @@ class Rebuilt(NamedTuple):
         days = sorted({name.split("/")[1] for name in self.missing})
         gone = (
             f" {len(self.missing)} files that were loaded once are not in the inbox, such as "
-            f"{self.missing[0]}, so that {len(days)} days come back without rows ({days[0]} to "
+            f"{self.missing[0]}, so {len(days)} days come back without rows ({days[0]} to "
             f"{days[-1]}): put them back and run `mab rebuild` again."
             if self.missing
             else ""
         )
         return (
-            f"Restored {restored}; loaded {self.loaded} days, made the windows of "
+            f"Restored {restored}; loaded {self.loaded} days, computed the windows of "
             f"{self.windowed}.{aside}{gone}"
         )
 

@@ -50,7 +50,7 @@ def daemon(lasting_daemon, hook):
 def test_a_good_run_tells_nobody(make_world, hook):
     world = make_world(alert_webhook_url=hook.url)
     world.run(DAY, assets=("experiments", "raw_metrics"))
-    assert Daemon(world).tick() == "Told: nothing. Waiting to be told: nothing."
+    assert Daemon(world).tick() == "Sent: nothing. Pending: nothing."
     assert hook.asked == 0
 
 
@@ -202,19 +202,19 @@ def test_a_publication_past_its_deadline_is_told_each_hour_until_it_ran(daemon, 
 
     world.run("2025-03-20", assets=("publication",))
     world.clock.set("2025-03-21T07:00:00")
-    assert daemon.tick() == "Told: nothing. Waiting to be told: nothing."
+    assert daemon.tick() == "Sent: nothing. Pending: nothing."
 
 
 def test_nothing_is_late_where_nothing_was_ever_published(make_world, hook):
     world = make_world(now="2025-03-21T20:00:00", alert_webhook_url=hook.url)
-    assert Daemon(world).tick() == "Told: nothing. Waiting to be told: nothing."
+    assert Daemon(world).tick() == "Sent: nothing. Pending: nothing."
 
 
 def test_without_a_url_nobody_is_told_and_nothing_is_remembered(make_world):
     world = make_world()
     fail_run(world)
     daemon = Daemon(world)
-    assert daemon.tick() == "ALERT_WEBHOOK_URL is not set: nobody is told."
+    assert daemon.tick() == "ALERT_WEBHOOK_URL is not set: no alert is sent."
     assert daemon.cursor is None
 
 

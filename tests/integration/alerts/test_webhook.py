@@ -13,7 +13,7 @@ from mab_store.errors import SettingsError
 from mab_store.settings import load_settings
 from tests.integration.alerts.alerting import DAY, SECRET, Daemon, fail_run, listening
 
-NOTHING_TOLD = "Told: nothing. Waiting to be told: run_failure/daily_allocation"
+NOTHING_TOLD = "Sent: nothing. Pending: run_failure/daily_allocation"
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_one_that_refuses_is_tried_at_each_tick_until_it_takes_the_alert(daemon,
     assert daemon.memory.is_webhook_down
 
     webhook.status = 200
-    assert daemon.tick() == "Told: run_failure/daily_allocation. Waiting to be told: nothing."
+    assert daemon.tick() == "Sent: run_failure/daily_allocation. Pending: nothing."
     assert [alert["count"] for alert in webhook.got] == [1]
     assert not daemon.memory.is_webhook_down
 

@@ -58,7 +58,7 @@ def test_the_demo_keeps_its_place_and_refuses_another(demo):
     mab, _, _ = demo
     code, out, err = mab("demo", "--until", "2025-07-01")
     assert (code, out) == (2, "")
-    assert "lies on 2025-06-30 already, not on 2025-07-01. Begin anew with --fresh." in err
+    assert "lies on 2025-06-30 already, not on 2025-07-01. Start again with --fresh." in err
 
 
 def test_allocations_as_json_is_an_array_of_bodies_and_nothing_else(demo):
@@ -116,7 +116,7 @@ def test_replay_shows_a_tampered_share_and_rebuild_brings_the_true_one_back(mab,
     assert (code, out) == (0, "")
     assert f"The old warehouse is {world.settings.warehouse_path}.before-" in err
     assert "2 rows of allocations, 1 rows of publications" in err
-    assert "loaded 1 days, made the windows of 1." in err
+    assert "loaded 1 days, computed the windows of 1." in err
     code, out, _ = command("replay", "checkout", "--date", UNTIL)
     assert (code, out) == (0, "")
 

@@ -317,4 +317,4 @@ def test_the_command_shows_a_table_and_changes_nothing_until_it_is_told_to(resto
     assert restored.query("select min(metric_date) from raw_metrics") == [(CUTOFF,)]
     code, out, err = command("prune", "--older-than", "1d")
     assert (code, out) == (2, "")
-    assert "reaches into what is protected" in err
+    assert "reaches into the protected days" in err
