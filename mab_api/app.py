@@ -26,7 +26,7 @@ from mab_api.routes import OPEN_ROUTES, ROUTERS
 from mab_api.routes.allocations import FastLane, documented, hot_routes
 from mab_api.server.limits import Turnstile, limits_of
 from mab_api.snapshot.refresher import Refresher
-from mab_api.snapshot.worker import Read, read_in_child
+from mab_api.snapshot.worker import Read, read_in_worker
 from mab_api.submissions import Submissions
 from mab_api.telemetry import RequestLines, ServerMetrics, make_log
 from mab_store.files.inbox import Inbox
@@ -47,7 +47,7 @@ def create_app(
     clock: Callable[[], datetime] = utc_now,
     is_dev: bool = False,
     log_stream: BinaryIO | None = None,
-    read: Read = read_in_child,
+    read: Read = read_in_worker,
     on_start: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the API.

@@ -18,7 +18,7 @@ from mab_api.snapshot.registrations import Registrations
 from mab_api.snapshot.snapshot import Entry, Snapshot, keep_moments
 from mab_api.snapshot.sources import open_source
 from mab_api.snapshot.version import Version
-from mab_api.snapshot.worker import Read, read_in_child
+from mab_api.snapshot.worker import Read, read_in_worker
 from mab_api.telemetry import Log, ServerMetrics
 from mab_store.errors import NotPublishedError, PublicationRefusedError
 from mab_store.files.inbox import Inbox
@@ -68,7 +68,7 @@ class Refresher:
         clock: Callable[[], datetime],
         metrics: ServerMetrics,
         log: Log,
-        read: Read = read_in_child,
+        read: Read = read_in_worker,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self.experiment_index = ExperimentIndex()

@@ -27,11 +27,11 @@ LOOK_SECONDS = 0.2
 Read = Callable[[Order, Event], Generator[Part]]
 
 
-class ChildError(MabError):
+class WorkerError(MabError):
     """The refresh worker did not hand over all parts of its order."""
 
 
-def read_in_child(order: Order, stopping: Event) -> Generator[Part]:
+def read_in_worker(order: Order, stopping: Event) -> Generator[Part]:
     """Start a worker and yield its parts; the last one is `Done` or `Failed`.
 
     Args:
@@ -39,7 +39,7 @@ def read_in_child(order: Order, stopping: Event) -> Generator[Part]:
         stopping: Ends it early when set.
 
     Raises:
-        ChildError: The worker died, took too long, or was ended early.
+        WorkerError: The worker died, took too long, or was ended early.
     """
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "mab_api.snapshot.worker"],
@@ -87,11 +87,11 @@ def _answer(process: subprocess.Popen[bytes], order: Order, stopping: Event) -> 
                     return
     except (EOFError, OSError):  # between two parts, or in the middle of one
         if time.monotonic() >= deadline:
-            raise ChildError(
+            raise WorkerError(
                 f"The refresh worker takes longer than {LIMIT_SECONDS:g} s; it was given up. Look "
                 "what else keeps the machine busy."
             ) from None
-        raise ChildError(
+        raise WorkerError(
             "The refresh worker ended before it had handed over all of it "
             f"({_how_it_ended(process)})."
         ) from None
@@ -103,14 +103,14 @@ def _next_message(answers: Connection, stopping: Event) -> bytes:
     while not stopping.is_set():
         if answers.poll(LOOK_SECONDS):
             return answers.recv_bytes()
-    raise ChildError("The server stops.")
+    raise WorkerError("The server stops.")
 
 
 def _unpacked(content: bytes) -> Part:
     try:
         part: Part = pickle.loads(content)  # noqa: S301  # from a worker of ours
     except Exception as error:  # noqa: BLE001  # objects of another version raise all kinds
-        raise ChildError(
+        raise WorkerError(
             f"A part from the refresh worker cannot be read ({type(error).__name__}): the program "
             "on the disk is not the one that runs. Restart the API."
         ) from None

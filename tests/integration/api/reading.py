@@ -1,6 +1,6 @@
-"""What the server's child does, in a process that stays: its start takes most of a second.
+"""The work of the refresh worker, in a process that stays: its start takes most of a second.
 
-`test_child.py` has the child itself, and so has every test that starts a server.
+`test_worker.py` has the worker itself, and so has every test that starts a server.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The child process in which what is published is read, and all that can go wrong with it."""
+"""The refresh worker, and its failures: killed, hung, of another version, unwanted."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import psutil
 import pytest
 
 from mab_api.snapshot.loader import PART, Done, Experiments, Failed, Order, published_parts
-from mab_api.snapshot.worker import ChildError, read_in_child
+from mab_api.snapshot.worker import WorkerError, read_in_worker
 from tests.integration.api.homes import Home
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, serving
 
 KEEPER = """
 import pickle, sys, time
 from threading import Event
-from mab_api.snapshot.worker import read_in_child
-parts = read_in_child(pickle.load(sys.stdin.buffer), Event())
+from mab_api.snapshot.worker import read_in_worker
+parts = read_in_worker(pickle.load(sys.stdin.buffer), Event())
 if sys.argv[1] == "taking one part":
     next(parts)
 else:
@@ -81,7 +81,7 @@ def flatten(parts) -> tuple[dict, dict, Done]:
 
 def test_it_hands_over_what_reading_in_this_process_gives(large, others):
     order = order_of(large)
-    entries, records, done = flatten(read_in_child(order, Event()))
+    entries, records, done = flatten(read_in_worker(order, Event()))
     expected_entries, expected_records, expected_done = flatten(published_parts(order))
     assert records == expected_records
     assert list(records) == list(expected_records)
@@ -98,20 +98,20 @@ def test_it_hands_over_what_reading_in_this_process_gives(large, others):
 def test_its_own_reason_comes_back_when_it_cannot_read(large):
     path = large.settings.published_dir / "serving-98.duckdb"
     path.write_bytes(b"garbage" * 5_000)
-    (part,) = read_in_child(order_of(large, path.name), Event())
+    (part,) = read_in_worker(order_of(large, path.name), Event())
     path.unlink()
     assert isinstance(part, Failed)
     assert "serving-98.duckdb cannot be opened" in part.reason
     assert "\n" not in part.reason
 
 
-def test_a_child_that_is_killed_in_the_middle_is_an_error_and_no_answer(large, others):
-    with closing(read_in_child(order_of(large)._replace(niceness=7), Event())) as parts:
+def test_a_worker_that_is_killed_in_the_middle_is_an_error_and_no_answer(large, others):
+    with closing(read_in_worker(order_of(large)._replace(niceness=7), Event())) as parts:
         next(parts)
-        (child,) = ours(others)
-        assert child.nice() == 7
-        child.kill()
-        with pytest.raises(ChildError, match=r"handed over all of it \(signal 9\)"):
+        (worker,) = ours(others)
+        assert worker.nice() == 7
+        worker.kill()
+        with pytest.raises(WorkerError, match=r"handed over all of it \(signal 9\)"):
             list(parts)
     assert ours(others) == []
 
@@ -121,46 +121,46 @@ def test_parts_of_another_version_of_the_program_are_an_error(large, others, mon
         raise AttributeError
 
     monkeypatch.setattr("mab_api.snapshot.worker.pickle.loads", refuse)
-    with pytest.raises(ChildError, match="Restart the API"):
-        list(read_in_child(order_of(large), Event()))
+    with pytest.raises(WorkerError, match="Restart the API"):
+        list(read_in_worker(order_of(large), Event()))
     assert ours(others) == []
 
 
-def test_a_child_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
+def test_a_worker_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
     monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 2.0)
-    with pytest.raises(ChildError, match="takes longer than 2 s"):
-        list(read_in_child(stuck, Event()))
+    with pytest.raises(WorkerError, match="takes longer than 2 s"):
+        list(read_in_worker(stuck, Event()))
     assert ours(others) == []
 
 
-def test_a_child_that_stalls_in_the_middle_of_a_part_is_given_up(large, others, monkeypatch):
+def test_a_worker_that_stalls_in_the_middle_of_a_part_is_given_up(large, others, monkeypatch):
     monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 5.0)
-    parts = read_in_child(order_of(large), Event())
+    parts = read_in_worker(order_of(large), Event())
     next(parts)
-    (child,) = ours(others)
-    child.suspend()
-    with pytest.raises(ChildError, match="takes longer than 5 s"):
+    (worker,) = ours(others)
+    worker.suspend()
+    with pytest.raises(WorkerError, match="takes longer than 5 s"):
         list(parts)
     assert ours(others) == []
 
 
-def test_a_child_is_ended_when_the_server_stops(stuck, others):
+def test_a_worker_is_ended_when_the_server_stops(stuck, others):
     stopping = Event()
     Timer(1.0, stopping.set).start()
-    with pytest.raises(ChildError, match="The server stops"):
-        list(read_in_child(stuck, stopping))
+    with pytest.raises(WorkerError, match="The server stops"):
+        list(read_in_worker(stuck, stopping))
     assert ours(others) == []
 
 
-def test_a_child_whose_answer_nobody_wants_is_ended(large, others):
-    parts = read_in_child(order_of(large), Event())
+def test_a_worker_whose_answer_nobody_wants_is_ended(large, others):
+    parts = read_in_worker(order_of(large), Event())
     next(parts)
     parts.close()
     assert ours(others) == []
 
 
-@pytest.mark.parametrize("state", ["taking one part", "waiting for a stuck child"])
-def test_no_child_outlives_a_server_that_is_killed(large, stuck, state):
+@pytest.mark.parametrize("state", ["taking one part", "waiting for a stuck worker"])
+def test_no_worker_outlives_a_server_that_is_killed(large, stuck, state):
     order = order_of(large) if state == "taking one part" else stuck
     with subprocess.Popen(
         [sys.executable, "-c", KEEPER, state],
@@ -180,9 +180,9 @@ def test_no_child_outlives_a_server_that_is_killed(large, stuck, state):
     assert not alive
 
 
-def test_a_server_that_cannot_start_a_child_goes_on(api, monkeypatch):
+def test_a_server_that_cannot_start_a_worker_goes_on(api, monkeypatch):
     refresher = api.app.state.serving.refresher
-    refresher._read = read_in_child
+    refresher._read = read_in_worker
     refresher._version = None
     monkeypatch.setattr("mab_api.snapshot.worker.sys.executable", "/nowhere/python")
     before = api.get("/allocations").content
@@ -191,7 +191,7 @@ def test_a_server_that_cannot_start_a_child_goes_on(api, monkeypatch):
     assert b"/nowhere/python" in api.log.getvalue()
 
 
-def test_a_server_keeps_no_child_and_leaves_none(published):
+def test_a_server_keeps_no_worker_and_leaves_none(published):
     with serving(published.settings.mab_home) as server:
         server.wait_for("/readyz")
         assert children_of(server.process.pid) == []
