@@ -4,18 +4,14 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from mab_pipeline import bandit
-from mab_pipeline.allocation import decide as rule
-from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import RuleSettings, decide, identify
 from mab_store.settings import load_settings
-from mab_store.warehouse.sql_loader import sql_fingerprint
 from mab_store.warehouse.table_schema import declared_tables
 
 RULE = RuleSettings(14, 30, 200, 1.0, 99.0, "monte_carlo", 10_000, 7)
@@ -221,13 +217,3 @@ def test_an_exact_decision_says_so_and_claims_no_draws():
     table = decided(EXACT, *ROWS)
     assert set(table["algorithm"].to_pylist()) == {"probability_best"}
     assert set(table["samples"].to_pylist()) == {0}
-
-
-def test_the_code_version_is_a_hash_of_the_windows_the_numerics_and_this_module():
-    home = Path(rule.__file__)
-    digest_ = hashlib.sha256(sql_fingerprint("assets/windowed_aggregates").encode())
-    for path in [home, *sorted((home.parent / "bandit").glob("*.py"))]:
-        digest_.update(path.read_bytes())
-    code_version.cache_clear()
-    assert code_version() == digest_.hexdigest()[:12]
-    assert len(code_version()) == 12
