@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mab_api.snapshot.loader import PART, Done, Experiments, Failed, Order, published_parts
-from mab_api.snapshot.worker import WorkerError, read_in_worker
+from mab_api.snapshot.worker import LIMIT_SECONDS, WorkerError, read_in_worker
 from tests.integration.api.homes import Home
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, serving
 
@@ -133,13 +133,22 @@ def test_a_worker_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
     assert ours(others) == []
 
 
-def test_a_worker_that_stalls_in_the_middle_of_a_part_is_given_up(large, others, monkeypatch):
-    monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 5.0)
+def test_the_watchdog_ends_a_worker_that_stalls_in_the_middle_of_a_part(large, others, monkeypatch):
+    watchdogs: list[Timer] = []
+
+    def watchdog(*arguments) -> Timer:
+        watchdogs.append(Timer(*arguments))
+        return watchdogs[-1]
+
+    monkeypatch.setattr("mab_api.snapshot.worker.Timer", watchdog)
     parts = read_in_worker(order_of(large), Event())
     next(parts)
     (worker,) = ours(others)
     worker.suspend()
-    with pytest.raises(WorkerError, match="takes longer than 5 s"):
+    (started,) = watchdogs
+    assert started.interval == LIMIT_SECONDS
+    Timer(1.0, started.function).start()  # the limit is over
+    with pytest.raises(WorkerError, match=r"handed over all of it \(signal 9\)"):
         list(parts)
     assert ours(others) == []
 
