@@ -57,7 +57,11 @@ lint: $(STAMP)  ## Style, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP)  ## Measure ratios and write docs/BENCHMARKS.md
+$(VENV)/.bench: $(STAMP) tests/bench/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/bench/requirements.lock
+	@touch $@
+
+bench: $(VENV)/.bench  ## Measure ratios and write docs/BENCHMARKS.md
 	@$(BIN)/python -m tests.bench
 
 mutants: $(STAMP)  ## Break the code in small ways, one at a time: do the tests notice? (hours)
@@ -70,3 +74,6 @@ lock: $(STAMP)  ## Resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+		--group bench --constraint requirements.lock --no-header --no-annotate \
+		-o tests/bench/requirements.lock

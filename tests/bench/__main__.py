@@ -17,6 +17,7 @@ MODULES = {
     "bench_pipeline": "The pipeline",
     "bench_api": "The serving API",
     "bench_operations": "Operations",
+    "bench_simulation": "Simulation",
 }
 PAGE = Path(__file__).parents[2] / "docs" / "BENCHMARKS.md"
 HEAD = """\
