@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
 
 from mab_store.errors import SettingsError
+from mab_store.rule_options import PRESETS, Estimate, Preset, Prior, ShortWindow, Switch
 
 # A setting with one of these in its name is never printed.
 SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY", "WEBHOOK")
@@ -100,6 +101,15 @@ class Settings(BaseSettings):
     allocation_method: Literal["monte_carlo", "exact"] = "monte_carlo"
     mab_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    # Options of the rule; the defaults are the brief's rule
+    decision_preset: Preset = "brief"
+    burn_in: Switch = "off"
+    exploration: Annotated[float, Field(ge=0, le=1)] = 0.0
+    control_min_allocation: Annotated[float, Field(ge=0, le=1)] = 0.0
+    short_window: ShortWindow = "prior"
+    estimate: Estimate = "pooled"
+    prior: Prior = "fixed"
+
     # The daily run
     mab_schedule_hour: Annotated[int, Field(ge=0, le=23)] = 2
     mab_automation: Literal["on", "off"] = "on"
@@ -156,6 +166,12 @@ class Settings(BaseSettings):
             except ImportError as error:  # "Install s3fs to access S3"
                 raise ValueError(str(error)) from None
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_gives_defaults(cls, values: dict[str, object]) -> dict[str, object]:
+        preset = values.get("decision_preset")
+        return {**PRESETS.get(str(preset), {}), **values}
 
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:

@@ -15,18 +15,31 @@ from mab_store.warehouse.sql_loader import load_sql
 
 DECIDING_MODULES = (
     "mab_pipeline.allocation.decide",
+    "mab_pipeline.allocation.evidence",
+    "mab_pipeline.allocation.rule_arrays",
+    "mab_pipeline.allocation.rule_settings",
     "mab_pipeline.bandit.arrays",
+    "mab_pipeline.bandit.day_effects",
     "mab_pipeline.bandit.decision",
     "mab_pipeline.bandit.exact",
+    "mab_pipeline.bandit.exploration",
     "mab_pipeline.bandit.logit_beta",
     "mab_pipeline.bandit.posterior",
+    "mab_pipeline.bandit.prior",
     "mab_pipeline.bandit.quadrature",
     "mab_pipeline.bandit.thompson",
     "mab_pipeline.bandit.threads",
 )
 """Every module of ours that a decision runs; a test computes the list from the imports."""
 
-RECORDED_AS = {"ed63f662cfa4": "53b7ca78479d"}
+DECIDING_SQL = (
+    "assets/windowed_aggregates",
+    "assets/allocations_since_joined",
+    "assets/allocations_days",
+)
+"""The statements that count what a decision is made from."""
+
+RECORDED_AS = {"6d1e189d33f2": "53b7ca78479d"}
 """Versions under another name: the same decisions, recorded before the code was only reshaped."""
 
 _PACKAGES = ("mab_pipeline", "mab_store")
@@ -36,8 +49,9 @@ _PACKAGES = ("mab_pipeline", "mab_store")
 def code_version() -> str:
     """Return 12 hexadecimal digits that name the rule's SQL and numerics."""
     digest = hashlib.sha256()
-    for statement in load_sql("assets/windowed_aggregates"):
-        digest.update(" ".join(statement.text.split()).encode())
+    for name in DECIDING_SQL:
+        for statement in load_sql(name):
+            digest.update(" ".join(statement.text.split()).encode())
     for name in DECIDING_MODULES:
         digest.update(syntax_of(_source(name)).encode())
     version = digest.hexdigest()[:12]

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation.code_version import code_version
-from mab_pipeline.allocation.decide import Decisions, RuleSettings, identify
+from mab_pipeline.allocation.decide import Decisions, identify
+from mab_pipeline.allocation.inputs import read_inputs
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.days import Days
 from mab_store.settings import Settings
 from mab_store.warehouse.warehouse import Transaction
@@ -71,9 +73,10 @@ def current_allocations(
     transaction: Transaction, days: Days, settings: Settings
 ) -> CurrentAllocations:
     """Match what the windows call for with what is stored, by the identity of the decision."""
-    inputs = transaction.fetch_arrow("assets/allocations_inputs", days.parameters)
+    rule = RuleSettings.of(settings)
+    inputs = read_inputs(transaction, days, rule)
     stored = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
-    decisions = identify(inputs, RuleSettings.of(settings), version=code_version())
+    decisions = identify(inputs, rule, version=code_version())
     return CurrentAllocations(decisions, _by_decision(stored, set(decisions.allocation_ids)))
 
 

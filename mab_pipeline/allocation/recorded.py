@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.errors import NotPublishedError
 from mab_store.warehouse.reader import Reader
 

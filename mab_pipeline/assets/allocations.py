@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_pipeline.allocation.code_version import code_version
-from mab_pipeline.allocation.decide import Decisions, RuleSettings, decide, identify
+from mab_pipeline.allocation.decide import Decisions, decide, identify
 from mab_pipeline.allocation.gate import current_allocations
+from mab_pipeline.allocation.inputs import read_inputs
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.allocation.timestamps import next_stamp
 from mab_pipeline.assets.table_asset import same_columns, table_asset
@@ -122,14 +124,14 @@ def allocate(
     rule = RuleSettings.of(platform.settings)
     version = code_version()
     with platform.warehouse.transaction() as transaction:
-        inputs = transaction.fetch_arrow("assets/allocations_inputs", days.parameters)
+        inputs = read_inputs(transaction, days, rule)
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         now = next_stamp(platform, transaction)
     inputs = (shard or Shard()).of(inputs)
     decisions = _undecided(inputs, existing, rule, version=version)
     if len(decisions) == 0:
         return Allocated(len(inputs), 0)
-    rows = decide(decisions, rule, version=version, now=now, run_id=run_id)
+    rows = decide(decisions, version=version, now=now, run_id=run_id)
     with platform.warehouse.transaction() as transaction:
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         new = rows.filter(pc.invert(pc.is_in(rows["allocation_id"], existing["allocation_id"])))

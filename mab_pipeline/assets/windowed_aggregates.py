@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.table_asset import same_columns, table_asset
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform

@@ -10,8 +10,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from mab_pipeline.allocation.decide import RuleSettings
 from mab_pipeline.allocation.gate import CurrentAllocations, Failure, current_allocations
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.ingestion.file_ledger import LedgerRow, known_files, unloaded_files
 from mab_pipeline.ingestion.unplaced import unplaced_files
 from mab_pipeline.ingestion.waiting_files import missing_files

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.ingestion.registry_changes import RegistryChange
 from mab_store.days import Days, unbroken
 from mab_store.settings import Settings

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import decide, identify
+from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
@@ -199,9 +200,9 @@ def _compute(
     with past.warehouse.transaction() as transaction:
         parameters = day.parameters | record.rule.window_parameters
         transaction.execute("assets/windowed_aggregates", parameters)
-        inputs = transaction.fetch_arrow("assets/allocations_inputs", day.parameters)
+        inputs = read_inputs(transaction, day, record.rule)
     mine = inputs.filter(pc.equal(inputs["experiment_id"], record.experiment_id))
     version = record.head["code_version"]
     decisions = identify(mine, record.rule, version=version)
-    rows = decide(decisions, record.rule, version=version, now=record.computed_at, run_id="replay")
+    rows = decide(decisions, version=version, now=record.computed_at, run_id="replay")
     return {row["variant_name"]: row for row in rows.to_pylist()}

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mab_pipeline.allocation.decide import RuleSettings
 from mab_pipeline.allocation.publish import serve
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics

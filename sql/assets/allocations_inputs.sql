@@ -13,7 +13,8 @@ select
     windowed_aggregates.default_window_impressions,
     windowed_aggregates.default_window_clicks,
     windowed_aggregates.max_window_impressions,
-    windowed_aggregates.max_window_clicks
+    windowed_aggregates.max_window_clicks,
+    coalesce(variants.is_control, false) as is_control
 from windowed_aggregates
 left join variants
     on

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from mab_pipeline.allocation.decide import RuleSettings
 from mab_pipeline.allocation.publish import Order, publish
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.allocations import allocate
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments

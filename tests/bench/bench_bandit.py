@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from mab_pipeline.allocation.decide import RuleSettings, decide, identify  # noqa: E402  # likewise
+from mab_pipeline.allocation.decide import decide, identify  # noqa: E402  # likewise
+from mab_pipeline.allocation.rule_settings import RuleSettings  # noqa: E402  # likewise
 from mab_pipeline.bandit import (  # noqa: E402 - the script first finds the package
     expected_loss,
     posterior,
@@ -263,7 +264,7 @@ def decisions_at_scale() -> list[Row]:
     moment = datetime(2025, 3, 2)  # noqa: DTZ001  # the warehouse holds naive UTC
 
     def decided(rule: RuleSettings) -> None:
-        decide(identify(inputs, rule, version="v"), rule, version="v", now=moment, run_id="r")
+        decide(identify(inputs, rule, version="v"), version="v", now=moment, run_id="r")
 
     work: dict[str, Callable[[], object]] = {
         "name": lambda: identify(inputs, exact, version="v"),

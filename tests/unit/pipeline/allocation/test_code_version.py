@@ -10,6 +10,7 @@ from mab_pipeline.allocation.code_version import DECIDING_MODULES, code_version,
 
 # What a decision imports of ours and is not hashed, with the reason.
 NOT_HASHED = {
+    "mab_store.rule_options": "what a preset sets is recorded beside the decision",
     "mab_store.settings": "the settings that decide are recorded beside the decision",
     "mab_store.warehouse.table_schema": "the columns of a row, which the table declares",
 }

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from mab_pipeline import bandit
-from mab_pipeline.allocation.decide import RuleSettings, decide, identify
+from mab_pipeline.allocation.decide import decide, identify
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.settings import load_settings
 from mab_store.warehouse.table_schema import declared_tables
 
@@ -53,7 +54,7 @@ def inputs(*rows: tuple[date, str, str, int, int]) -> pa.Table:
 
 def decided(rule_settings: RuleSettings, *rows: tuple[date, str, str, int, int]) -> pa.Table:
     decisions = identify(inputs(*rows), rule_settings, version="v1")
-    return decide(decisions, rule_settings, version="v1", now=NOW, run_id="run-1")
+    return decide(decisions, version="v1", now=NOW, run_id="run-1")
 
 
 def ids(settings: RuleSettings = RULE, version: str = "v1", rows=ROWS) -> list[str]:
@@ -147,10 +148,10 @@ def test_a_decision_has_another_name_if_anything_that_decides_it_differs():
 
 
 def test_no_rows_are_no_decisions():
-    decisions = identify(inputs(), RULE, version="v1")
-    assert len(decisions) == 0
     for settings in (RULE, EXACT):
-        rows = decide(decisions, settings, version="v1", now=NOW, run_id="run-1")
+        decisions = identify(inputs(), settings, version="v1")
+        assert len(decisions) == 0
+        rows = decide(decisions, version="v1", now=NOW, run_id="run-1")
         assert len(rows) == 0
         assert rows.schema == declared_tables()["allocations"].arrow_schema
 

@@ -1,0 +1,91 @@
+"""Inputs: read what the rule sees of the variants, and what its options read in addition.
+
+What no option needs is not read.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_store.days import Days
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Source(Protocol):
+    """A transaction or a reader of the published data."""
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows."""
+
+
+def read_inputs(source: Source, days: Days, rule: RuleSettings) -> pa.Table:
+    """Return the rows of `sql/assets/allocations_inputs.sql` with the columns of the options.
+
+    Args:
+        source: Where to read.
+        days: The as-of days.
+        rule: The settings that decide.
+
+    Returns:
+        The rows, in their order. `impressions_since_joined`, cut to MIN_IMPRESSIONS, if burn-in
+        is on; `day_impressions` and `day_clicks`, lists of MAX_WINDOW_DAYS counts up to the as-of
+        day, oldest first, for day effects.
+    """
+    inputs = source.fetch_arrow("assets/allocations_inputs", days.parameters)
+    if rule.burn_in == "on":
+        inputs = _with_since_joined(source, days, rule, inputs)
+    if rule.estimate == "day_effects":
+        inputs = _with_days(source, days, rule, inputs)
+    return inputs
+
+
+def _with_since_joined(
+    source: Source, days: Days, rule: RuleSettings, inputs: pa.Table
+) -> pa.Table:
+    enough = rule.min_impressions
+    found = source.fetch_arrow(
+        "assets/allocations_since_joined", days.parameters | {"min_impressions": enough}
+    ).to_pydict()
+    names = ("as_of_date", "experiment_id", "variant_name")
+    keys = zip(*(found[name] for name in names), strict=True)
+    since = dict(zip(keys, found["impressions_since_joined"], strict=True))
+    rows = zip(
+        *(inputs[name].to_pylist() for name in (*names, "max_window_impressions")), strict=True
+    )
+    shown = [min(enough, since.get((day, e, v), longest)) for day, e, v, longest in rows]
+    return inputs.append_column("impressions_since_joined", pa.array(shown, pa.int64()))
+
+
+def _with_days(source: Source, days: Days, rule: RuleSettings, inputs: pa.Table) -> pa.Table:
+    length = rule.max_window_days
+    found = source.fetch_arrow(
+        "assets/allocations_days", days.parameters | {"max_window_days": length}
+    ).to_pydict()
+    variants = list(zip(found["experiment_id"], found["variant_name"], strict=True))
+    series = {variant: place for place, variant in enumerate(dict.fromkeys(variants))}
+    first = days.start - timedelta(days=length - 1)
+    # One series more, of zeros, for variants without counts.
+    counts = np.zeros((2, len(series) + 1, len(days) + length - 1), dtype=np.int64)
+    place = [series[variant] for variant in variants]
+    offset = [(day - first).days for day in found["metric_date"]]
+    counts[0, place, offset] = found["impressions"]
+    counts[1, place, offset] = found["clicks"]
+    keys = zip(inputs["experiment_id"].to_pylist(), inputs["variant_name"].to_pylist(), strict=True)
+    own = np.array([series.get(key, len(series)) for key in keys], dtype=np.int64)
+    start = [(day - days.start).days for day in inputs["as_of_date"].to_pylist()]
+    window = np.array(start, dtype=np.int64)[:, None] + np.arange(length)
+    for name, side in zip(("day_impressions", "day_clicks"), counts, strict=True):
+        inputs = inputs.append_column(name, _lists(side[own[:, None], window]))
+    return inputs
+
+
+def _lists(rows: IntArray) -> pa.Array:
+    """Return the rows of an array as one list each."""
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.ravel()))
