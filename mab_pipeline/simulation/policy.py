@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.errors import UsageError
 from mab_store.settings import Settings
 

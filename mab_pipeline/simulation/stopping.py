@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.bandit.posterior import posterior
 from mab_pipeline.bandit.ratios import value_remaining
 from mab_pipeline.simulation.play import Played, play

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mab_pipeline.allocation.decide import RuleSettings
+from mab_pipeline.allocation.rule_settings import RuleSettings
 
 IntArray = npt.NDArray[np.int64]
 
