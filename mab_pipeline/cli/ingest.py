@@ -33,11 +33,11 @@ def ingest(
     platform = prepared(settings)
     intake = Intake(platform.inbox, settings.mab_start_date, platform.clock(), to_date(day))
     if intake.day is not None:
-        _check_day(intake.day, settings, platform.clock().date())
+        check_day(intake.day, settings, platform.clock().date())
     notes, failed = notes_console(), 0
     for path in files:
         try:
-            result = intake.add(path, report=_print_rejections)
+            result = intake.add(path, report=print_rejections)
         except MabError as error:
             complain(error)
             failed += 1
@@ -50,14 +50,15 @@ def ingest(
         raise typer.Exit(1)
 
 
-def _check_day(day: date, settings: Settings, today: date) -> None:
+def check_day(day: date, settings: Settings, today: date) -> None:
+    """Refuse a day that no file may be about."""
     if day < settings.mab_start_date:
         raise UsageError(f"--date {day} is before MAB_START_DATE={settings.mab_start_date}.")
     if day > today:
         raise UsageError(f"--date {day} is in the future.")
 
 
-def _print_rejections(found: Iterable["Rejections"]) -> None:
+def print_rejections(found: Iterable["Rejections"]) -> None:
     """Print the rows of a file that the run will reject, before they are stored."""
     notes = notes_console()
     for rejections in found:

@@ -10,6 +10,7 @@ from mab_pipeline.cli.console import complain
 from mab_pipeline.cli.demo import demo
 from mab_pipeline.cli.doctor import doctor
 from mab_pipeline.cli.explain import explain
+from mab_pipeline.cli.import_ import import_
 from mab_pipeline.cli.ingest import ingest
 from mab_pipeline.cli.init import init
 from mab_pipeline.cli.load import load
@@ -29,12 +30,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(demo, up, init, ingest, run, allocations, explain, replay),
+    *(demo, up, init, import_, ingest, run, allocations, explain, replay),
     *(api, doctor, load, rebuild, prune),
     simulate,
 )
 for verb in VERBS:
-    app.command()(verb)
+    app.command(verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
 
 
 def main() -> None:

@@ -45,7 +45,8 @@ def rejections(
 
     Args:
         inbox: The inbox with the registered experiments.
-        parts: Day and rows (of `read_metrics`) of each file, by its name below the inbox.
+        parts: Day and rows (of `read_metrics`) of each file, by its name below the inbox. A
+            column `row_number` gives each row's place; without it rows are counted from 1.
         now: The time, as naive UTC.
     """
     named: set[str] = set()
@@ -88,7 +89,7 @@ def _raw_rows(source_file: str, day: date, rows: pa.Table, now: datetime) -> pa.
     schema = declared_tables()["raw_metrics"].arrow_schema
     constants = {"metric_date": day, "source_file": source_file, "received_at": now, "error": None}
     columns = {name: rows[name] for name in rows.column_names}
-    columns["row_number"] = pa.array(range(1, len(rows) + 1), pa.int64())
+    columns.setdefault("row_number", pa.array(range(1, len(rows) + 1), pa.int64()))
     for name, value in constants.items():
         columns[name] = pa.repeat(pa.scalar(value, schema.field(name).type), len(rows))
     return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -37,7 +37,7 @@ def read_rows(
         UnreadableFileError: It is not a CSV, has a row with more fields than the header, or exceeds
             a limit.
     """
-    _require_short_lines(payload)
+    require_short_lines(payload)
     records = Records(payload)
     try:
         header = [name.strip().lower() for name in next(records, [])]
@@ -68,16 +68,22 @@ def _collect(chunk: list[list[str]], header: list[str], rows: RowCollector) -> N
 class Records:
     """The records of a CSV in order, without blank lines; none is longer than MOST_IN_A_ROW.
 
+    Args:
+        payload: The file; it is UTF-8.
+        delimiter: The character between two fields.
+        is_ragged: Whether a row may have more fields than the first one, as below title rows.
+
     Raises, while they are read:
         UnreadableFileError: A row has more fields than the header, or is too long.
         csv.Error: It is not a CSV.
     """
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, *, delimiter: str = ",", is_ragged: bool = False) -> None:
         self._lines = io.TextIOWrapper(io.BytesIO(payload), "utf-8-sig", newline="")
-        self._reader = csv.reader(self._feed())
+        self._reader = csv.reader(self._feed(), delimiter=delimiter)
         self._length = 0
         self._width = 0
+        self._is_ragged = is_ragged
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
@@ -89,7 +95,7 @@ class Records:
             if not self._width:  # the header, even if it is blank
                 self._width = max(1, len(record))
                 return record
-            if len(record) > self._width:
+            if len(record) > self._width and not self._is_ragged:
                 raise UnreadableFileError(
                     f"has more fields in line {self.line} than the header: {len(record)}, not "
                     f"{self._width}"
@@ -116,7 +122,7 @@ class Records:
             raise UnreadableFileError("is not a CSV: a quote is opened and never closed")
 
 
-def _require_short_lines(payload: bytes) -> None:
+def require_short_lines(payload: bytes) -> None:
     """Refuse a line of more than MOST_IN_A_ROW bytes before it is decoded."""
     start = 0
     while len(payload) - start > MOST_IN_A_ROW:

@@ -23,6 +23,16 @@ class StagedInbox(Inbox):
         files = super().event_files(experiment_id) + waiting
         return sorted(files, key=lambda file: file.source_file)
 
+    def experiment_ids(self) -> list[str]:
+        """List the names of the folders below `experiments/`, including pending ones."""
+        waiting = {name.split("/")[1] for name in self._waiting}
+        return sorted(waiting.union(self._inbox.experiment_ids()))
+
+    @property
+    def pending(self) -> dict[str, bytes]:
+        """The pending files by name."""
+        return dict(self._waiting)
+
     def files_of_day(self, day: date) -> list[InboxFile]:
         """List the metrics files of a day, without pending ones."""
         return self._inbox.files_of_day(day)

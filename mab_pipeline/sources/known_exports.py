@@ -1,0 +1,180 @@
+"""Known exports: the columns of reports that map by themselves.
+
+Each name of a role is one that a tool writes, the most fitting first. Names are compared without
+case and with single spaces.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["date", "experiment", "variant", "impressions", "clicks"]
+ROLES: tuple[Role, ...] = ("date", "experiment", "variant", "impressions", "clicks")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownExport:
+    """A report whose columns are known.
+
+    Attributes:
+        name: Its key in a mapping.
+        title: Its name for a person.
+        columns: The names of each role's column, in lower case.
+        is_day_first: Whether its language writes the day before the month, if a date fits both.
+        is_strict: Whether two columns for one role are refused unless one has the first name.
+        decimal: The decimal sign of its language, if counts fit both.
+    """
+
+    name: str
+    title: str
+    columns: dict[Role, tuple[str, ...]]
+    is_day_first: bool = False
+    is_strict: bool = False
+    decimal: Literal["point", "comma"] | None = None
+
+
+KNOWN_EXPORTS = (
+    KnownExport(
+        "ad_manager",
+        "Google Ad Manager",
+        {
+            "date": ("date", "dimension.date"),
+            "experiment": (
+                "line item",
+                "dimension.line_item_name",
+                "order",
+                "dimension.order_name",
+            ),
+            "variant": ("creative", "dimension.creative_name"),
+            "impressions": (
+                "ad server impressions",
+                "column.ad_server_impressions",
+                "total impressions",
+                "column.total_line_item_level_impressions",
+            ),
+            "clicks": (
+                "ad server clicks",
+                "column.ad_server_clicks",
+                "total clicks",
+                "column.total_line_item_level_clicks",
+            ),
+        },
+        decimal="point",
+    ),
+    KnownExport(
+        "ad_manager_pt",
+        "Google Ad Manager in Portuguese",
+        {
+            "date": ("data",),
+            "experiment": ("item de linha", "pedido"),
+            "variant": ("criativo",),
+            "impressions": ("impressões do servidor de anúncios", "total de impressões"),
+            "clicks": ("cliques do servidor de anúncios", "total de cliques"),
+        },
+        is_day_first=True,
+        decimal="comma",
+    ),
+    KnownExport(
+        "google_analytics",
+        "Google Analytics 4",
+        {
+            "date": ("date", "day"),
+            "experiment": (
+                "item promotion name",
+                "itempromotionname",
+                "experiment name",
+                "experiment id",
+                "experience id",
+            ),
+            "variant": (
+                "item promotion creative name",
+                "itempromotioncreativename",
+                "experience variant string",
+                "exp_variant_string",
+                "experiment variant",
+                "variant id",
+            ),
+            "impressions": (
+                "promotion views",
+                "promotionviews",
+                "item promotion views",
+                "items viewed in promotion",
+                "itemsviewedinpromotion",
+                "publisher ad impressions",
+                "publisheradimpressions",
+                "sessions",
+            ),
+            "clicks": (
+                "promotion clicks",
+                "promotionclicks",
+                "item promotion clicks",
+                "items clicked in promotion",
+                "itemsclickedinpromotion",
+                "publisher ad clicks",
+                "publisheradclicks",
+                "key events",
+                "keyevents",
+                "conversions",
+            ),
+        },
+    ),
+    KnownExport(
+        "table",
+        "a plain table",
+        {
+            "date": ("date", "metric_date", "day", "data", "dia", "datum"),
+            "experiment": (
+                "experiment",
+                "experiment_id",
+                "experiment_name",
+                "experiment id",
+                "experiment name",
+                "test",
+                "campaign",
+                "experimento",
+            ),
+            "variant": (
+                "variant_name",
+                "variant",
+                "variant name",
+                "variation",
+                "variante",
+                "arm",
+                "creative",
+                "criativo",
+            ),
+            "impressions": (
+                "impressions",
+                "views",
+                "sessions",
+                "visitors",
+                "exposures",
+                "users",
+                "impressões",
+            ),
+            "clicks": ("clicks", "conversions", "key events", "goals", "cliques", "conversões"),
+        },
+        is_strict=True,
+    ),
+)
+
+# Words that a tool writes into the row that adds the others up.
+TOTAL_WORDS = frozenset(
+    {
+        "total",
+        "totals",
+        "totais",
+        "total geral",
+        "grand total",
+        "grand totals",
+        "subtotal",
+        "sum",
+        "gesamt",
+        "gesamtsumme",
+        "total general",
+    }
+)
+
+
+def folded(text: str) -> str:
+    """Return a column's name as it is compared: in lower case, with single spaces."""
+    return " ".join(text.split()).casefold()
