@@ -5,9 +5,9 @@ What does not: any logic. Tests replace a part by passing another one to `build_
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from mab_store.files.inbox import Inbox
 from mab_store.files.journal import Journal
@@ -18,6 +18,7 @@ from mab_store.settings import Settings
 from mab_store.warehouse.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
+Result = TypeVar("Result")
 
 
 class Entrance(Protocol):
@@ -37,9 +38,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+class LastResult:
+    """The last result of a computation, which a later step with the same input takes over."""
+
+    def __init__(self) -> None:
+        self._given: object = None
+        self._result: Any = None
+
+    def of(self, given: object, compute: Callable[[], Result]) -> Result:
+        """Return the result for an input; compute it unless the last one was for an equal input."""
+        if self._result is None or self._given != given:
+            self._given = self._result = None  # free the old one first: both can be large
+            self._result = compute()
+            self._given = given
+        result: Result = self._result
+        return result
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The outside world of the assets.
+    """The shared resources of assets and checks.
 
     Attributes:
         settings: The settings.
@@ -48,7 +66,8 @@ class Platform:
         journal: Where decisions are kept.
         clock: Tells the time as naive UTC.
         lock: The lock of the whole home.
-        entrance: Of a run, what its first step goes through; None outside of runs.
+        entrance: Lets the first step of a run into the home; None outside of runs.
+        decisions: The last decisions that were identified; a run has its own.
     """
 
     settings: Settings
@@ -58,6 +77,7 @@ class Platform:
     clock: Clock
     lock: HomeLock
     entrance: "Entrance | None" = None
+    decisions: LastResult = field(default_factory=LastResult)
 
     def enter(self, run_id: str, say: Say) -> None:
         """Begin a step of a run: the first one takes the home and sees that it is whole."""

@@ -17,9 +17,9 @@ from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import Decisions, identify
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.resources import Platform
 from mab_store.days import Days
-from mab_store.settings import Settings
-from mab_store.warehouse.warehouse import Transaction
+from mab_store.warehouse.warehouse import Queries
 
 TOO_UNLIKELY = 1e-9
 TOTAL = 10_000
@@ -69,15 +69,20 @@ class CurrentAllocations:
             yield self.decisions.key(index), allocation_id, self.shares.get(allocation_id, {})
 
 
-def current_allocations(
-    transaction: Transaction, days: Days, settings: Settings
-) -> CurrentAllocations:
-    """Match what the windows call for with what is stored, by the identity of the decision."""
-    rule = RuleSettings.of(settings)
-    inputs = read_inputs(transaction, days, rule)
-    stored = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
-    decisions = identify(inputs, rule, version=code_version())
+def current_allocations(queries: Queries, days: Days, platform: Platform) -> CurrentAllocations:
+    """Match the decisions that the windows call for with the stored ones, by their identity."""
+    inputs = read_inputs(queries, days, RuleSettings.of(platform.settings))
+    stored = queries.fetch_arrow("assets/allocations_existing", days.parameters)
+    decisions = identified(inputs, platform)
     return CurrentAllocations(decisions, _by_decision(stored, set(decisions.allocation_ids)))
+
+
+def identified(inputs: pa.Table, platform: Platform) -> Decisions:
+    """Return the decisions of these windows; the steps of a run share them while no row changes."""
+    rule, version = RuleSettings.of(platform.settings), code_version()
+    return platform.decisions.of(
+        (inputs, rule, version), lambda: identify(inputs, rule, version=version)
+    )
 
 
 def missing_rows(current: CurrentAllocations) -> list[Failure]:

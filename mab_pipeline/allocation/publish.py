@@ -132,7 +132,7 @@ class _Gate:
     ) -> None:
         self._transaction, self._settings, self._order = transaction, platform.settings, order
         self._now, self._today = next_stamp(platform, transaction), platform.clock().date()
-        self._current = current_allocations(transaction, days, platform.settings)
+        self._current = current_allocations(transaction, days, platform)
         self._faults = _faults_by_key(self._current)
         self._data_through = _data_through(transaction, days)
         self._live = _live_state(transaction)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import Decisions, decide, identify
-from mab_pipeline.allocation.gate import current_allocations
+from mab_pipeline.allocation.gate import current_allocations, identified
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.sharding import Shard
@@ -94,7 +94,7 @@ def allocations(
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
         if shard.is_whole:
-            current = current_allocations(transaction, last_day, platform.settings)
+            current = current_allocations(transaction, last_day, platform)
             names = transaction.fetch_arrow("assets/allocations_names").to_pydict()
     if not shard.is_whole:
         counts = {"rows_of_the_shard": row_count, "rows_added": added}
@@ -128,7 +128,7 @@ def allocate(
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         now = next_stamp(platform, transaction)
     inputs = (shard or Shard()).of(inputs)
-    decisions = _undecided(inputs, existing, rule, version=version)
+    decisions = _undecided(platform, inputs, existing)
     if len(decisions) == 0:
         return Allocated(len(inputs), 0)
     rows = decide(decisions, version=version, now=now, run_id=run_id)
@@ -139,17 +139,16 @@ def allocate(
     return Allocated(len(inputs), len(new))
 
 
-def _undecided(
-    inputs: pa.Table, existing: pa.Table, rule: RuleSettings, *, version: str
-) -> Decisions:
+def _undecided(platform: Platform, inputs: pa.Table, existing: pa.Table) -> Decisions:
     """Return the decisions that are not there yet; they cost much more than their names."""
-    decisions = identify(inputs, rule, version=version)
+    decisions = identified(inputs, platform)
     stored = set(existing["allocation_id"].to_pylist())
     is_new = np.array([name not in stored for name in decisions.allocation_ids], dtype=bool)
     if is_new.all():
         return decisions
     rows = pa.array(np.repeat(is_new, decisions.sizes))
-    return identify(inputs.filter(rows), rule, version=version)
+    rule = RuleSettings.of(platform.settings)
+    return identify(inputs.filter(rows), rule, version=code_version())
 
 
 def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Table:

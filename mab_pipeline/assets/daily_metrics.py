@@ -34,8 +34,8 @@ def daily_metrics(
     days = days_of(context)
     follow_up = load_daily_metrics(platform, days)
     log_follow_up(context, follow_up)
-    with platform.warehouse.transaction() as transaction:
-        verdicts = transaction.fetch_arrow("assets/daily_metrics_verdicts", days.parameters)
+    with platform.warehouse.reading() as queries:
+        verdicts = queries.fetch_arrow("assets/daily_metrics_verdicts", days.parameters)
     (counts,) = verdicts.to_pylist()
     return dg.MaterializeResult(
         metadata={

@@ -63,10 +63,7 @@ def _checks_of(asset: str, own: Sequence[Check], settings: Settings) -> dg.Asset
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.AssetCheckResult]:
         platform.enter(context.run.run_id, context.log.warning)
-        subject = Subject(platform, days_of(context), context.instance, asset, _began(context))
-        for check in own:
-            with query_tag(f"{asset}.{check.name}", context.run.run_id):
-                failures = check.find(subject)
+        for check, failures in _evaluated(context, platform, asset, own):
             if context.has_partition_key_range:
                 _log_each_day(context, asset, check, failures)
             yield dg.AssetCheckResult(
@@ -78,6 +75,21 @@ def _checks_of(asset: str, own: Sequence[Check], settings: Settings) -> dg.Asset
             )
 
     return evaluate
+
+
+def _evaluated(
+    context: dg.AssetCheckExecutionContext, platform: Platform, asset: str, own: Sequence[Check]
+) -> list[tuple[Check, list[Failure]]]:
+    """Run the checks of an asset on one opening, which ends before any result is recorded."""
+    evaluated = []
+    opened = Subject.opened(
+        platform, days_of(context), context.instance, asset, began=_began(context)
+    )
+    with query_tag(f"{asset}_checks", context.run.run_id), opened as subject:
+        for check in own:
+            with query_tag(f"{asset}.{check.name}", context.run.run_id):
+                evaluated.append((check, check.find(subject)))
+    return evaluated
 
 
 def _began(context: dg.AssetCheckExecutionContext) -> float:

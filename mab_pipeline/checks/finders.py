@@ -5,8 +5,10 @@ Conditions that publication obeys too are in `allocation/gate.py`.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import dagster as dg
 
@@ -20,18 +22,19 @@ from mab_store.days import Days
 from mab_store.files.inbox import Inbox
 from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.table_schema import declared_tables
-from mab_store.warehouse.warehouse import rolled_back
+from mab_store.warehouse.warehouse import Queries, rolled_back
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Subject:
-    """The input of a finder.
+    """The input of a finder; the checks of an asset share one, with one opening of the warehouse.
 
     Attributes:
         platform: The shared resources.
         days: The days of the run.
         instance: Dagster's records.
         asset: The asset whose check it is.
+        queries: The open warehouse.
         began: When the run began [seconds since 1970].
     """
 
@@ -39,7 +42,28 @@ class Subject:
     days: Days
     instance: dg.DagsterInstance
     asset: str
+    queries: Queries
     began: float = math.inf
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        platform: Platform,
+        days: Days,
+        instance: dg.DagsterInstance,
+        asset: str,
+        *,
+        began: float = math.inf,
+    ) -> Iterator["Subject"]:
+        """Open the warehouse for the checks of an asset."""
+        with platform.warehouse.reading() as queries:
+            yield cls(platform, days, instance, asset, queries, began)
+
+    @cached_property
+    def current(self) -> CurrentAllocations:
+        """The decisions that the windows call for now."""
+        return current_allocations(self.queries, self.days, self.platform)
 
 
 Find = Callable[[Subject], list[Failure]]
@@ -57,8 +81,7 @@ def sql_check(name: str, *settings: str, **values: object) -> Find:
     def find(subject: Subject) -> list[Failure]:
         chosen = {setting: getattr(subject.platform.settings, setting) for setting in settings}
         parameters = subject.days.parameters | chosen | values
-        with subject.platform.warehouse.transaction() as transaction:
-            rows = transaction.fetch_arrow(f"checks/{name}", parameters)
+        rows = subject.queries.fetch_arrow(f"checks/{name}", parameters)
         last_day = subject.days.end - timedelta(days=1)
         return [
             Failure(row["day"] or last_day, row["detail"], row.get("experiment_id"))
@@ -79,8 +102,7 @@ def unreadable_files(name: str) -> Find:
         files = [*inbox.experiment_files(), *unplaced_files(subject.platform)]
         files += inbox.metric_files(days.start, days.end)
         present = {file.source_file for file in files}
-        with subject.platform.warehouse.transaction() as transaction:
-            rows = transaction.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
+        rows = subject.queries.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
         last_day = days.end - timedelta(days=1)
         return [
             Failure(row["day"] or last_day, row["detail"])
@@ -97,8 +119,7 @@ def wrong_columns(*tables: str) -> Find:
     def find(subject: Subject) -> list[Failure]:
         failures = []
         for table in tables:
-            with subject.platform.warehouse.transaction() as transaction:
-                found = transaction.fetch_arrow("checks/table_columns", {"table_name": table})
+            found = subject.queries.fetch_arrow("checks/table_columns", {"table_name": table})
             present = [(row["column_name"], row["data_type"]) for row in found.to_pylist()]
             declared = [(column.name, column.type) for column in declared_tables()[table].columns]
             if present != declared:
@@ -114,9 +135,8 @@ def unloaded_days(subject: Subject) -> list[Failure]:
     """Find as-of dates whose windows contain a day that differs from the inbox."""
     platform, days = subject.platform, subject.days
     lookback = Days(platform.lookback_start(days.start), days.end)
-    with platform.warehouse.transaction() as transaction:
-        known = known_files(transaction, lookback.start, lookback.end)
-        stale = transaction.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
+    known = known_files(subject.queries, lookback.start, lookback.end)
+    stale = subject.queries.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
     files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
     kept = _kept_days(platform.inbox, known, files)
     arriving = _arrived_since(subject, lookback)
@@ -149,8 +169,7 @@ def _kept_days(
 def waiting_files(subject: Subject) -> list[Failure]:
     """Find files in the inbox that wait until the other files of their day are back."""
     inbox = subject.platform.inbox
-    with subject.platform.warehouse.transaction() as transaction:
-        rows = transaction.fetch_arrow("checks/raw_metrics_waiting_files").to_pylist()
+    rows = subject.queries.fetch_arrow("checks/raw_metrics_waiting_files").to_pylist()
     present = {
         file.source_file
         for day in {row["day"] for row in rows}
@@ -222,11 +241,10 @@ def undecided_due_day(subject: Subject) -> list[Failure]:
     """
     platform = subject.platform
     newest_late = newest_day_past_deadline(platform.clock(), settings=platform.settings)
-    with platform.warehouse.transaction() as transaction:
-        (row,) = transaction.fetch_arrow("checks/publication_newest_day").to_pylist()
-        (due,) = transaction.fetch_arrow(
-            "serving/newest_due_day", {"due_date": newest_late}
-        ).to_pylist()
+    (row,) = subject.queries.fetch_arrow("checks/publication_newest_day").to_pylist()
+    (due,) = subject.queries.fetch_arrow(
+        "serving/newest_due_day", {"due_date": newest_late}
+    ).to_pylist()
     newest, due_day = row["newest_day"], due["due_day"]
     if due_day is None or (newest is not None and newest >= due_day):
         return []
@@ -237,13 +255,7 @@ def undecided_due_day(subject: Subject) -> list[Failure]:
 
 def gate_check(find: Callable[[CurrentAllocations], list[Failure]]) -> Find:
     """Return a finder for a condition that publication obeys too."""
-
-    def run(subject: Subject) -> list[Failure]:
-        with subject.platform.warehouse.transaction() as transaction:
-            current = current_allocations(transaction, subject.days, subject.platform.settings)
-        return find(current)
-
-    return run
+    return lambda subject: find(subject.current)
 
 
 def each_day(days: Days) -> Iterator[date]:

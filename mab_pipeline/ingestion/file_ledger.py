@@ -24,7 +24,7 @@ from mab_store.files.inbox import Content, Inbox, InboxFile
 from mab_store.files.limits import Limits, RowCollector
 from mab_store.files.parsers import MetricsFile, read_metrics
 from mab_store.warehouse.table_schema import declared_tables
-from mab_store.warehouse.warehouse import Transaction
+from mab_store.warehouse.warehouse import Queries, Transaction
 
 # The ledger's error of a vanished file, whose rows were removed.
 GONE = "is gone from the inbox"
@@ -68,9 +68,9 @@ class LoadReport:
     kept: dict[date, str] = field(default_factory=dict)
 
 
-def known_files(transaction: Transaction, start: date, end: date) -> dict[str, LedgerRow]:
+def known_files(queries: Queries, start: date, end: date) -> dict[str, LedgerRow]:
     """Return the ledger's rows of the days from start to before end, by file name."""
-    rows = transaction.fetch_arrow("ledger/files_of_days", {"start_date": start, "end_date": end})
+    rows = queries.fetch_arrow("ledger/files_of_days", {"start_date": start, "end_date": end})
     return {row["source_file"]: LedgerRow(**row) for row in rows.to_pylist()}
 
 

@@ -241,12 +241,12 @@ def _checks(platform: Platform, instance: dg.DagsterInstance) -> Finding:
         return Finding("checks", is_ok=True, detail="no day is decided yet")
     failed: dict[str, list[Failure]] = {}
     for asset, checks in CHECKS.items():
-        subject = Subject(platform, _days(newest, newest), instance, asset)
-        for check in checks:
-            name = f"{asset}.{check.name}"
-            is_looked_at = not check.is_warning and name not in REPAIRED_BY_THE_NEXT_RUN
-            if is_looked_at and (failures := check.find(subject)):
-                failed[name] = failures
+        with Subject.opened(platform, _days(newest, newest), instance, asset) as subject:
+            for check in checks:
+                name = f"{asset}.{check.name}"
+                is_looked_at = not check.is_warning and name not in REPAIRED_BY_THE_NEXT_RUN
+                if is_looked_at and (failures := check.find(subject)):
+                    failed[name] = failures
     if not failed:
         return Finding("checks", is_ok=True, detail=f"none fails on {newest}")
     named = {failure.experiment_id for failures in failed.values() for failure in failures}

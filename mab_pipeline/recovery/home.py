@@ -8,7 +8,7 @@ import dagster as dg
 
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.recovery.rebuild import restore
-from mab_pipeline.resources import Platform
+from mab_pipeline.resources import LastResult, Platform
 from mab_store.errors import PublicationRefusedError, WarehouseLostError
 from mab_store.home_lock import Say
 
@@ -104,7 +104,7 @@ def platform_of_a_run(platform: Platform) -> dg.ResourceDefinition:
     def of_a_run(_context: dg.InitResourceContext) -> Iterator[Platform]:
         home = RunHome(platform)
         try:
-            yield replace(platform, entrance=home)
+            yield replace(platform, entrance=home, decisions=LastResult())
         finally:
             home.leave()
 

@@ -11,14 +11,18 @@ import pyarrow as pa
 from mab_store.settings import Settings
 
 
-class Transaction(Protocol):
+class Queries(Protocol):
+    """Tables that can be read."""
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+
+
+class Transaction(Queries, Protocol):
     """One open transaction; all of it is committed, or none."""
 
     def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run every statement of `sql/<name>.sql` in order."""
-
-    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
 
     def load_arrow(self, table_name: str, rows: pa.Table) -> None:
         """Append rows in bulk; their columns are those of the table, in its order."""
@@ -42,6 +46,12 @@ class Warehouse(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin; commit when the body ends, roll back when it raises, always close."""
+
+    def reading(self) -> AbstractContextManager[Queries]:
+        """Open the tables once for any number of queries, without the writer lock if possible.
+
+        A transaction that begins within this block does not wait for the block to end.
+        """
 
     def create_schema(self) -> list[str]:
         """Create missing objects; run again, it changes nothing. Return lines for the user."""

@@ -175,7 +175,8 @@ class World:
         """Return what one check finds."""
         days = Days(date.fromisoformat(first), date.fromisoformat(last or first) + timedelta(1))
         (found,) = [c for c in CHECKS[asset] if c.name == check]
-        return found.find(Subject(self.platform, days, self.instance, asset))
+        with Subject.opened(self.platform, days, self.instance, asset) as subject:
+            return found.find(subject)
 
     # What came of it
 

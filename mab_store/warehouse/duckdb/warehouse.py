@@ -3,9 +3,10 @@
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class DuckDBWarehouse:
     """The file `MAB_HOME/warehouse.duckdb` under an operating-system lock.
 
     A second process that opened the file, even to read, would lock this one out or be locked out by
-    it. So only the pipeline opens the file, for one transaction at a time.
+    it. So only the pipeline opens the file, for one transaction or one block of reading at a time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,6 +77,7 @@ class DuckDBWarehouse:
         self._timeout_seconds = settings.warehouse_lock_timeout_seconds
         self._holder_path = self._path.with_name("warehouse.lock.json")
         self._has_schema = False
+        self._reading = threading.local()  # the connection of a block of reading
 
     @contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
@@ -86,7 +88,7 @@ class DuckDBWarehouse:
                 WAREHOUSE_LOCK_TIMEOUT_SECONDS.
             WarehouseError: The file is not a warehouse, or cannot be written.
         """
-        with self._connected() as connection:
+        with self._connected_once() as connection:
             connection.begin()
             try:
                 yield DuckDBTransaction(connection)
@@ -94,6 +96,25 @@ class DuckDBWarehouse:
                 connection.rollback()
                 raise
             connection.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[DuckDBTransaction]:
+        """Open the file once for any number of queries, all of one committed state.
+
+        This takes the lock too: DuckDB cannot open a file, even read-only, that another process has
+        open for writing. Transactions within the block share its opening.
+        """
+        with self._connected_once() as connection:
+            is_outermost = getattr(self._reading, "connection", None) is None
+            if is_outermost:
+                self._reading.connection = connection
+            connection.begin()
+            try:
+                yield DuckDBTransaction(connection)
+            finally:
+                if is_outermost:
+                    self._reading.connection = None
+                connection.rollback()
 
     def create_schema(self) -> list[str]:
         """Create the tables and views that are missing; run again, it changes nothing."""
@@ -191,6 +212,17 @@ class DuckDBWarehouse:
                 f"The warehouse {self._path} cannot be written ({str(error).splitlines()[0]}). "
                 "This transaction was rolled back; free space there and run the same days again."
             ) from None
+
+    @contextmanager
+    def _connected_once(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connect to the file that this thread reads already, or open it."""
+        reading: duckdb.DuckDBPyConnection | None = getattr(self._reading, "connection", None)
+        if reading is None:
+            with self._connected() as connection:
+                yield connection
+        else:
+            with closing(reading.cursor()) as connection:
+                yield connection
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -27,7 +27,9 @@ class Cursor(Protocol):
     description: Any
     rowcount: Any
 
-    def execute(self, command: str, params: Sequence[object] | None = None) -> Any:
+    def execute(
+        self, command: str, params: Sequence[object] | None = None, **options: Mapping[str, str]
+    ) -> Any:
         """Run one statement."""
 
     def fetchone(self) -> Any:

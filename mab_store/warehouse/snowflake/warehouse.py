@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from mab_store.errors import WarehouseError
 from mab_store.settings import Settings
+from mab_store.warehouse.query_tag import current_query_tag
 from mab_store.warehouse.snowflake.arrow import result_table, write_files
 from mab_store.warehouse.snowflake.connection import Connect, Connection, Cursor, with_retries
 from mab_store.warehouse.snowflake.errors import explain, explained, is_transient
@@ -90,6 +91,20 @@ class SnowflakeTransaction:
             )
 
 
+class SnowflakeQueries:
+    """Queries on an open connection, each with the query tag of its own context."""
+
+    def __init__(self, cursor: Cursor, settings: Settings) -> None:
+        self._cursor = cursor
+        self._settings = settings
+
+    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        with explained(self._settings, doing=f"sql/{name}.sql"):
+            tag = {"QUERY_TAG": current_query_tag()}
+            return fetch(self._cursor, name, parameters, _statement_params=tag)
+
+
 class SnowflakeWarehouse:
     """A schema of a Snowflake database.
 
@@ -122,6 +137,15 @@ class SnowflakeWarehouse:
                 roll_back(cursor)
                 raise
             self._commit(cursor, token)
+
+    @contextmanager
+    def reading(self) -> Iterator[SnowflakeQueries]:
+        """Connect once for any number of queries, without a transaction or the writer lock.
+
+        Each query sees what is committed when it starts.
+        """
+        with self.connected(doing="reading") as connection:
+            yield SnowflakeQueries(connection.cursor(), self._settings)
 
     def create_schema(self) -> list[str]:
         """Create missing databases, schemas, tables, views, roles and grants."""
@@ -212,10 +236,15 @@ class SnowflakeWarehouse:
             )
 
 
-def fetch(cursor: Cursor, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+def fetch(
+    cursor: Cursor,
+    name: str,
+    parameters: Mapping[str, object] | None = None,
+    **options: Mapping[str, str],
+) -> pa.Table:
     """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
     (statement,) = load_sql(name)
-    cursor.execute(statement.text, statement.bind(parameters or {}))
+    cursor.execute(statement.text, statement.bind(parameters or {}), **options)
     return result_table(cursor.fetch_arrow_all(), cursor.description)
 
 

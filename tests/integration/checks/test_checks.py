@@ -98,8 +98,10 @@ def test_a_file_that_came_in_since_the_run_began_is_left_to_the_next(sound, bega
         if file.source_file == name
     ]
     began = sound.platform.inbox.arrival(file) + began_after
-    subject = Subject(sound.platform, Days(*DATES), sound.instance, "windowed_aggregates", began)
-    found = bool(unloaded_days(subject))
+    asset = "windowed_aggregates"
+    opened = Subject.opened(sound.platform, Days(*DATES), sound.instance, asset, began=began)
+    with opened as subject:
+        found = bool(unloaded_days(subject))
     (sound.inbox / name).unlink()
     assert found is is_found
 

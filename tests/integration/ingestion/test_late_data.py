@@ -192,9 +192,10 @@ def test_a_file_that_came_in_while_the_run_was_at_work_is_left_to_the_next(world
     days = Days(dt.date.fromisoformat(DAY), dt.date.fromisoformat(NEXT))
 
     def failures(began):
-        return unloaded_days(
-            Subject(world.platform, days, world.instance, "windowed_aggregates", began)
-        )
+        asset = "windowed_aggregates"
+        opened = Subject.opened(world.platform, days, world.instance, asset, began=began)
+        with opened as subject:
+            return unloaded_days(subject)
 
     assert failures(arrived - 1) == []
     assert [name in failure.detail for failure in failures(arrived + 1)] == [True]
