@@ -27,6 +27,7 @@ from mab_pipeline.runs.liveness import (
     fail_dead_runs,
     partition_tags,
 )
+from mab_pipeline.sources.dropped import take_exports
 from mab_store.errors import MabError
 from mab_store.plain_text import plain
 from mab_store.settings import Settings
@@ -66,6 +67,8 @@ def inbox_sensor(
     if at_work:
         yield dg.SkipReason(f"Run {at_work[0].run_id} is loading earlier files.")
         return
+    for name, reason in take_exports(platform).broken.items():
+        context.log.warning(plain(f"{name} {reason}"))
     arrivals = find_arrivals(platform)
     if broken_off := _broken_off(context.instance, arrivals):
         yield from broken_off

@@ -27,6 +27,7 @@ from mab_pipeline.ingestion.unplaced import note_unplaced, sighted_before
 from mab_pipeline.ingestion.waiting_files import KnownFileUnreadableError
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
+from mab_pipeline.sources.dropped import take_exports
 from mab_store.days import Days
 from mab_store.plain_text import plain
 from mab_store.warehouse.sql_loader import sql_fingerprint
@@ -40,6 +41,8 @@ def raw_metrics(
 ) -> dg.MaterializeResult[Any]:
     """Every row of every metrics file as received, and a row for each file that cannot be read."""
     days = days_of(context)
+    for name, reason in take_exports(platform).broken.items():
+        context.log.warning(plain(f"{name} {reason}"))
     report = load_raw_metrics(platform, days)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)

@@ -86,6 +86,11 @@ def add_row(table: Table, cells: Sequence[str], *, end_section: bool = False) ->
     table.add_row(*map(words, cells), end_section=end_section)
 
 
+def note_table(table: Table) -> None:
+    """Print a table for people to stderr."""
+    notes_console().print(table)
+
+
 def print_table(table: Table) -> None:
     """Print a table to stdout."""
     data_console().print(table)

@@ -11,6 +11,7 @@ from mab_pipeline.cli.console import (
     add_row,
     complain,
     new_table,
+    note_table,
     notes_console,
     own_name,
     say,
@@ -19,6 +20,7 @@ from mab_pipeline.cli.ingest import check_day, print_rejections
 from mab_pipeline.cli.options import Day, prepared, to_date
 from mab_pipeline.operations.text import Side
 from mab_store.errors import InboxError, MabError, UsageError
+from mab_store.plain_text import plain
 from mab_store.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def import_(  # noqa: PLR0913  # each option is a parameter
 
     The rows are shown as they were understood, and those that the run will reject with the reason,
     before anything is stored. A new experiment is registered with its variants. The mapping of the
-    columns is kept for the next export of the kind.
+    columns is kept: each run imports files in inbox/exports/NAME/. See docs/YOUR_DATA.md.
     """
     from mab_pipeline.operations.import_metrics import MetricsImport
     from mab_pipeline.sources.mapping import check_name
@@ -181,7 +183,7 @@ def _understand(
         if not can_ask:
             raise InboxError(f"{path} {error}. Nothing of it was stored.") from None
         for form, day in error.formats.items():
-            if typer.confirm(f"Is {error.example!r} {day.day} {day:%B %Y}?", err=True):
+            if typer.confirm(plain(f"Is {error.example!r} {day.day} {day:%B %Y}?"), err=True):
                 return work.understand(path, columns.model_copy(update={"date_format": form}))
         raise UsageError("Give --date-format, such as DD/MM/YYYY. Nothing was stored.") from None
 
@@ -257,14 +259,14 @@ def _show(file: "Understood") -> None:
     for count in file.export.counts[:ROWS_SHOWN]:
         texts = count.experiment, count.variant, count.impressions, count.clicks
         add_row(table, (str(count.day), *texts))
-    notes.print(table)
+    note_table(table)
     table = new_table("In all", [*names, ("days", "left"), *numbers])
     for summary in summaries([file]):
         days = f"{summary.first_day} to {summary.last_day} ({summary.day_count})"
         for place, (variant, counts) in enumerate(summary.variants.items()):
             head = (summary.experiment, variant, days) if place == 0 else ("", variant, "")
             add_row(table, (*head, *(f"{number:,}" for number in counts)))
-    notes.print(table)
+    note_table(table)
 
 
 def _show_rejections(work: "MetricsImport", files: Sequence["Understood"]) -> None:

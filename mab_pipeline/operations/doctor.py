@@ -26,6 +26,11 @@ from mab_pipeline.recovery.home import what_is_missing
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of
 from mab_pipeline.sensors import ATTEMPTS, failed_attempts
+from mab_pipeline.sources.dropped import (
+    broken_exports,
+    dropped_exports,
+    folders_without_mapping,
+)
 from mab_store.days import Days
 from mab_store.errors import MabError, NotPublishedError
 from mab_store.lateness import newest_day_past_deadline
@@ -75,6 +80,7 @@ def examine(
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("inbox", lambda: _inbox(platform, instance)),
         ("inbox days", lambda: _inbox_days(platform)),
+        ("exports", lambda: _exports(platform)),
         ("waiting files", lambda: _waiting(platform)),
         ("warehouse", lambda: _warehouse(platform)),
         ("runs", lambda: _runs(instance)),
@@ -137,6 +143,24 @@ def _inbox_days(platform: Platform) -> Finding:
         detail=f"{len(unplaced)} files are in no day that is taken: {first.source_file} {reason}",
         remedy="The asset raw_metrics names each one: move it, or take it away.",
     )
+
+
+def _exports(platform: Platform) -> Finding:
+    """Name the dropped exports that a person has to look at."""
+    if broken := broken_exports(platform):
+        (first, reason), *_ = broken.items()
+        return Finding(
+            "exports",
+            is_ok=False,
+            detail=f"{len(broken)} cannot be imported: {first} {reason}",
+            remedy="Correct the export or its mapping, put it back into its folder, and delete it "
+            "from broken/.",
+        )
+    if faults := folders_without_mapping(platform):
+        return Finding("exports", is_ok=False, detail=faults[0], remedy="Then run it again.")
+    waiting = len(dropped_exports(platform))
+    detail = f"{waiting} wait for the next run" if waiting else "none waits"
+    return Finding("exports", is_ok=True, detail=detail)
 
 
 def _sensor_takes(platform: Platform, instance: dg.DagsterInstance, arrivals: Arrivals) -> bool:

@@ -131,13 +131,18 @@ def parse_mapping(values: dict[str, object], *, subject: str) -> Mapping:
         raise UsageError(f"{subject}: {'; '.join(faults)}. Correct it and try again.") from None
 
 
+def is_name(text: str) -> bool:
+    """Return whether a mapping can have this name, which is also that of a folder."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
-    """Return the name of a mapping, which is also that of a folder.
+    """Return the name of a mapping.
 
     Raises:
         UsageError: It cannot be one.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(
             f"A mapping cannot be called {name[:200]!r}: use letters, digits, _ and -, at most 100."
         )
