@@ -6,6 +6,7 @@ import typer
 
 from mab_pipeline.cli.allocations import allocations
 from mab_pipeline.cli.api import api
+from mab_pipeline.cli.backtest import backtest
 from mab_pipeline.cli.console import complain
 from mab_pipeline.cli.demo import demo
 from mab_pipeline.cli.doctor import doctor
@@ -32,7 +33,7 @@ app = typer.Typer(
 VERBS = (
     *(demo, up, init, import_, ingest, run, allocations, explain, replay),
     *(api, doctor, load, rebuild, prune),
-    simulate,
+    *(simulate, backtest),
 )
 for verb in VERBS:
     app.command(verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python

@@ -65,9 +65,9 @@ def _pair(world: World, policy: Policy, *, reps: int, seed: int) -> Detail:
     size = max(1, _BATCH // (world.days * len(world.rates)))
     parts = []
     for batch, start in enumerate(range(0, reps, size)):
-        own = _generator(seed, world.name, "truth", batch)
+        own = seeded(seed, world.name, "truth", batch)
         truth = draw_truth(world, min(size, reps - start), own)
-        dice = _generator(seed, world.name, "play", batch)
+        dice = seeded(seed, world.name, "play", batch)
         parts.append((truth, play(truth, policy.rule, dice)))
     rates = np.concatenate([truth.rates for truth, _ in parts], axis=1)
     truth = parts[0][0]._replace(rates=rates)
@@ -76,7 +76,7 @@ def _pair(world: World, policy: Policy, *, reps: int, seed: int) -> Detail:
     return summarise((world.name, policy.name), truth, played)
 
 
-def _generator(seed: int, *purpose: object) -> np.random.Generator:
+def seeded(seed: int, *purpose: object) -> np.random.Generator:
     """Return a generator of its own for each purpose."""
     text = "|".join(map(str, ("mab-simulation-v1", seed, *purpose)))
     digest = hashlib.sha256(text.encode()).digest()
