@@ -37,7 +37,7 @@ Policies = Annotated[
     typer.Option(
         "--policy",
         metavar="POLICY",
-        help="`brief`, `current` (your settings), or NAME=VALUE,…; give it again for another.",
+        help="`brief`, `safe`, `robust`, `current` (your settings), or NAME=VALUE,…; repeatable.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed prints the same bytes.")]

@@ -5,12 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mab_pipeline.allocation.rule_arrays import Draw, Evidence, weigh
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.bandit.decision import HUNDREDTHS, to_hundredths
-from mab_pipeline.bandit.exact import probability_best
-from mab_pipeline.bandit.posterior import posterior
+from mab_pipeline.bandit.decision import HUNDREDTHS
 from mab_pipeline.simulation.truth import Truth
-from mab_pipeline.simulation.windows import sum_windows
+from mab_pipeline.simulation.windows import SOURCES, sum_windows
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -51,9 +50,11 @@ def play(truth: Truth, rule: RuleSettings, generator: np.random.Generator) -> Pl
     impressions, clicks = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     reported = np.zeros(shape, np.int64)
     pending: list[IntArray] = []
+    draw = _draw(rule, generator)
     for day in range(shape[0]):
         is_there = np.broadcast_to(~np.isnan(truth.expected[day]), shape[1:])
-        best[day], shares[day] = _decide(impressions, reported, is_there, day, rule, generator)
+        decision = weigh(_evidence(impressions, reported, is_there, day, rule), rule, draw)
+        best[day], shares[day] = decision.probability_best, decision.hundredths / HUNDREDTHS
         impressions[day] = generator.multinomial(truth.traffic[day], shares[day])
         clicks[day] = generator.binomial(impressions[day], truth.rates[day])
         # A day's clicks by delay; those of delay d are in the evidence of d days later.
@@ -66,24 +67,39 @@ def play(truth: Truth, rule: RuleSettings, generator: np.random.Generator) -> Pl
     return Played(shares, best, impressions, clicks)
 
 
-def _decide(
+def _draw(rule: RuleSettings, generator: np.random.Generator) -> Draw | None:
+    """Return how shares are drawn; None takes the exact probabilities."""
+    if rule.allocation_method == "exact":
+        return None
+    samples = rule.thompson_samples
+    return lambda _alpha, _beta, best: generator.multinomial(samples, best) / samples
+
+
+def _evidence(
     impressions: IntArray,
     reported: IntArray,
     is_there: npt.NDArray[np.bool_],
     day: int,
     rule: RuleSettings,
-    generator: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:
-    """Return P(best) and the shares of a day, each of shape `(n_reps, n_arms)`."""
+) -> Evidence:
+    """Return what the pipeline would know in the night before a day."""
     windows = sum_windows(impressions, reported, day, rule)
-    alpha, beta = posterior(
-        np.where(is_there, windows.clicks, np.nan),
-        np.where(is_there, windows.impressions, np.nan),
-        prior_alpha=rule.prior_alpha,
-        prior_beta=rule.prior_beta,
+    days = slice(max(0, day - rule.max_window_days), day)
+    is_control = np.zeros(is_there.shape, np.bool_)
+    is_control[:, 0] = True
+    return Evidence(
+        impressions=np.where(is_there, windows.impressions, np.nan),
+        clicks=np.where(is_there, windows.clicks, np.nan),
+        is_short=windows.source == SOURCES.index("prior"),
+        max_window_impressions=windows.max_impressions.astype(float),
+        max_window_clicks=windows.max_clicks.astype(float),
+        since_joined=impressions[:day].sum(axis=0).astype(float),
+        is_control=is_control,
+        day_impressions=impressions[days].swapaxes(0, 1).astype(float),
+        day_clicks=reported[days].swapaxes(0, 1).astype(float),
+        window_days=np.where(
+            windows.source == SOURCES.index("default_window"),
+            rule.default_window_days,
+            rule.max_window_days,
+        ),
     )
-    best = probability_best(alpha, beta)
-    if rule.allocation_method == "exact":
-        return best, to_hundredths(best) / HUNDREDTHS
-    draws = generator.multinomial(rule.thompson_samples, best)
-    return best, to_hundredths(draws / rule.thompson_samples) / HUNDREDTHS

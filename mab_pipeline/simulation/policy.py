@@ -7,12 +7,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.errors import UsageError
+from mab_store.rule_options import PRESETS
 from mab_store.settings import Settings
 
 CURRENT = "current"
 """The policy of this installation's own settings."""
-
-PRESETS = ("brief",)
 
 
 class Policy(NamedTuple):
@@ -48,7 +47,7 @@ def parse_policy(text: str, current: Settings) -> Policy:
     """Read a policy: a preset, `current`, settings, or a preset and settings, with commas.
 
     Args:
-        text: Such as `brief`, `MIN_IMPRESSIONS=100`, or `brief,PRIOR_ALPHA=2,PRIOR_BETA=38`.
+        text: Such as `robust`, `MIN_IMPRESSIONS=100`, or `brief,PRIOR_ALPHA=2,PRIOR_BETA=38`.
         current: The settings of this installation.
 
     Raises:
@@ -60,7 +59,7 @@ def parse_policy(text: str, current: Settings) -> Policy:
         if not equals and place == 0 and name == CURRENT:
             given.update(_deciding(current))
         elif not equals and place == 0 and name in PRESETS:
-            continue
+            given["decision_preset"] = name
         elif equals and name.lower() in _DECIDING:
             given[name.lower()] = value
         else:

@@ -162,6 +162,32 @@ def test_policies_are_presets_settings_or_both():
     assert parse_policy("PRIOR_ALPHA=2", own).rule.min_impressions == 200
 
 
+def test_a_preset_is_its_settings_and_a_setting_beside_it_wins():
+    safe = policy("safe,EXPLORATION=0.1").rule
+    assert (safe.burn_in, safe.exploration, safe.short_window) == ("on", 0.1, "keep")
+    assert policy("robust").rule.default_window_days == 28
+    assert parse_policy("current", Settings(_env_file=None, decision_preset="safe")).rule == (
+        policy("safe").rule
+    )
+
+
+def test_safe_settings_end_what_starves_a_variant_under_the_briefs_rule():
+    brief, safe = outcomes("join_5", policies=("brief", "safe"))
+    assert safe.gain > brief.gain + 4.0
+    brief, safe = outcomes("switch_30", policies=("brief", "safe"))
+    assert (brief.leader_end, safe.leader_end) == (0.0, 1.0)
+
+
+def test_robust_settings_run_and_the_controls_floor_holds():
+    (robust,) = outcomes("close_two", reps=3, policies=("robust",))
+    assert robust.gain > 0.0
+    world = World(name="w", traffic=1000, rates=[0.01, 0.09], days=10)
+    generator = np.random.default_rng(1)
+    rule = policy("CONTROL_MIN_ALLOCATION=0.3").rule
+    played = play(draw_truth(world, 5, generator), rule, generator)
+    assert played.shares[:, :, 0].min() == pytest.approx(0.3)
+
+
 def test_neither_the_environment_nor_env_files_change_a_policy(monkeypatch):
     monkeypatch.setenv("MIN_IMPRESSIONS", "1")
     assert policy("brief").rule.min_impressions == 200
@@ -170,7 +196,7 @@ def test_neither_the_environment_nor_env_files_change_a_policy(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rubbish", "'rubbish' is none of brief"),
+        ("rubbish", "'rubbish' is none of brief, safe, robust"),
         ("", "'' is none of"),
         ("MIN_IMPRESSIONS=x", "MIN_IMPRESSIONS: "),
         ("MIN_IMPRESSIONS=-1", "MIN_IMPRESSIONS: "),
