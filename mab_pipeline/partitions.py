@@ -1,7 +1,6 @@
 """The one daily partitions definition that every asset and check shares.
 
-What belongs here: its construction. What does not: a second one; assets on different definitions
-would split a backfill of one run into several.
+There is only one: assets on different definitions would split a backfill of one run into several.
 """
 
 import dagster as dg

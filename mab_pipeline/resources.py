@@ -1,7 +1,6 @@
-"""What an asset needs from the outside, in one resource.
+"""The shared resources of assets and checks, as one Dagster resource.
 
-What belongs here: the bundle of settings, inbox, warehouse, journal and clock, and its wiring.
-What does not: any logic. Tests replace a part by passing another one to `build_platform`.
+Dagster concept: https://docs.dagster.io/guides/build/external-resources
 """
 
 from collections.abc import Callable
@@ -22,14 +21,14 @@ Result = TypeVar("Result")
 
 
 class Entrance(Protocol):
-    """What lets a run into the home."""
+    """Lets a run into the home."""
 
     def enter(self, doing: str, say: Say) -> None:
         """Take the home for the whole run; once it is taken this does nothing.
 
         Args:
-            doing: What is done, for those who wait.
-            say: Is told what is waited for and what is mended first.
+            doing: The work, for processes that wait.
+            say: Receives messages about waiting and about repairs.
         """
 
 
@@ -61,10 +60,10 @@ class Platform:
 
     Attributes:
         settings: The settings.
-        inbox: Where files come in.
-        warehouse: Where tables are.
-        journal: Where decisions are kept.
-        clock: Tells the time as naive UTC.
+        inbox: The files that come in.
+        warehouse: The tables.
+        journal: The immutable record of decisions.
+        clock: Returns the time as naive UTC.
         lock: The lock of the whole home.
         entrance: Lets the first step of a run into the home; None outside of runs.
         decisions: The last decisions that were identified; a run has its own.
@@ -80,7 +79,7 @@ class Platform:
     decisions: LastResult = field(default_factory=LastResult)
 
     def enter(self, run_id: str, say: Say) -> None:
-        """Begin a step of a run: the first one takes the home and sees that it is whole."""
+        """Begin a step of a run: the first one takes the home and checks that it is complete."""
         if self.entrance is not None:
             self.entrance.enter(f"run {run_id}", say)
 
@@ -91,7 +90,7 @@ class Platform:
 
 
 def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
-    """Wire the parts that the settings name."""
+    """Build the parts that the settings name."""
     return Platform(
         settings=settings,
         inbox=Inbox(

@@ -1,8 +1,4 @@
-"""The pipeline's way to Snowflake: the store's adapter over Dagster's resource.
-
-What belongs here: handing the settings to `dagster_snowflake.SnowflakeResource`. What does not:
-anything that a reader without Dagster needs too (`mab_store.warehouse.snowflake.connection`).
-"""
+"""The pipeline's connection to Snowflake: the store's adapter over `dagster_snowflake`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

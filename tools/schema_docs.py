@@ -29,8 +29,14 @@ _VIEW = re.compile(
 # The columns that the view adds to raw_metrics, in its order; a test compares them with an engine.
 _JUDGEMENT = (
     Column("experiment_id", "varchar", True, "Registered experiment that `experiment` names", "id"),
-    Column("impressions_count", "bigint", True, "Impressions, once proven", "impressions/day"),
-    Column("clicks_count", "bigint", True, "Clicks, once proven", "clicks/day"),
+    Column(
+        "impressions_count",
+        "bigint",
+        True,
+        "`impressions` as a number",
+        "impressions/day",
+    ),
+    Column("clicks_count", "bigint", True, "`clicks` as a number", "clicks/day"),
     Column("rejection_reason", "varchar", True, "Why the row is rejected; null = good", "reason"),
     Column(
         "is_superseded", "boolean", False, "Good, but a later row of the same grain wins", "flag"

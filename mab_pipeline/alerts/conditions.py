@@ -1,11 +1,8 @@
-"""Alerts: what somebody should be told, read off finished runs and off what is published.
+"""Alert conditions: notices about finished runs and about a late publication.
 
-What belongs here: which facts are worth an alert, and the words for them. What does not: when one
-is sent and how often (`alert_memory.py`), and sending (`webhook.py`).
-
-A notice belongs to a cause; of each cause at most one alert an hour is sent, and it tells how many
-notices it stands for. What a check found is taken from its evaluation in the run: an alert never
-says anything else than the Dagster UI.
+A notice belongs to a cause; each cause sends at most one alert an hour, with the number of its
+notices. Findings come from the check's evaluation in the run: an alert says the same as the
+Dagster UI.
 """
 
 import textwrap
@@ -21,32 +18,32 @@ from mab_pipeline.runs.failures import cause_of, failed_checks, first_found, nam
 from mab_pipeline.runs.liveness import days_name
 from mab_store.lateness import deadline_hours, newest_day_past_deadline
 
-# Checks that are an alert of their own kind: cause, how it is called, and what to do.
+# Checks that are an alert of their own kind: cause, title and remedy.
 KINDS = {
     "publication.feeds_are_alive": (
         "data_gap",
         "Data stopped",
         (
-            "find out why the export brings nothing for these experiments and hand in what is "
-            "missing; until then each keeps its last publication. Finish one that is over."
+            "find out why the export brings nothing for these experiments and hand in the missing "
+            "files; until then each keeps its last publication. Finish one that is over."
         ),
     ),
     "publication.variants_are_complete": (
         "variant_gap",
-        "A part of the data is missing",
+        "Part of the data is missing",
         (
-            "see whether the export renamed a variant or spoils its rows (rejection_reason in "
+            "see whether the export renamed a variant or damages its rows (rejection_reason in "
             "validated_metrics). Hand in a corrected file, or retire the variant and add its new "
             "name; until then each of these experiments keeps its last publication. If the data "
-            "are as they should be, run `mab run --accept-variant-gap`."
+            "are correct, run `mab run --accept-variant-gap`."
         ),
     ),
     "daily_metrics.few_rows_are_rejected": (
         "rejected_rows",
         "Rows were rejected",
         (
-            "see rejection_reason in validated_metrics, mend the export, and hand in a corrected "
-            "file for the day; the inbox sensor brings it to effect."
+            "see rejection_reason in validated_metrics, fix the export, and hand in a corrected "
+            "file for the day; the inbox sensor loads it."
         ),
     ),
 }
@@ -54,21 +51,21 @@ LONGEST = 600
 LATE = "publication_late"
 REFUSED = "publication_refused"
 HELD_BACK = (
-    "see what the check found on its page in the Dagster UI; the experiments that it names keep "
+    "see the findings on the check's page in the Dagster UI; the experiments that it names keep "
     "their last publication until it passes."
 )
 
 
 class Notice(BaseModel):
-    """One thing that somebody should know.
+    """One fact for an alert.
 
     Attributes:
-        cause: What it is counted under: a kind, and what keeps apart alerts of a kind.
-        text: What happened, as a sentence.
-        remedy: What to do.
+        cause: Its kind, with a suffix if alerts of one kind are counted apart.
+        text: The event, as a sentence.
+        remedy: The next step.
         days: The days that it concerns, in words.
-        run_id: The run that it was found in; None where it is about no run.
-        experiments: The experiments that it concerns; empty where it concerns all.
+        run_id: The run that it was found in; None if it is about no run.
+        experiments: The experiments that it concerns; empty if it concerns all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,10 +79,10 @@ class Notice(BaseModel):
 
 
 def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Notice]:
-    """Yield what a finished run is worth telling of: that it failed, and what its checks found.
+    """Yield the notices of a finished run: its failure, and the findings of its checks.
 
-    A run that a blocking check stopped is told by the check. Warnings without a kind of their own
-    stay in the UI.
+    If a blocking check stopped the run, the check's notice reports it. Warnings without a kind of
+    their own stay in the UI.
     """
     days = days_name(run)
     job = "materialization" if run.job_name.startswith("__") else run.job_name  # from the UI
@@ -146,7 +143,7 @@ def late_publication_notice(
 
 
 def _line(text: str) -> str:
-    """Bring a message of any length into one line of a chat."""
+    """Shorten a message to one line of a chat."""
     return textwrap.shorten(text, LONGEST, placeholder=" …")
 
 

@@ -1,10 +1,7 @@
-"""Alert memory: what was told when, what waits, and which runs were looked at.
-
-What belongs here: the rule of one alert per cause and hour. What does not: what is worth telling
-(`alerts.py`), sending (`webhook.py`).
+"""Alert throttle: pending and sent notices, the runs that were read, one alert per cause and hour.
 
 The memory is the cursor of the alert sensor, so it lives as long as Dagster's records do and
-outlives the daemon. It is kept small: of many notices of one cause it holds the newest and counts.
+outlives the daemon. It stays small: of many notices of one cause it holds the newest and a count.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,21 +22,21 @@ RUNS_PER_LOOK = 100
 
 
 class Waiting(BaseModel):
-    """The notices of a cause that nobody was told yet: how many, and the newest, oldest first."""
+    """The pending notices of a cause: their number, and the newest of them, oldest first."""
 
     count: int = 0
     notices: list[Notice] = []
 
 
 class Memory(BaseModel):
-    """What the alert sensor remembers from tick to tick.
+    """The memory of the alert sensor from tick to tick.
 
     Attributes:
-        looked_until: When the last run ended that was looked at [seconds since 1970].
-        looked_at: Runs that ended shortly before that and were looked at.
-        waiting: What is to be told, by cause.
-        told: When each cause was told last, as naive UTC; forgotten after an hour.
-        is_webhook_down: Whether the last attempt to tell failed.
+        looked_until: End of the last run that was read [seconds since 1970].
+        looked_at: Runs that ended shortly before that and were read.
+        waiting: Pending notices, by cause.
+        told: When each cause was sent last, as naive UTC; forgotten after an hour.
+        is_webhook_down: Whether the last attempt to send failed.
     """
 
     looked_until: float = 0.0
@@ -79,27 +76,27 @@ class Memory(BaseModel):
         self.looked_at = [run_id for run_id in self.looked_at if run_id in recent]
 
     def note(self, notices: Iterable[Notice]) -> None:
-        """Remember notices until somebody was told."""
+        """Remember notices until they are sent."""
         for notice in notices:
             waiting = self.waiting.setdefault(notice.cause, Waiting())
             waiting.count += 1
             waiting.notices = [*waiting.notices, notice][-NOTICES_KEPT:]
 
     def note_state(self, cause: str, notice: Notice | None) -> None:
-        """Remember what is the case now, told again each hour that it lasts; None: no longer."""
+        """Remember a state, sent again each hour that it lasts; None: it is over."""
         self.waiting.pop(cause, None)
         if notice:
             self.waiting[cause] = Waiting(count=1, notices=[notice])
 
     def due(self, now: datetime) -> dict[str, Waiting]:
-        """Return what may be told now: causes that were not told within the hour.
+        """Return the notices to send now: causes that were not sent within the hour.
 
-        A time of telling that lies ahead by more than that was written by a clock that was wrong.
+        A time that is more than an hour ahead was written by a wrong clock.
         """
         self.told = {cause: at for cause, at in self.told.items() if abs(now - at) < QUIET}
         return {cause: waiting for cause, waiting in self.waiting.items() if cause not in self.told}
 
     def mark_told(self, cause: str, now: datetime) -> None:
-        """Forget the notices of a cause: somebody was told."""
+        """Forget the notices of a cause, as they are sent."""
         self.waiting.pop(cause, None)
         self.told[cause] = now

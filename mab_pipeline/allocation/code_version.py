@@ -1,6 +1,6 @@
 """The version of the code that decides, recorded beside every allocation.
 
-It changes with what the code does, never with how it is worded or where it lies: syntax trees are
+It changes with the behaviour of the code, never with its wording or its place: syntax trees are
 hashed without docstrings, comments and positions, and imports of our own without their module.
 """
 

@@ -1,8 +1,7 @@
-"""The rule: from what the windows hold of each variant to its share, its identity and its record.
+"""The rule: from the windows of each variant to its share, its identity and its record.
 
-What belongs here: grouping inputs into decisions, naming a decision by what decided it, calling
-the numeric core, and the rows of `allocations`. What does not: the numerics (`bandit/`), the
-windows (SQL), databases and Dagster. Replay runs this same code.
+It groups inputs into decisions, names each by its inputs, settings and code, calls the numeric
+core, and returns the rows of `allocations`. Replay runs this same code.
 """
 
 import hashlib
@@ -43,14 +42,14 @@ _INPUT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Decisions to be made: one per experiment and day, each over consecutive input rows.
+    """Decisions to compute: one per experiment and day, each over consecutive input rows.
 
     Attributes:
         inputs: Rows of `inputs.read_inputs`, as columns by name.
         first_rows: First input row of each decision, shape (n_decisions,).
         sizes: Number of variants of each decision, shape (n_decisions,).
         rules: The settings that decide each.
-        inputs_hashes: What the rule saw, hashed, one per decision.
+        inputs_hashes: Hash of the inputs, one per decision.
         allocation_ids: Identity of each decision.
     """
 

@@ -1,8 +1,7 @@
-"""The gate: which decisions are fit to be published.
+"""The gate: the conditions that a decision must meet to be published.
 
-What belongs here: the conditions that can name experiments, as functions of decisions and rows;
-the checks show them and publication obeys them. What does not: structural conditions of a whole
-day (SQL in `sql/checks/`), and what happens to a held-back experiment (`publishing.py`).
+Each names experiments: the checks show its findings, and publication holds those experiments back.
+Conditions of a whole day are SQL in `sql/checks/`.
 """
 
 from collections.abc import Iterator
@@ -29,12 +28,12 @@ Key = tuple[date, str]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that a check found.
+    """One finding of a check.
 
     Attributes:
         day: Day that it concerns.
-        detail: What was found, in words.
-        experiment_id: Experiment that it concerns; None where it concerns the whole day.
+        detail: The finding, in words.
+        experiment_id: Experiment that it concerns; None if it concerns the whole day.
     """
 
     day: date
@@ -53,7 +52,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class CurrentAllocations:
-    """The decisions that the windows call for now, and what is stored for each.
+    """The decisions that the windows call for now, and the stored rows of each.
 
     Attributes:
         decisions: One per experiment and day.
@@ -86,7 +85,7 @@ def identified(inputs: pa.Table, platform: Platform) -> Decisions:
 
 
 def missing_rows(current: CurrentAllocations) -> list[Failure]:
-    """Find decisions of which a variant, or all, have no row."""
+    """Find decisions that lack the row of a variant, or all rows."""
     failures = []
     for index, allocation_id in enumerate(current.decisions.allocation_ids):
         expected = current.decisions.variants(index)
@@ -106,7 +105,7 @@ def wrong_totals(current: CurrentAllocations) -> list[Failure]:
         if values and (sum(values) != TOTAL or min(values) < 0):
             detail = (
                 f"shares {values} (in 0.01 %) sum to {sum(values)}, not to {TOTAL}; `mab rebuild` "
-                "restores what was decided"
+                "restores the decision"
             )
             failures.append(Failure(day, detail, experiment_id))
     return failures
@@ -145,7 +144,7 @@ def _wins(
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
     """Return the fewest and the most draws won that round to a share.
 
-    Where the number of draws divides 10,000 the share is exact; else rounding moved it by less
+    If the number of draws divides 10,000 the share is exact; otherwise rounding moved it by less
     than one hundredth.
     """
     exact = TOTAL % samples == 0

@@ -1,6 +1,6 @@
-"""Inputs: read what the rule sees of the variants, and what its options read in addition.
+"""Inputs: read the windows of the variants, and the counts that only options need.
 
-What no option needs is not read.
+Without such an option its counts are not read.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def read_inputs(source: Source, days: Days, rule: RuleSettings) -> pa.Table:
     """Return the rows of `sql/assets/allocations_inputs.sql` with the columns of the options.
 
     Args:
-        source: Where to read.
+        source: The tables.
         days: The as-of days.
         rule: The settings that decide.
 

@@ -1,8 +1,6 @@
-"""Publishing: which decision becomes what is served, with which buckets, and what is held back.
+"""Publishing: the gate's verdict per experiment, continuous buckets, and the holds.
 
-What belongs here: the gate's verdict per experiment, continuity of buckets, the rows of
-`publications` and `publication_holds`. What does not: the conditions themselves (`gate.py`), and
-moving files (warehouse adapter, journal).
+It writes the rows of `publications` and `publication_holds`, then the journal and the copy.
 """
 
 import json
@@ -50,13 +48,13 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a run was asked for.
+    """The options of a run.
 
     Attributes:
         run_id: Dagster run that publishes.
         republish: Whether a day is published again when its decision changed although it is older
             than the newest published one, or its experiment is paused or finished by now.
-        accept_loss: Whether it is meant that readers lose what they are served now.
+        accept_loss: Whether a loss of data that readers are served is intended.
         accept_variant_gap: Whether a variant gap holds nothing back.
     """
 
@@ -68,7 +66,7 @@ class Order:
 
 @dataclass(slots=True)
 class _Live:
-    """What an experiment's next publication continues."""
+    """The state that an experiment's next publication continues."""
 
     newest_day: date | None = None
     live_buckets: Buckets | None = None
@@ -78,13 +76,12 @@ class _Live:
 
 @dataclass(slots=True)
 class PublicationReport:
-    """What publishing did.
+    """The result of publishing.
 
     Attributes:
         published: Rows of `publications`.
         held: Rows of `publication_holds`; a finding that is noted already is not noted again.
-        accepted: Rows of `publication_holds` too: gaps that a person accepted, which held nothing
-            back.
+        accepted: Rows of `publication_holds` too: accepted gaps, which held nothing back.
         held_back: Day and experiment of every decision that the gate held back.
         unchanged: Decisions that were published before, or belong to a past day.
     """
@@ -97,15 +94,15 @@ class PublicationReport:
 
 
 def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
-    """Publish the decisions of these days that pass the gate, and put the copy where readers look.
+    """Publish the decisions of these days that pass the gate, and publish the copy.
 
     Args:
-        platform: The outside world.
+        platform: The shared resources.
         days: The as-of days.
-        order: What the run was asked for.
+        order: The options of the run.
 
     Raises:
-        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
+        PublicationRefusedError: Readers would lose data, and the loss is not intended.
     """
     with platform.warehouse.transaction() as transaction:
         report = _Gate(transaction, platform, days, order).decide()
@@ -114,10 +111,10 @@ def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
 
 
 def serve(platform: Platform, *, accept_loss: bool = False) -> str:
-    """Write the journal's missing entries, then copy the warehouse to where readers look.
+    """Write the journal's missing entries, then publish a copy of the warehouse.
 
     Raises:
-        PublicationRefusedError: Readers would lose what they are served, and this is not meant.
+        PublicationRefusedError: Readers would lose data, and the loss is not intended.
     """
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
@@ -143,7 +140,7 @@ class _Gate:
         self._report = PublicationReport()
 
     def decide(self) -> PublicationReport:
-        """Judge and store day by day: what a day is promised, the days before it published."""
+        """Judge and store day by day: earlier days publish the promises that a day is judged by."""
         for day, group in groupby(self._current, key=lambda decision: decision[0][0]):
             decisions = [decision for decision in group if self._is_to_be_judged(*decision[:2])]
             gaps = self._gaps.of(day) if decisions else {}
@@ -173,7 +170,7 @@ class _Gate:
     def _judge(
         self, key: Key, allocation_id: str, shares: dict[str, Share], *, gap: VariantGap | None
     ) -> None:
-        """Hold a decision back, or publish it with what was accepted for it."""
+        """Hold a decision back, or publish it with the accepted gap."""
         is_accepted = gap is not None and self._accepts(key, gap)
         reasons = self._reasons(key, None if is_accepted else gap)
         common: Row = {
@@ -213,7 +210,7 @@ class _Gate:
         return reasons
 
     def _accepts(self, key: Key, gap: VariantGap) -> bool:
-        """Say whether a person accepted the gap: now, or when the last publication was made."""
+        """Say whether the gap is accepted: for this run, or for the last publication."""
         if self._order.accept_variant_gap:
             return True
         return self._is_newest(key) and gap.findings <= self._live[key[1]].accepted

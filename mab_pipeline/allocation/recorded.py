@@ -1,8 +1,4 @@
-"""Records: read one experiment's past decisions from the published copy.
-
-What belongs here: what `mab explain` and `mab replay` both look up. What does not: explaining and
-replaying.
-"""
+"""Records: read one experiment's past decisions from the published copy."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -87,12 +83,12 @@ def find_allocation(copy: Reader, allocation_id: str, experiment: str | None = N
 
 
 def find_record(copy: Reader, experiment: str, as_of_date: date | None) -> Record:
-    """Return the decision that was published last for a day, else the one computed last.
+    """Return the decision that was published last for a day, otherwise the one computed last.
 
     Args:
         copy: The published copy.
         experiment: Its id or name.
-        as_of_date: The day; the newest published one where None is given.
+        as_of_date: The day; the newest published one if None.
 
     Raises:
         NotPublishedError: There is no such experiment, or no decision for that day.

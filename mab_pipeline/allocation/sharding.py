@@ -1,8 +1,7 @@
-"""Shards: cut the experiments into parts that are decided in runs of their own.
+"""Shards: cut the experiments into parts that separate runs decide.
 
-What belongs here: which experiment is in which part. What does not: deciding, and putting the parts
-together; nothing has to, since a decision depends on its own experiment alone. The run that
-publishes decides what no shard has decided, whatever shards there were.
+Nothing joins the parts: a decision depends on its own experiment alone. The run that publishes
+decides the experiments that no shard has decided.
 """
 
 import hashlib
@@ -57,7 +56,7 @@ class Shard:
 
     @property
     def is_whole(self) -> bool:
-        """Whether this is all there is."""
+        """Whether this is the only shard."""
         return self.count == 1
 
     def holds(self, experiment_id: str) -> bool:

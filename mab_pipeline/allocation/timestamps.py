@@ -1,8 +1,4 @@
-"""Stamps: the time that rows are marked with, which decides what is newer than what.
-
-What belongs here: making sure that it never runs backwards. What does not: which day it is
-(`Platform.clock` tells that, right or wrong).
-"""
+"""Stamps: the time that rows are marked with; it orders them, so it never runs backwards."""
 
 from datetime import datetime, timedelta
 
@@ -11,10 +7,10 @@ from mab_store.warehouse.warehouse import Transaction
 
 
 def next_stamp(platform: Platform, transaction: Transaction) -> datetime:
-    """Return the time by the clock, or just after the newest stamp where the clock is behind it.
+    """Return the time by the clock, or just after the newest stamp if the clock is behind it.
 
-    A clock that ran ahead and was set back would else make what is published or received now older
-    than what it shall replace.
+    Otherwise, after a clock that ran ahead is set back, new publications and files would be older
+    than those that they replace.
     """
     now = platform.clock()
     (row,) = transaction.fetch_arrow("ledger/newest_stamp").to_pylist()

@@ -1,11 +1,9 @@
 """Variant gaps: an experiment whose data lack a part that its other variants have.
 
-What belongs here: finding the gaps of a day, naming what is missing, and what an acceptance covers.
-What does not: what publication does about a gap (`publishing.py`); the conditions are SQL
-(`sql/assets/publication_rejected_impressions.sql` and `publication_silent_variants.sql`).
-
-A gap has findings, such as `silent: variant_b` and `rejected: 'b2'`. Who accepts a gap accepts its
-findings: the next day is let through too unless its gap has another one (docs/adr/0018).
+The conditions are SQL (`sql/assets/publication_rejected_impressions.sql` and
+`publication_silent_variants.sql`). A gap has findings, such as `silent: variant_b` and
+`rejected: 'b2'`. To accept a gap is to accept its findings: the next day passes too, unless its gap
+has another finding (docs/adr/0018).
 """
 
 import json
@@ -31,11 +29,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class VariantGap:
-    """What the data of one experiment lack at the end of a day.
+    """The gap in the data of one experiment at the end of a day.
 
     Attributes:
-        findings: What is missing, without numbers: the same gap has the same findings each day.
-        detail: What was found, in words.
+        findings: The missing parts, without numbers: the same gap has the same findings each day.
+        detail: The findings in words.
     """
 
     findings: frozenset[str]
@@ -43,7 +41,7 @@ class VariantGap:
 
     @property
     def acceptance(self) -> str:
-        """What is recorded where a person accepts the gap, as JSON."""
+        """The record of an accepted gap, as JSON."""
         return json.dumps({"accepted": sorted(self.findings), "detail": self.detail})
 
 
@@ -51,7 +49,7 @@ class VariantGaps:
     """Finds the gaps of the as-of days of a run, within its transaction.
 
     Args:
-        transaction: Where the tables are.
+        transaction: The open transaction.
         days: The as-of days.
         settings: How much may be missing.
     """
@@ -68,7 +66,7 @@ class VariantGaps:
     def of(self, day: date) -> dict[str, VariantGap]:
         """Return the gaps of an as-of day by experiment, as the tables are now.
 
-        What the run publishes for an earlier day must be in the tables already: it promised the
+        The run's publications for earlier days must be in the tables already: they promised the
         variants their impressions.
         """
         allowed = self._settings.max_rejected_share_held
@@ -96,7 +94,7 @@ class VariantGaps:
         return self._find("publication_silent_variants", day)
 
     def _rejected(self, day: date) -> list[Row]:
-        """Return what was rejected of whom, experiment after experiment, the largest part first."""
+        """Return rejected impressions by experiment and variant, the largest part first."""
         if not any(day - self._lookback <= rejected <= day for rejected in self._rejected_days):
             return []
         return self._find("publication_rejected_impressions", day)
@@ -113,7 +111,7 @@ class VariantGaps:
 
 
 def accepted_findings(transaction: Transaction) -> dict[str, frozenset[str]]:
-    """Return what was accepted when the newest publication of an experiment was made."""
+    """Return the findings that were accepted for the newest publication of each experiment."""
     rows = transaction.fetch_arrow("assets/publication_accepted", {"reason": ACCEPTED})
     return {
         row["experiment_id"]: frozenset(json.loads(row["detail"])["accepted"])
@@ -134,7 +132,7 @@ def _silence(row: Row) -> str:
 
 
 def _rejections(rows: list[Row], allowed: float) -> str:
-    """Say how much was rejected, and the names that most was rejected of."""
+    """Return the rejected share, and the names with the most rejected impressions."""
     share = rows[0]["rejected_impressions"] / rows[0]["all_impressions"]
     names = [
         f"{row['impressions']:.0f} of {_shown(row['variant_name'])} ({row['rejection_reason']})"

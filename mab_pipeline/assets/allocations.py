@@ -1,8 +1,4 @@
-"""The decisions: each variant's share of tomorrow's traffic.
-
-What belongs here: reading what the windows hold, and adding decisions that are not there yet.
-What does not: the rule (`mab_pipeline.allocation.decide`, `mab_pipeline.bandit`).
-"""
+"""The decisions: each variant's share of tomorrow's traffic; only missing ones are computed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -34,7 +30,7 @@ _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
 
 
 class AllocationsConfig(dg.Config):
-    """What a person may ask of one run.
+    """The options of one run.
 
     Attributes:
         shard: Which part of the experiments to decide, 1 to `shards`; `mab run --shard 2/7`.
@@ -47,10 +43,10 @@ class AllocationsConfig(dg.Config):
 
 
 class Allocated(NamedTuple):
-    """What deciding came to.
+    """The result of deciding.
 
     Attributes:
-        row_count: Rows that the decisions have, whenever they were made.
+        row_count: Rows of the decisions, new and old.
         added: Rows that were added now.
     """
 
@@ -118,8 +114,8 @@ def allocate(
 ) -> Allocated:
     """Decide what these days lack, of all experiments or of a part of them.
 
-    Only the loading holds the warehouse, so that shards in other processes are not kept waiting;
-    what one of them has added meanwhile is not added again.
+    Only the loading holds the warehouse, so shards in other processes do not wait; decisions
+    that one of them has added meanwhile are not added again.
     """
     rule = RuleSettings.of(platform.settings)
     version = code_version()
@@ -168,7 +164,7 @@ def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Tabl
 
 
 def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, Any]) -> None:
-    """Record a shard as an observation of each day: a part is no materialisation."""
+    """Record a shard as an observation of each day: a part is not a materialisation."""
     for offset in range(len(days)):
         day = days.start + timedelta(days=offset)
         context.log_event(
@@ -177,7 +173,7 @@ def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, 
 
 
 def _chunks(days: Days) -> Iterator[Days]:
-    """Cut a long range so that memory depends on its days no more than on a month's."""
+    """Cut a long range into months, which bounds the memory."""
     start = days.start
     while start < days.end:
         end = min(days.end, start + timedelta(days=DAYS_AT_ONCE))

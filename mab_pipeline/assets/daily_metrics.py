@@ -1,8 +1,4 @@
-"""The clean table: the accepted counts of each variant and day.
-
-What belongs here: the asset. What does not: which late days are made too (`follow_up.py`), and what
-is accepted (`validated_metrics`).
-"""
+"""The clean table: the accepted counts of each variant and day."""
 
 from typing import Any
 
@@ -52,6 +48,6 @@ def daily_metrics(
 
 
 def load_daily_metrics(platform: Platform, days: Days) -> FollowUp:
-    """Make these days, the late ones that a run of them finds, and the windows that these touch."""
+    """Compute these days, the late days that a run finds, and the windows that contain them."""
     with platform.warehouse.transaction() as transaction:
         return follow_metrics(transaction, platform.settings, days)

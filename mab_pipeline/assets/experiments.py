@@ -1,8 +1,4 @@
-"""The registry: experiments and their variants, folded from every event file.
-
-What belongs here: reading the event files and loading the two tables. What does not: the folding
-(`mab_store.experiments.events`).
-"""
+"""The registry: experiments and their variants, folded from every event file."""
 
 from typing import Any
 
@@ -54,11 +50,11 @@ def experiments(
 
 
 def load_experiments(platform: Platform) -> tuple[Registry, FollowUp]:
-    """Replace the registry by what the event files say now, and enter them in the ledger.
+    """Replace the registry by the events of the files, and enter the files in the ledger.
 
     Returns:
-        The registry, and the days that were made again since it changed. While a file is gone the
-        tables keep what they held: a check stops the run until the file is back.
+        The registry, and the days that were recomputed since it changed. While a file is gone the
+        tables keep their rows: a check stops the run until the file is back.
     """
     files = platform.inbox.experiment_files()
     contents = {file.source_file: platform.inbox.read(file) for file in files}

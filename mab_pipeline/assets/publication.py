@@ -1,8 +1,4 @@
-"""The act of publishing, as an asset: what readers are served.
-
-What belongs here: telling Dagster what was published and what was held back. What does not: the
-gate and the files (`publishing.py`).
-"""
+"""The act of publishing, as an asset: it reports publications and holds to Dagster."""
 
 from typing import Any
 
@@ -18,10 +14,10 @@ from mab_store.warehouse.sql_loader import sql_fingerprint
 
 
 class PublicationConfig(dg.Config):
-    """What a person may ask of one run.
+    """The options of one run.
 
     Attributes:
-        republish: Publish a day older than the newest published one again where its decision
+        republish: Publish a day older than the newest published one again if its decision
             changed; `mab run --republish` sets it.
         accept_loss: Publish although readers lose experiments or days that they are served now;
             `mab run --accept-loss` sets it.

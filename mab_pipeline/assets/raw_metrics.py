@@ -1,9 +1,7 @@
 """The audit table: every row of every metrics file, as received.
 
-What belongs here: deciding which days to load, and loading them. What does not: parsing, judging.
-
-A run for day D loads D. Of the days that D's windows see, and of those from D to the newest day
-that was made, it loads the ones that changed since: a late file waits for nobody to notice it.
+A run for day D loads D. Of the days that D's windows see, and of those from D to the newest
+computed day, it also loads the ones that changed since: a late file needs no run of its own.
 """
 
 from collections.abc import Mapping
@@ -79,16 +77,16 @@ def raw_metrics(
 
 
 def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
-    """Make raw_metrics mirror the inbox for these days, and for what changed around them.
+    """Make raw_metrics mirror the inbox for these days, and for changed days around them.
 
-    That is: in the days that their windows see, and in those up to the newest day that was made.
+    That is: in the days that their windows see, and in those up to the newest computed day.
     """
     unreadable: dict[str, str] = {}
     while True:
         try:
             return _load(platform, days, unreadable)
         except KnownFileUnreadableError as error:
-            unreadable[error.source_file] = error.reason  # its day stays as it is
+            unreadable[error.source_file] = error.reason  # its day stays unchanged
 
 
 def _load(platform: Platform, days: Days, unreadable: Mapping[str, str]) -> LoadReport:

@@ -1,7 +1,4 @@
-"""The inbox, as the lineage shows it: files that others bring, so nothing here makes them.
-
-What belongs here: what kinds of files there are, for somebody who reads the lineage. What does
-not: reading them (`mab_store.files.inbox`), and the assets that load them.
+"""The inbox in the lineage: external assets, as other systems write the files.
 
 They are assets without partitions although metrics lie in a folder per day: Dagster would show each
 day as missing, since it does not see files arrive; the ledger knows which are there.
@@ -33,7 +30,7 @@ def inbox_sources() -> list[dg.AssetSpec]:
                     experiment_id="exp_ and twelve hexadecimal digits, made from the name.",
                     created_at="When the event happened (UTC); events are applied in this order.",
                     name="The experiment's name, in its first event.",
-                    variants="Its variants, in its first event or where they change.",
+                    variants="Its variants, in its first event and in events that change them.",
                 )
             },
         ),

@@ -1,10 +1,7 @@
-"""How every asset is declared: the policy that they share, in one place.
-
-What belongs here: owners, partitions, backfill policy, column schema and lineage, code version.
-What does not: what an asset does (one module per asset) and what is checked (`checks.py`).
+"""How every asset is declared: its partitions, backfill policy, columns, lineage, code version.
 
 An asset module holds a function decorated with `table_asset`; the decorated object is a builder
-that `definitions.py` calls once the settings are known, so that nothing is read at import.
+that `definitions.py` calls once the settings are known, so nothing is read at import.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,9 +52,9 @@ def table_asset(
         group: Asset group in the UI.
         deps: Assets of which it reads the same day.
         lookback: Assets of which it reads MAX_WINDOW_DAYS up to the day.
-        sql: SQL files that make it; their text is its code version.
+        sql: SQL files that compute it; their text is its code version.
         lineage: For each column the columns that it comes from.
-        version: Code version, where it is not that of the SQL alone.
+        version: Code version, if it is not that of the SQL alone.
         is_optional: Whether it may return None: nothing is materialised then, and the checks and
             assets behind it are skipped.
     """
@@ -93,10 +90,9 @@ def table_asset(
 
 
 def _tagged(compute: Compute) -> Callable[..., Iterator[dg.MaterializeResult[Any]]]:
-    """Enter the home, and let an engine that keeps a history of queries know who asked.
+    """Enter the home, and tag the queries of the asset.
 
-    What is yielded is optional, what is returned would be taken for an output even where it is
-    None.
+    It yields, as Dagster would take a returned None for an output.
     """
 
     @wraps(compute)
@@ -110,12 +106,14 @@ def _tagged(compute: Compute) -> Callable[..., Iterator[dg.MaterializeResult[Any
         if result is not None:
             yield result
 
-    tagged.__annotations__["return"] = dg.MaterializeResult  # else a range run wants an IO manager
+    tagged.__annotations__["return"] = (
+        dg.MaterializeResult
+    )  # without it a range run wants an IO manager
     return tagged
 
 
 def _source_of(compute: Compute, sql: Sequence[str]) -> dg.CodeReferencesMetadataValue:
-    """Return where the asset's function and its SQL are, for the link in the UI."""
+    """Return the places of the asset's function and its SQL, for the link in the UI."""
     code = getattr(compute, "__code__")  # noqa: B009  # a function, which Callable does not say
     paths = [(code.co_filename, code.co_firstlineno, compute.__name__)]
     paths += [(str(SQL_ROOT / f"{name}.sql"), 1, f"{name}.sql") for name in sql]
@@ -128,7 +126,7 @@ def _source_of(compute: Compute, sql: Sequence[str]) -> dg.CodeReferencesMetadat
 
 
 def _table_of(asset_name: str) -> str:
-    """An asset is named as its table, but for the act of publishing."""
+    """Return the table of an asset; all but `publication` have its name."""
     return "publications" if asset_name == "publication" else asset_name
 
 

@@ -1,7 +1,4 @@
-"""The windows: what the rule sees of each variant at the end of a day.
-
-What belongs here: running the statement. What does not: the window rule, which is in the SQL.
-"""
+"""The windows: each variant's sums at the end of a day; the window rule is in the SQL."""
 
 from typing import Any
 

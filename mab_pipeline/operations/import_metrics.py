@@ -22,7 +22,7 @@ from mab_pipeline.sources.import_file import Accepted, Count, Export, read_expor
 from mab_pipeline.sources.mapping import Mapping as ColumnMapping
 from mab_pipeline.sources.mapping import name_of
 from mab_store.errors import InboxError, UnreadableFileError, UsageError
-from mab_store.experiments.events import explain
+from mab_store.experiments.events import validation_faults
 from mab_store.experiments.registration import register, registered
 from mab_store.experiments.schemas import ExperimentSpec, VariantSpec, experiment_id_of
 from mab_store.files.inbox import Receiver
@@ -123,8 +123,9 @@ class MetricsImport:
             )
         except ValidationError as error:
             raise UsageError(
-                f"The experiment {name!r} cannot be registered: {explain(error)}. Correct the "
-                "export, choose its rows with --where, or name the column with --experiment-column."
+                f"The experiment {name!r} cannot be registered: {validation_faults(error)}. "
+                "Correct the export, choose its rows with --where, or name the column with "
+                "--experiment-column."
             ) from None
         register(self._staged, spec, now=self._platform.clock())
 

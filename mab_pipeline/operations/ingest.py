@@ -29,7 +29,7 @@ from mab_pipeline.operations.ingest_parts import (
 )
 from mab_pipeline.operations.ingest_verdicts import Rejections, rejections
 from mab_store.errors import FileInInboxError, InboxError, UnreadableFileError
-from mab_store.experiments.events import explain, is_registration
+from mab_store.experiments.events import is_registration, validation_faults
 from mab_store.experiments.registration import change, register
 from mab_store.experiments.schemas import ChangeSpec, ExperimentId, ExperimentSpec, experiment_id_of
 from mab_store.files.csv_rows import Records
@@ -268,7 +268,7 @@ def _event(body: dict[str, Any]) -> ExperimentSpec | _NamedChange:
         return _NamedChange.model_validate(stated)
     except ValidationError as error:
         raise UnreadableFileError(
-            f"is neither metrics nor an experiment: {explain(error)}"
+            f"is neither metrics nor an experiment: {validation_faults(error)}"
         ) from None
 
 

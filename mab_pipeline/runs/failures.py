@@ -1,11 +1,8 @@
 """Failed runs: why a run failed and what to do about it, as the last event of its log.
 
-What belongs here: reading the cause off a run's events, and the sentences about it. What does not:
-noticing that a run's process is gone (`run_records.py`), and telling people (`alerts.py`).
-
 Dagster closes the log of a failed run by itself, after every hook that could write there. So the
-advice is written from outside: by `mab run` when its run has ended, and for runs that the daemon
-launched by the inbox sensor, whatever ended them.
+advice is written later: by `mab run` when its run has ended, and by the inbox sensor for runs that
+the daemon launched.
 """
 
 import re
@@ -19,7 +16,7 @@ from mab_store.errors import PublicationRefusedError
 from mab_store.plain_text import plain
 
 RUNS_LOOKED_AT = 25
-# What a check found is shown as code, of which nothing is parsed.
+# Findings are shown as code: Markdown in them is not parsed.
 FENCES = ("```text", "```")
 CAUSES = {
     dg.DagsterEventType.STEP_FAILURE,
@@ -27,9 +24,9 @@ CAUSES = {
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.ENGINE_EVENT,
 }
-# What Dagster writes when a run's process is gone; the event before it says more.
+# Dagster's message when a run's process is gone; the event before it says more.
 FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
-# Errors of a step that only follow from what the check found, or from who ended the run.
+# Errors of a step that only follow from a failed check or from the end of the run.
 CONSEQUENCES = {"DagsterAssetCheckFailedError", "DagsterExecutionInterruptedError"}
 # An error of ours is a sentence that says what to do; Dagster puts the name of its class before it.
 OURS = re.compile(r"^mab_\w+(\.\w+)+: ")
@@ -43,10 +40,10 @@ class Cause:
     """Why a run failed.
 
     Attributes:
-        reason: What happened, as a sentence.
-        remedy: What to do.
-        is_check: Whether a blocking check stopped it, and nothing else went wrong.
-        is_refusal: Whether it would have taken from readers what they are served.
+        reason: The cause, as a sentence.
+        remedy: The next step.
+        is_check: Whether a blocking check stopped it, and nothing else failed.
+        is_refusal: Whether readers would have lost served data.
     """
 
     reason: str
@@ -67,14 +64,14 @@ def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
         names = ", ".join(map(name_of, blocking))
         return Cause(
             f"Blocked by {names}: {first_found(blocking[0])}.",
-            f"mend that, then {again(run)}. Until then readers are served what was published last.",
+            f"fix that, then {again(run)}. Until then readers get the last publication.",
             is_check=True,
         )
     return _of_ending(events, run)
 
 
 def leave_advice(instance: dg.DagsterInstance) -> None:
-    """Make the last event of each run that failed lately say what to do."""
+    """Make the remedy the last event of each run that failed lately."""
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
     for run in instance.get_runs(failed, limit=RUNS_LOOKED_AT):
         last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
@@ -84,7 +81,7 @@ def leave_advice(instance: dg.DagsterInstance) -> None:
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield each check that failed, once: of a range the evaluation that spans it."""
+    """Yield each failed check once: for a range, the evaluation that spans it."""
     failed = [
         event.asset_check_evaluation_data
         for event in events
@@ -103,14 +100,14 @@ def name_of(check: dg.AssetCheckEvaluation) -> str:
 
 
 def first_found(check: dg.AssetCheckEvaluation) -> str:
-    """Return the newest thing that a failed check found, and how many there are."""
+    """Return the newest finding of a failed check, and the number of the others."""
     lines = found_lines(check)
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + more
 
 
 def found_lines(check: dg.AssetCheckEvaluation) -> list[str]:
-    """Return what a failed check found, newest first, a line each.
+    """Return the findings of a failed check, newest first, a line each.
 
     Evaluations that an earlier version stored are lists in Markdown.
     """
@@ -120,7 +117,7 @@ def found_lines(check: dg.AssetCheckEvaluation) -> list[str]:
 
 
 def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:
-    """Speak of the error that everything began with."""
+    """Return the first error in the chain of causes as the cause."""
     error = event.step_failure_data.error
     while error and error.cause:
         error = error.cause
@@ -128,24 +125,24 @@ def _of_step(event: dg.DagsterEvent, run: dg.DagsterRun) -> Cause:
     reason = f"{event.step_key} failed: {OURS.sub('', message)}"
     if OURS.match(message):
         is_refusal = error is not None and error.cls_name == PublicationRefusedError.__name__
-        remedy = f"mend what that names, then {again(run)}."
+        remedy = f"fix that, then {again(run)}."
         return Cause(reason, remedy, is_refusal=is_refusal)
     if FULL_DISK.search(message):
-        return Cause(reason, f"free space, then {again(run)}; what had been committed is whole.")
+        return Cause(reason, f"free space, then {again(run)}; committed data is intact.")
     return Cause(
         reason,
-        f"{again(run)}; what had been committed is whole. This error was not foreseen: should it "
-        "come back, report it with the traceback that the failed step's event shows.",
+        f"{again(run)}; committed data is intact. This error was not foreseen: if it comes back, "
+        "report it with the traceback that the failed step's event shows.",
     )
 
 
 def _of_ending(events: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Cause:
-    """Speak of a run that was ended from outside, or never began."""
+    """Return the cause of a run that another process ended, or that never began."""
     reason, before = "No reason was given.", None
     for event in events:
         if event.event_type == dg.DagsterEventType.RUN_FAILURE:
             reason = event.message or reason
-            data = event.job_failure_data  # none where it was ended from outside
+            data = event.job_failure_data  # none if another process ended it
             if data and data.error:
                 reason += f" {data.error.message}"
             break
@@ -156,8 +153,8 @@ def _of_ending(events: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Cause:
     return Cause(
         reason.strip(),
         _remedy_given(events)
-        or f"{again(run)}; what had been committed is whole. Should it come back, `mab doctor` and "
-        "the daemon's log say more.",
+        or f"{again(run)}; committed data is intact. If it comes back, see `mab doctor` and the "
+        "daemon's log.",
     )
 
 

@@ -1,8 +1,4 @@
-"""Run records: what Dagster remembers of runs, and setting it right where a process died.
-
-What belongs here: tags that name a run's days and its process, and failing dead runs. What does
-not: starting runs (`runs.py`), and why a run failed (`failed_runs.py`).
-"""
+"""Liveness of runs: tags that name a run's days and process, and marking dead runs as failed."""
 
 import socket
 from collections.abc import Mapping
@@ -31,7 +27,7 @@ def partition_tags(first: date, last: date) -> dict[str, str]:
 
 
 def process_tags() -> dict[str, str]:
-    """Return the tags that tell later whether this process still runs."""
+    """Return the tags that identify this process, to see later whether it still runs."""
     process = psutil.Process()
     return {
         HOST_TAG: socket.gethostname(),
@@ -41,7 +37,7 @@ def process_tags() -> dict[str, str]:
 
 
 def days_name(run: dg.DagsterRun) -> str:
-    """Return the days of a run in words; empty where it has none."""
+    """Return the days of a run in words; empty if it has none."""
     if day := run.tags.get(DAY_TAG):
         return day
     first, last = run.tags.get(RANGE_START_TAG), run.tags.get(RANGE_END_TAG)
@@ -49,7 +45,7 @@ def days_name(run: dg.DagsterRun) -> str:
 
 
 def again(run: dg.DagsterRun) -> str:
-    """Say how these days are run again."""
+    """Return how to run these days again."""
     first = run.tags.get(DAY_TAG) or run.tags.get(RANGE_START_TAG)
     last = run.tags.get(DAY_TAG) or run.tags.get(RANGE_END_TAG)
     if run.job_name.startswith("refresh_") or not (first and last):
@@ -69,7 +65,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
         pid = _dead_process(instance, run)
         if pid is not None:
-            reason = f"Process {pid} died in mid-run; what it had committed is whole."
+            reason = f"Process {pid} died in mid-run; committed data is intact."
             instance.report_run_failed(run, reason)
             report_advice(instance, run, reason, f"{again(run)}.")
             dead.append(run.run_id)
@@ -85,10 +81,10 @@ def report_advice(
 
 
 def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
-    """Return the process of a run where it is known and gone.
+    """Return the process of a run if it is known and gone.
 
-    A run of `mab run` is tagged with its process. Of a run that the daemon launched the event log
-    knows the process that wrote last; a process that began later has only inherited its number.
+    A run of `mab run` is tagged with its process. For a run that the daemon launched, the event log
+    names the process that wrote last; a process that began later has only inherited its number.
     """
     if run.tags.get(HOST_TAG, socket.gethostname()) != socket.gethostname():
         return None  # its processes cannot be seen from here
@@ -114,7 +110,7 @@ def _tagged_process(tags: Mapping[str, str]) -> tuple[int, float] | None:
 
 
 def _created(pid: int) -> float | None:
-    """Return when a process began [seconds since 1970], None where there is none."""
+    """Return when a process began [seconds since 1970], None if it is gone."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()

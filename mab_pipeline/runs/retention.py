@@ -1,10 +1,7 @@
-"""Dagster's old runs: which of them may be forgotten, and forgetting one.
+"""Retention of Dagster's records: expired runs, results of checks and ticks.
 
-What belongs here: runs with their events and logs, results of checks and ticks in Dagster's
-storage, whichever that is. What does not: choosing an age (`prune.py`).
-
-Dagster forgets the events of a run, but never the results of its checks: `index.db`, the part of
-its SQLite storage that all runs share, would grow for ever by them.
+Dagster can delete the events of a run, but never deletes the results of its checks: `index.db`, the
+part of its SQLite storage that all runs share, would grow for ever.
 """
 
 import sqlite3
@@ -56,7 +53,7 @@ def old_runs(instance: dg.DagsterInstance, *, before: datetime) -> list[tuple[st
 
 
 def size_of(instance: dg.DagsterInstance, run_id: str) -> int:
-    """Return what a run takes on this disk [bytes]; 0 where a database server keeps it."""
+    """Return the size of a run on this disk [bytes]; 0 if a database server keeps it."""
     logs = (Path(instance.storage_directory()) / run_id).rglob("*")
     files = [path for path in logs if path.is_file()] + _event_files(instance, run_id)
     return sum(path.stat().st_size for path in files)
@@ -72,7 +69,7 @@ def forget(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _event_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
-    """Return the files of a run's own event log, which Dagster makes where it uses SQLite."""
+    """Return the files of a run's own event log, which Dagster writes on SQLite."""
     return list((Path(instance.root_directory) / "history" / "runs").glob(f"{run_id}.db*"))
 
 
@@ -117,9 +114,9 @@ def forget_ticks(instance: dg.DagsterInstance, *, before: datetime) -> None:
 
 
 def give_space_back(instance: dg.DagsterInstance) -> None:
-    """Shrink Dagster's SQLite files; one that another process writes stays as large as it is.
+    """Shrink Dagster's SQLite files; one that another process writes keeps its size.
 
-    What was dropped is free space inside it then, which new rows take.
+    The space of dropped rows is then free inside it, for new rows.
     """
     for path in map(Path(instance.root_directory).joinpath, SHARED_FILES):
         if not path.exists():

@@ -92,7 +92,9 @@ def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
     try:
         event = TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
-        raise UnreadableFileError(f"is not an experiment event: {explain(error)}") from None
+        raise UnreadableFileError(
+            f"is not an experiment event: {validation_faults(error)}"
+        ) from None
     if path.parent.name != event.experiment_id:
         raise UnreadableFileError(
             f"is an event of {event.experiment_id} but is in the folder {path.parent.name!r}"
@@ -136,7 +138,7 @@ def true_on(registry: Registry, day: date) -> tuple[Row, list[Row]]:
     return experiment, sorted(variants, key=lambda row: row["position"])
 
 
-def explain(error: ValidationError) -> str:
+def validation_faults(error: ValidationError) -> str:
     """Describe pydantic's findings in one line, each with its place in the body."""
     return "; ".join(
         f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"

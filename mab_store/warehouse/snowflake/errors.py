@@ -120,7 +120,7 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
-def explain(error: BaseException, settings: Settings, *, doing: str) -> MabError:
+def mab_error(error: BaseException, settings: Settings, *, doing: str) -> MabError:
     """Return the sentence for an error of the connector.
 
     Args:
@@ -166,7 +166,7 @@ def explained(settings: Settings, *, doing: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("snowflake.connector"):
             raise
-        raise explain(error, settings, doing=doing) from None
+        raise mab_error(error, settings, doing=doing) from None
 
 
 def _code(error: BaseException) -> int:

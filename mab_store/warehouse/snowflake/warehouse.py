@@ -20,7 +20,7 @@ from mab_store.settings import Settings
 from mab_store.warehouse.query_tag import current_query_tag
 from mab_store.warehouse.snowflake.arrow import result_table, write_files
 from mab_store.warehouse.snowflake.connection import Connect, Connection, Cursor, with_retries
-from mab_store.warehouse.snowflake.errors import explain, explained, is_transient
+from mab_store.warehouse.snowflake.errors import explained, is_transient, mab_error
 from mab_store.warehouse.snowflake.schema_setup import create_objects
 from mab_store.warehouse.sql_loader import load_sql
 from mab_store.warehouse.warehouse import Replacement
@@ -224,7 +224,7 @@ class SnowflakeWarehouse:
             cursor.execute("commit")
         except Exception as error:  # noqa: BLE001  # judged in the next line
             if not is_transient(error):
-                raise explain(error, self._settings, doing="committing") from None
+                raise mab_error(error, self._settings, doing="committing") from None
         else:
             return
         with self.connected(doing="looking up a commit") as connection:

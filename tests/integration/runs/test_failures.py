@@ -54,7 +54,7 @@ def test_an_error_of_ours_is_repeated_without_the_name_of_its_class(make_world):
     last = last_event(world, result.run_id)
 
     assert last.startswith("experiments failed: The warehouse ")
-    assert last.endswith(f"What to do: mend what that names, then {AGAIN}.")
+    assert last.endswith(f"What to do: fix that, then {AGAIN}.")
 
 
 def test_an_error_that_nobody_foresaw_is_shown_and_asked_for(make_world):
@@ -68,7 +68,7 @@ def test_an_error_that_nobody_foresaw_is_shown_and_asked_for(make_world):
     last = world.instance.all_logs(result.run_id)[-1].message
 
     assert "ZeroDivisionError: the clock has stopped" in last
-    assert f"What to do: {AGAIN}; what had been committed is whole." in last
+    assert f"What to do: {AGAIN}; committed data is intact." in last
     assert "report it with the traceback" in last
 
 
@@ -80,7 +80,7 @@ def test_a_blocking_check_is_named_with_what_it_found(world):
 
     assert last.startswith("Blocked by windowed_aggregates.window_days_are_loaded: ")
     assert f"{name} is not loaded" in last
-    assert f"What to do: mend that, then {AGAIN}." in last
+    assert f"What to do: fix that, then {AGAIN}." in last
 
 
 def test_a_check_that_blocks_a_range_names_the_range(world):
@@ -102,7 +102,7 @@ def test_a_process_that_died_is_told_by_the_last_event(world):
     last = last_event(world, run.run_id)
 
     assert last == (
-        f"Process {gone.pid} died in mid-run; what it had committed is whole. What to do: {AGAIN}."
+        f"Process {gone.pid} died in mid-run; committed data is intact. What to do: {AGAIN}."
     )
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_was_ended_from_outside_gets_its_advice_from_the_sensor(world
 
     last = last_event(world, run.run_id)
 
-    assert last.startswith(f"{message} What to do: {AGAIN}; what had been committed is whole.")
+    assert last.startswith(f"{message} What to do: {AGAIN}; committed data is intact.")
 
 
 def test_a_run_whose_worker_crashed_says_how_and_not_that_it_failed_from_outside(world):
@@ -189,5 +189,5 @@ def test_the_remedy_in_the_log_is_data_of_its_event_and_read_back_from_there(wor
 
     cause = cause_of(world.instance, run)
 
-    assert cause.reason == f"Process {gone.pid} died in mid-run; what it had committed is whole."
+    assert cause.reason == f"Process {gone.pid} died in mid-run; committed data is intact."
     assert cause.remedy == f"{AGAIN}."

@@ -17,7 +17,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 
 from mab_store.errors import SettingsError, WarehouseError, WarehouseLockedError
 from mab_store.warehouse.snowflake import connection as snowflake_connection
-from mab_store.warehouse.snowflake.errors import explain
+from mab_store.warehouse.snowflake.errors import mab_error
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from mab_store.warehouse.table_schema import declared_tables
 
@@ -266,7 +266,7 @@ def test_an_empty_load_sends_nothing(warehouse, server):
 )
 def test_an_error_names_the_setting_or_the_grant_and_no_secret(settings, errno, kind, names):
     said = " ".join(["it has", *SECRETS.values(), "in it\nand a second line"])
-    error = explain(ConnectorError(errno, said), settings, doing="sql/x.sql")
+    error = mab_error(ConnectorError(errno, said), settings, doing="sql/x.sql")
     assert type(error) is kind
     assert names in str(error)
     assert f"{errno:06}" in str(error)
@@ -277,7 +277,7 @@ def test_an_error_names_the_setting_or_the_grant_and_no_secret(settings, errno, 
 def test_an_address_that_forbids_the_login_names_the_account(settings):
     class ForbiddenError(ConnectorError): ...
 
-    error = explain(ForbiddenError(250001), settings, doing="connecting")
+    error = mab_error(ForbiddenError(250001), settings, doing="connecting")
     assert isinstance(error, SettingsError)
     assert "there is no such account: correct SNOWFLAKE_ACCOUNT=xy12345" in str(error)
 
