@@ -37,7 +37,7 @@ DECIDING_SQL = (
     "assets/allocations_since_joined",
     "assets/allocations_days",
 )
-"""The statements that count what a decision is made from."""
+"""The statements that count the inputs of a decision."""
 
 RECORDED_AS = {"6d1e189d33f2": "53b7ca78479d"}
 """Versions under another name: the same decisions, recorded before the code was only reshaped."""

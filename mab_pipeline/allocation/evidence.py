@@ -17,7 +17,7 @@ KEPT = "max_window"
 
 
 def cells_of(sizes: Places) -> Cells:
-    """Return where the rows of decisions go in an array of shape `(n_decisions, n_variants)`."""
+    """Return the places of decisions' rows in an array of shape `(n_decisions, n_variants)`."""
     index = np.repeat(np.arange(len(sizes)), sizes)
     return index, np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
@@ -50,7 +50,7 @@ def evidence_of(
         columns: Columns of inputs, those of `option_columns` included.
         first_rows: First input row of each decision, shape `(n_decisions,)`.
         sizes: Number of variants of each, same shape.
-        rule: The settings, which say what is needed.
+        rule: The settings, which choose the arrays.
     """
     cells, rows = cells_of(sizes), rows_of(first_rows, sizes)
     shape = (len(sizes), int(sizes.max(initial=1)))

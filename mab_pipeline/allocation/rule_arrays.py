@@ -31,10 +31,10 @@ draws by a multinomial."""
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the windows hold of each variant; one row per decision.
+    """The counts of each variant in its windows; one row per decision.
 
     Arrays have the shape `(n_decisions, n_variants)` unless noted. NaN pads impressions and
-    clicks; what the others hold in a padded cell is not read. An array that no option needs may be
+    clicks; padded cells of the others are not read. An array that no option needs may be
     None.
 
     Attributes:
@@ -71,7 +71,7 @@ class Evidence:
 
 
 class Weighed(NamedTuple):
-    """What the rule makes of the evidence; arrays of shape `(n_decisions, n_variants)`.
+    """The results of the rule; arrays of shape `(n_decisions, n_variants)`.
 
     Attributes:
         impressions: Impressions that count, before day effects weigh them; NaN for padding.
@@ -96,10 +96,10 @@ class Mixture(NamedTuple):
     """How shares follow from the comparison: `share = least + scale * won`.
 
     Attributes:
-        least: What a variant gets whatever the comparison says, shape `(n_decisions, n_variants)`.
-        scale: What is left to the comparison, shape `(n_decisions, 1)`.
-        compared: Whether a variant takes part in the comparison, shape as `least`. All do if none
-            else would; the scale is 0 then.
+        least: A variant's share before any comparison, shape `(n_decisions, n_variants)`.
+        scale: The part that the comparison divides, shape `(n_decisions, 1)`.
+        compared: Whether a variant takes part in the comparison, shape as `least`. All do if
+            otherwise none would; the scale is 0 then.
     """
 
     least: FloatArray
@@ -111,7 +111,7 @@ def weigh(evidence: Evidence, rule: RuleSettings, draw: Draw | None = None) -> W
     """Compute posteriors and shares.
 
     Args:
-        evidence: What the windows hold.
+        evidence: The counts of the windows.
         rule: The settings that decide. `allocation_method` is not read: `draw` says it.
         draw: How to draw shares from the posteriors; None takes the exact probabilities.
 
