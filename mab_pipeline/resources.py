@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from mab_store.files.entries import local_path
 from mab_store.files.inbox import Inbox
 from mab_store.files.journal import Journal
 from mab_store.files.limits import Limits
@@ -87,6 +88,21 @@ class Platform:
         """Return the first day that the windows of as-of day `start` can see."""
         first = start - timedelta(days=self.settings.max_window_days - 1)
         return max(first, self.settings.mab_start_date)
+
+
+def inbox_fault(settings: Settings) -> str:
+    """Return why the inbox cannot be used, as a sentence; empty if nothing is wrong.
+
+    A folder below MAB_HOME is made on demand, and an object store has no folders. A MAB_INBOX that
+    is missing is more likely a typing error or a disk that is not mounted.
+    """
+    folder = local_path(settings.inbox_root)
+    if not settings.mab_inbox or folder is None or folder.is_dir():
+        return ""
+    return (
+        f"MAB_INBOX={settings.mab_inbox} is not a folder. Correct MAB_INBOX, mount the disk, or "
+        "make the folder: `mab init` does that."
+    )
 
 
 def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:

@@ -83,6 +83,7 @@ class PublicationReport:
         held: Rows of `publication_holds`; a finding that is noted already is not noted again.
         accepted: Rows of `publication_holds` too: accepted gaps, which held nothing back.
         held_back: Day and experiment of every decision that the gate held back.
+        held_now: Ids of the experiments that are held back after all of these days, ascending.
         unchanged: Decisions that were published before, or belong to a past day.
     """
 
@@ -90,6 +91,7 @@ class PublicationReport:
     held: list[Row] = field(default_factory=list)
     accepted: list[Row] = field(default_factory=list)
     held_back: list[Key] = field(default_factory=list)
+    held_now: list[str] = field(default_factory=list)
     unchanged: int = 0
 
 
@@ -151,7 +153,17 @@ class _Gate:
             self._store("publications", report.published[first[0] :])
             holds = report.held[first[1] :] + report.accepted[first[2] :]
             self._store("publication_holds", holds)
+        self._report.held_now = self._held_now()
         return self._report
+
+    def _held_now(self) -> list[str]:
+        """Return the held back experiments that nothing was published for since, by id."""
+        held = set()
+        for day, experiment_id in self._report.held_back:
+            newest = self._live[experiment_id].newest_day
+            if newest is None or day >= newest:
+                held.add(experiment_id)
+        return sorted(held)
 
     def _is_to_be_judged(self, key: Key, allocation_id: str) -> bool:
         """Count the decisions that are published already, or come too late to be."""

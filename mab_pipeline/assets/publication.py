@@ -80,6 +80,7 @@ def publication(
             "live": sum(bool(row["was_live"]) for row in report.published),
             "unchanged": report.unchanged,
             "held_back": held,
+            "held_back_now": report.held_now,
             "accepted_gaps": sorted({str(row["experiment_id"]) for row in report.accepted}),
         }
     )

@@ -9,7 +9,7 @@ def init() -> None:
     """Create the folders of MAB_HOME and the tables of the warehouse; safe to run again."""
     settings = load_settings()
     notes = notes_console()
-    for line in prepared(settings).warehouse.create_schema():
+    for line in prepared(settings, makes_inbox=True).warehouse.create_schema():
         say(notes, line)
     say(
         notes,

@@ -30,8 +30,8 @@ def to_date(value: datetime | None) -> date | None:
     return value.date() if value else None
 
 
-def prepared(settings: Settings) -> "Platform":
+def prepared(settings: Settings, *, makes_inbox: bool = False) -> "Platform":
     """Create the folders of MAB_HOME and open the shared resources."""
     from mab_pipeline.operations.run import prepared_platform
 
-    return prepared_platform(settings)
+    return prepared_platform(settings, makes_inbox=makes_inbox)

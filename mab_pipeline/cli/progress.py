@@ -14,8 +14,10 @@ from mab_pipeline.operations.run import (
     RunFailedError,
     run_days,
 )
+from mab_pipeline.operations.run_verdicts import REMEDIES, RunVerdicts
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
+from mab_store.errors import MabError
 
 
 def run_and_show(platform: Platform, days: Days, **options: Any) -> FinishedRun:
@@ -64,12 +66,31 @@ def _print_failed_checks(failed: tuple[FailedCheck, ...], console: Console) -> N
         say(console, mark, text)
 
 
+def show_verdicts(verdicts: RunVerdicts) -> None:
+    """Print to stderr what a run rejected and what to do about it.
+
+    Raises:
+        MabError: Every row of a day was rejected.
+    """
+    console = notes_console()
+    for found in verdicts.rejections:
+        rows = "1 row" if found.row_count == 1 else f"{found.row_count} rows"
+        text = f" {rows} ({found.reason}), such as {found.examples[0]}"
+        say(console, ("rejected:", "yellow"), text)
+        say(console, f"  {REMEDIES[found.reason]}")
+    if lost := verdicts.lost_days:
+        more = f" and {len(lost) - 1} more days" if len(lost) > 1 else ""
+        raise MabError(f"Every row of {lost[0]}{more} was rejected; see the reasons above.")
+
+
 def _summary(published: Published) -> str:
+    is_any = published.row_count or published.unchanged_count
     held, accepted = published.held_back, published.accepted_gaps
     return (
         f"Published {published.row_count} allocations, "
         f"{published.unchanged_count} were published before"
-        + (f"; held back: {', '.join(held)}" if held else "")
+        + (f"; held back now: {', '.join(held)}" if held else "")
         + (f"; with a gap that was accepted: {', '.join(accepted)}" if accepted else "")
-        + ". `mab allocations` shows the published shares."
+        + "."
+        + (" `mab allocations` shows the published shares." if is_any else "")
     )

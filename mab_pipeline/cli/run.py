@@ -38,10 +38,11 @@ def run(
 ) -> None:
     """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
     from mab_pipeline.allocation.sharding import Shard
-    from mab_pipeline.cli.progress import run_and_show
+    from mab_pipeline.cli.progress import run_and_show, show_verdicts
     from mab_pipeline.ingestion.undecided import notes_of_run
     from mab_pipeline.jobs import REFRESHED
     from mab_pipeline.operations.run import check_days
+    from mab_pipeline.operations.run_verdicts import verdicts_of_run
 
     accepts = accept_loss or accept_variant_gap
     _check_options(republish=republish, accepts=accepts, windows=windows, shard=shard)
@@ -66,6 +67,8 @@ def run(
         say(notes, note)
     if assets:
         say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
+    if not part:
+        show_verdicts(verdicts_of_run(platform, days))
 
 
 def _check_options(*, republish: bool, accepts: bool, windows: bool, shard: str | None) -> None:

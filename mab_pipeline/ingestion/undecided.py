@@ -14,13 +14,17 @@ RANGES_SHOWN = 3
 def notes_of_run(
     platform: Platform, days: Days, result: dg.ExecuteInProcessResult
 ) -> Iterator[str]:
-    """Yield notes for a person after a run of these days, with the commands to run."""
+    """Yield notes for a person after a run of these days, with the commands to run.
+
+    None asks for a day of this run again: without an experiment it stays undecided.
+    """
     made = {
         event.partition or ""
         for event in result.get_asset_materialization_events()
         if event.asset_key == dg.AssetKey("windowed_aggregates")
     }
-    notes = (outdated_note(platform, days, made), undecided_note(undecided_days(platform)))
+    left = [day for day in undecided_days(platform) if not days.start <= day < days.end]
+    notes = (outdated_note(platform, days, made), undecided_note(left))
     yield from filter(None, notes)
 
 

@@ -1,10 +1,12 @@
 """Published allocations, as the API would answer with them."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 from mab_store.allocation_payload import allocation_bodies
 from mab_store.errors import NotPublishedError
+from mab_store.files.inbox import Inbox
 from mab_store.settings import Settings
 from mab_store.warehouse.reader import open_reader
 
@@ -17,8 +19,41 @@ def published_bodies(settings: Settings, as_of_date: date | None) -> list[dict[s
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     parameters = {"today": now.date(), "as_of_date": as_of_date}
-    with open_reader(settings) as copy:
-        rows = copy.fetch_arrow("serving/published_allocations", parameters)
-    if as_of_date is not None and len(rows) == 0:
-        raise NotPublishedError(f"Nothing is published for {as_of_date}. Run that day first.")
+    try:
+        with open_reader(settings) as copy:
+            rows = copy.fetch_arrow("serving/published_allocations", parameters)
+    except NotPublishedError:
+        rows = None
+    if not rows:
+        raise NotPublishedError(_why_nothing(settings, as_of_date, is_empty=rows is not None))
     return list(allocation_bodies(rows, settings=settings, now=now))
+
+
+def _why_nothing(settings: Settings, as_of_date: date | None, *, is_empty: bool) -> str:
+    """Say why there is nothing to show, from what the inbox holds, and what to do next."""
+    inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)
+    days, experiments = inbox.metric_days(), inbox.experiment_ids()
+    run = f"mab run --date {days[-1]}" if days else "mab run"
+    if not experiments:
+        files = f"metrics of {_count(days, 'day')}, but no experiment" if days else "no experiment"
+        return (
+            f"Nothing is published: {inbox.root} holds {files}. Register one with `mab import "
+            f"FILE` or `mab experiments create`, then `{run}`; or try `mab demo`."
+        )
+    if as_of_date is not None:
+        return (
+            f"Nothing is published for {as_of_date}. Run it with `mab run --date {as_of_date}`, or "
+            "see the newest with `mab allocations`."
+        )
+    held = f"{_count(experiments, 'experiment')} and metrics of {_count(days, 'day')}"
+    if is_empty:
+        return (
+            f"Nothing is published: {inbox.root} holds {held}, but no experiment had an allocation "
+            f"when days were run. See `mab experiments list` for their state and start, then "
+            f"`{run}`."
+        )
+    return f"Nothing is published: {inbox.root} holds {held}, but no day was run yet. Try `{run}`."
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")

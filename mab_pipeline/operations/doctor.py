@@ -23,7 +23,7 @@ from mab_pipeline.ingestion.unplaced import unplaced_files
 from mab_pipeline.ingestion.waiting_files import journaled, waiting
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.recovery.home import what_is_missing
-from mab_pipeline.resources import Platform
+from mab_pipeline.resources import Platform, inbox_fault
 from mab_pipeline.runs.failures import cause_of
 from mab_pipeline.sensors import ATTEMPTS, failed_attempts
 from mab_pipeline.sources.dropped import (
@@ -112,6 +112,9 @@ def _alerts(platform: Platform) -> Finding:
 
 def _inbox(platform: Platform, instance: dg.DagsterInstance) -> Finding:
     """Report waiting files and the commands that load them; a running daemon needs none."""
+    if fault := inbox_fault(platform.settings):
+        detail, _, remedy = fault.partition(". ")
+        return Finding("inbox", is_ok=False, detail=detail, remedy=remedy)
     arrivals = find_arrivals(platform)
     waiting = len(arrivals.metrics) + len(arrivals.events)
     if not waiting:

@@ -8,16 +8,19 @@ experiment is registered.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mab_store.days import Days
 from mab_store.experiments.events import fold_events
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.files.inbox import Inbox
 from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES, DuckDBTransaction
 from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import Transaction
 
 MOST_SHOWN = 3
 MOST_CHARACTERS = 40
@@ -59,16 +62,32 @@ def rejections(
         _load_registry(transaction, inbox, named)
         for name, (day, rows) in parts.items():
             transaction.load_arrow("raw_metrics", _raw_rows(name, day, rows, now))
-        found = transaction.fetch_arrow("ingest/rejected_rows", {"most": MOST_SHOWN}).to_pylist()
+        return rejections_of(transaction, Days(date.min, date.max), most=MOST_SHOWN)
+
+
+def rejections_of(transaction: Transaction, days: Days, *, most: int) -> list[Rejections]:
+    """Return the loaded rows of some days that are rejected, by reason.
+
+    Args:
+        transaction: Holds `validated_metrics`.
+        days: Their days.
+        most: How many examples each reason has.
+    """
+    parameters = {**days.parameters, "most": most}
     by_reason: dict[str, Rejections] = {}
-    for row in found:
+    for row in transaction.fetch_arrow("ingest/rejected_rows", parameters).to_pylist():
         reason = row["rejection_reason"]
         entry = by_reason.setdefault(reason, Rejections(reason, row["row_count"], []))
-        values = ", ".join(
-            _short(row[name]) for name in ("experiment", "variant_name", "impressions", "clicks")
-        )
-        entry.examples.append(f"row {row['row_number']} of {row['source_file']}: {values}")
+        entry.examples.append(_example(row))
     return list(by_reason.values())
+
+
+def _example(row: Mapping[str, Any]) -> str:
+    if row["error"]:
+        return f"{row['source_file']} {row['error']}"
+    named = ("experiment", "variant_name", "impressions", "clicks")
+    values = ", ".join(_short(row[name]) for name in named)
+    return f"row {row['row_number']} of {row['source_file']}: {values}"
 
 
 def _load_registry(transaction: DuckDBTransaction, inbox: Inbox, named: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.recovery.home import NOTE
-from mab_pipeline.resources import Platform, build_platform
+from mab_pipeline.resources import Platform, build_platform, inbox_fault
 from mab_pipeline.runs.failures import cause_of, failed_checks, found_lines, leave_advice, name_of
 from mab_pipeline.runs.liveness import (
     ADVICE,
@@ -87,7 +87,7 @@ class Published:
     Attributes:
         row_count: Number of rows of the publications.
         unchanged_count: Number of allocations that were published before.
-        held_back: Ids of the experiments that were held back.
+        held_back: Ids of the experiments that are held back now, after all days of the run.
         accepted_gaps: Ids of the experiments published with an accepted gap.
     """
 
@@ -124,12 +124,18 @@ class RunFailedError(MabError):
         self.failed_checks = failed
 
 
-def prepare_home(settings: Settings) -> None:
+def prepare_home(settings: Settings, *, makes_inbox: bool = False) -> None:
     """Create the folders of MAB_HOME and set DAGSTER_HOME.
 
+    Args:
+        settings: The settings.
+        makes_inbox: Whether the folder of MAB_INBOX is made if it is missing.
+
     Raises:
-        HomeError: MAB_HOME cannot be written.
+        HomeError: MAB_HOME cannot be written, or the folder of MAB_INBOX is missing.
     """
+    if not makes_inbox and (fault := inbox_fault(settings)):
+        raise HomeError(fault)
     home = settings.mab_home
     dagster_home = os.environ.setdefault("DAGSTER_HOME", str(home / "dagster"))
     try:
@@ -149,13 +155,13 @@ def prepare_home(settings: Settings) -> None:
         ) from None
 
 
-def prepared_platform(settings: Settings) -> Platform:
+def prepared_platform(settings: Settings, *, makes_inbox: bool = False) -> Platform:
     """Create the folders of MAB_HOME and open the shared resources.
 
     Raises:
-        HomeError: MAB_HOME cannot be written.
+        HomeError: MAB_HOME cannot be written, or the folder of MAB_INBOX is missing.
     """
-    prepare_home(settings)
+    prepare_home(settings, makes_inbox=makes_inbox)
     return build_platform(settings)
 
 
@@ -298,7 +304,7 @@ def _published(result: dg.ExecuteInProcessResult) -> Published | None:
     if not published:
         return None
     metadata = published[-1].materialization.metadata
-    held, accepted = metadata["held_back"].value, metadata["accepted_gaps"].value
+    held, accepted = metadata["held_back_now"].value, metadata["accepted_gaps"].value
     assert isinstance(held, list)
     assert isinstance(accepted, list)
     return Published(

@@ -8,8 +8,8 @@ import dagster as dg
 
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.recovery.rebuild import restore
-from mab_pipeline.resources import LastResult, Platform
-from mab_store.errors import PublicationRefusedError, WarehouseLostError
+from mab_pipeline.resources import LastResult, Platform, inbox_fault
+from mab_store.errors import HomeError, PublicationRefusedError, WarehouseLostError
 from mab_store.home_lock import Say
 
 ATTEMPTS = 3
@@ -57,12 +57,15 @@ class RunHome:
         """Lock the home for the whole run; a second call does nothing.
 
         Raises:
+            HomeError: The folder of MAB_INBOX is missing.
             WarehouseLostError: The warehouse is empty or older than the journal, and runs may not
                 rebuild it by themselves.
             HomeLockedError: A rebuild or prune took too long to wait for.
         """
         if self._held is not None:
             return
+        if fault := inbox_fault(self._platform.settings):
+            raise HomeError(fault)
 
         def note(text: str) -> None:
             say(NOTE + text)
