@@ -13,7 +13,7 @@ import numpy as np
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.bandit.arrays import BoolArray, FloatArray, IntArray
-from mab_pipeline.bandit.day_effects import day_effects, information_kept
+from mab_pipeline.bandit.day_effects import scaled_day_effects
 from mab_pipeline.bandit.decision import to_hundredths
 from mab_pipeline.bandit.exact import probability_best
 from mab_pipeline.bandit.exploration import explore
@@ -23,6 +23,8 @@ from mab_pipeline.bandit.prior import own_rate_prior
 T = TypeVar("T")
 _KEEP = "SHORT_WINDOW=keep"
 _DAYS = "ESTIMATE=day_effects"
+# Numbers that an array of the fit of day effects may hold.
+_BLOCK = 2**20
 Draw = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 """Draw shares from `(alpha, beta, P(best))`, each of shape `(n_decisions, n_variants)`: the part of
 the draws that each variant wins, 0 for a padded cell. P(best) is exact, for those who emulate the
@@ -200,20 +202,28 @@ def _without_days(
     shown = _needed(evidence.day_impressions, "day_impressions", _DAYS)
     hits = _needed(evidence.day_clicks, "day_clicks", _DAYS)
     length = _needed(evidence.window_days, "window_days", _DAYS)
-    days = np.arange(shown.shape[1])[:, None]
+    days = np.arange(shown.shape[1])[None, :, None]
+    # The days of each variant's own window; none of a variant of which the prior counts.
+    counted = (days >= shown.shape[1] - length[:, None, :]) & (impressions > 0.0)[:, None, :]
+    cells = [np.where(counted, side, 0.0) for side in (shown, hits)]
     effective = np.array([impressions, clicks])
-    for row, real in enumerate(evidence.real):
-        # The days of each variant's own window; none of a variant of which the prior counts.
-        counted = (days >= len(days) - length[row, real]) & (impressions[row, real] > 0.0)
-        cells = [np.where(counted, side[row][:, real], 0.0) for side in (shown, hits)]
-        if _can_tell_days_apart(*cells):
-            effective[:, row, real] = information_kept(*cells) * np.array(day_effects(*cells))
+    # Rows with the same real cells together: no result may depend on the padding.
+    patterns, kinds = np.unique(evidence.real, axis=0, return_inverse=True)
+    for kind, real in enumerate(patterns):
+        rows = np.flatnonzero((kinds == kind) & _can_tell_days_apart(*cells))
+        step = max(1, _BLOCK // max(1, shown.shape[1] * int(real.sum()) ** 2))
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            own = (side[some][:, :, real] for side in cells)
+            effective[:, some[:, None], np.flatnonzero(real)] = scaled_day_effects(*own)
     return effective[0], effective[1]
 
 
-def _can_tell_days_apart(shown: FloatArray, hits: FloatArray) -> bool:
-    """Say whether two days and two variants with clicks are there; else pooling loses nothing."""
-    return bool(shown.any(axis=1).sum() > 1 and hits.any(axis=0).sum() > 1)
+def _can_tell_days_apart(shown: FloatArray, hits: FloatArray) -> BoolArray:
+    """Say which rows have two days and two variants with clicks; else pooling loses nothing."""
+    days = shown.any(axis=2).sum(axis=1)
+    able: BoolArray = (days > 1) & (hits.any(axis=1).sum(axis=1) > 1)
+    return able
 
 
 def _mixed(

@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from mab_pipeline.bandit.arrays import BoolArray, FloatArray, as_floats, refuse, same_shape
 
 _STEPS = 100
 _TOLERANCE = 1e-13
+# An eigenvalue of the information below this part of the largest is rounding, not information.
+_SINGULAR = 1e-11
 
 
 class DayFit(NamedTuple):
@@ -30,6 +33,15 @@ class DayFit(NamedTuple):
     day: FloatArray
     arm: FloatArray
     covariance: FloatArray
+
+
+class _Fit(NamedTuple):
+    """Fits of many experiments, as `DayFit`, and the information that each keeps."""
+
+    day: FloatArray
+    arm: FloatArray
+    covariance: FloatArray
+    kept: FloatArray
 
 
 def day_counts(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -54,43 +66,98 @@ def day_counts(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, F
     return shown, hits
 
 
-def _log_arms(shown: FloatArray, hits: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _state(
+    at: FloatArray, shown: FloatArray, hits: FloatArray, totals: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return log likelihoods, shape `(n,)`, and each variant's expected share of a day's clicks."""
+    odds = shown * np.exp(at - at.max(axis=1, keepdims=True))[:, None, :]
+    sums = odds.sum(axis=2, keepdims=True)
+    share = np.divide(odds, sums, out=np.zeros_like(odds), where=sums > 0.0)
+    return special.xlogy(hits, share).sum(axis=1).sum(axis=1), share * totals[:, :, None]
+
+
+def _invert(due: FloatArray, totals: FloatArray, active: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Invert the information about the logarithms of the variants' effects.
+
+    Nothing is known of their sum, so that the information is singular; a multiple of the matrix of
+    ones makes up for it and is taken out again.
+
+    Returns:
+        The inverses on the effects that sum to 0, and whether days connect all active variants.
+    """
+    share = np.divide(due, totals[:, :, None], out=np.zeros_like(due), where=due > 0.0)
+    information = -(share[..., None] * due[:, :, None, :]).sum(axis=1)
+    n_arms = due.shape[2]
+    place = np.arange(n_arms)
+    information[:, place, place] += due.sum(axis=1)
+    count = np.maximum(active.sum(axis=1), 1)[:, None, None]
+    both = active[:, :, None] & active[:, None, :]
+    scale = np.maximum(np.trace(information, axis1=1, axis2=2), 1.0)[:, None, None] / count
+    information += np.where(both, scale / count, 0.0) + np.where(
+        np.eye(n_arms, dtype=bool) & ~both, scale, 0.0
+    )
+    values, vectors = np.linalg.eigh(information)
+    known = values > _SINGULAR * values[:, -1:]
+    inverse = np.where(known, 1.0 / np.where(known, values, 1.0), 0.0)
+    inverted = (vectors * inverse[:, None, :]) @ vectors.swapaxes(1, 2)
+    inverted = np.where(both, inverted - 1.0 / (scale * count), 0.0)
+    connected: BoolArray = np.all(known, axis=1)
+    return inverted, connected
+
+
+def _fit(shown: FloatArray, hits: FloatArray) -> _Fit:
     """Maximise the likelihood of the variants' clicks given each day's, by Newton's method.
 
     Given a day's total the clicks are multinomial, and the day effects drop out:
 
         pi_tk = n_tk a_k / sum_j n_tj a_j.
 
-    Returns:
-        Logarithms of the variants' effects and the inverse of their information.
+    Args:
+        shown: Impressions, shape `(n, n_days, n_variants)`.
+        hits: Clicks, same shape.
     """
-    totals, own = hits.sum(axis=1), hits.sum(axis=0)
-    log_arm = np.log(own / shown.sum(axis=0))
-    log_arm -= log_arm.mean()
-
-    def state(at: FloatArray) -> tuple[float, FloatArray]:
-        odds = shown * np.exp(at - at.max())
-        sums = odds.sum(axis=1, keepdims=True)
-        share = np.divide(odds, sums, out=np.zeros_like(odds), where=sums > 0.0)
-        seen = hits > 0.0
-        return float((hits[seen] * np.log(share[seen])).sum()), share
-
-    likelihood, share = state(log_arm)
+    totals, own = hits.sum(axis=2), hits.sum(axis=1)
+    active = own > 0.0
+    seen = shown * active[:, None, :]
+    count = np.maximum(active.sum(axis=1, keepdims=True), 1)
+    rate = np.divide(own, seen.sum(axis=1), out=np.ones_like(own), where=active)
+    at = np.log(rate)
+    at -= np.where(active, at.sum(axis=1, keepdims=True) / count, at)
+    likelihood, due = _state(at, seen, hits, totals)
+    moving = np.ones((len(at), 1), dtype=np.bool_)
     for _ in range(_STEPS):
-        slope = own - totals @ share
-        information = np.diag(totals @ share) - (share * totals[:, None]).T @ share
-        step = np.linalg.pinv(information, hermitian=True) @ slope
+        inverse, _ = _invert(due, totals, active)
+        # Who has arrived stays, or a result would depend on its neighbours in the batch.
+        step = np.where(moving, (inverse @ (own - due.sum(axis=1))[..., None])[..., 0], 0.0)
         for _ in range(_STEPS):
-            trial = log_arm + step
-            new_likelihood, new_share = state(trial)
-            if new_likelihood >= likelihood - _TOLERANCE * abs(likelihood):
+            trial = at + step
+            risen, new = _state(trial, seen, hits, totals)
+            worse = risen < likelihood - _TOLERANCE * np.abs(likelihood)
+            if not worse.any():
                 break
-            step /= 2.0
-        log_arm, likelihood, share = trial - trial.mean(), new_likelihood, new_share
-        if np.abs(step).max(initial=0.0) < _TOLERANCE:
+            step[worse] /= 2.0
+        at, likelihood, due = trial, risen, new
+        moving = np.abs(step).max(axis=1, keepdims=True, initial=0.0) >= _TOLERANCE
+        if not moving.any():
             break
-    information = np.diag(totals @ share) - (share * totals[:, None]).T @ share
-    return log_arm, np.linalg.pinv(information, hermitian=True)
+    inverse, connected = _invert(due, totals, active)
+    arm = np.where(active, np.exp(at), np.where(shown.sum(axis=1) > 0.0, 0.0, np.nan))
+    expected = (seen * np.where(active, arm, 0.0)[:, None, :]).sum(axis=2)
+    day = np.divide(totals, expected, out=np.zeros_like(totals), where=expected > 0.0)
+    daily = shown.sum(axis=2)
+    weighed, everything = (np.cumsum(x, axis=1)[:, -1] for x in (day * daily, daily))
+    mean = np.divide(weighed, everything, out=np.ones_like(weighed), where=weighed > 0.0)
+    return _Fit(day / mean[:, None], arm * mean[:, None], inverse, _kept(inverse, own, connected))
+
+
+def _kept(inverse: FloatArray, own: FloatArray, connected: BoolArray) -> FloatArray:
+    active = own > 0.0
+    count = active.sum(axis=1)
+    inverse_clicks = np.divide(1.0, own, out=np.zeros_like(own), where=active)
+    plain = inverse_clicks.sum(axis=1) * (1.0 - 1.0 / np.maximum(count, 1))
+    model = np.trace(inverse, axis1=1, axis2=2)
+    kept = np.divide(plain, model, out=np.zeros_like(plain), where=connected & (model > 0.0))
+    return np.where(count < 2, 1.0, np.minimum(kept, 1.0))
 
 
 def fit_days(impressions: ArrayLike, clicks: ArrayLike) -> DayFit:
@@ -111,22 +178,8 @@ def fit_days(impressions: ArrayLike, clicks: ArrayLike) -> DayFit:
         Breslow and Day, Statistical Methods in Cancer Research II, 1987, chapter 4.
     """
     shown, hits = day_counts(impressions, clicks)
-    n_variants = shown.shape[1]
-    active = hits.sum(axis=0) > 0.0
-    arm = np.where(shown.sum(axis=0) > 0.0, 0.0, np.nan)
-    covariance = np.zeros((n_variants, n_variants))
-    day = np.zeros(len(shown))
-    if active.any():
-        log_arm, inverse = _log_arms(shown[:, active], hits[:, active])
-        arm[active] = np.exp(log_arm)
-        covariance[np.ix_(active, active)] = inverse
-        due = shown[:, active] @ arm[active]
-        day = np.divide(hits.sum(axis=1), due, out=day, where=due > 0.0)
-    daily = shown.sum(axis=1)
-    mean = float(day @ daily) / daily.sum() if daily.sum() > 0.0 else 1.0
-    if mean > 0.0:
-        day, arm = day / mean, arm * mean
-    return DayFit(day, arm, covariance)
+    fit = _fit(shown[None], hits[None])
+    return DayFit(fit.day[0], fit.arm[0], fit.covariance[0])
 
 
 def day_effects(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -150,11 +203,35 @@ def day_effects(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, 
         estimated leaves less information about the variants.
     """
     shown, hits = day_counts(impressions, clicks)
-    fit = fit_days(shown, hits)
-    if not fit.day.any():  # no click at all: the days cannot be told apart
-        return shown.sum(axis=0), hits.sum(axis=0)
-    own = hits.sum(axis=0)
-    return np.maximum(fit.day @ shown, own), own
+    effective = _effective(shown[None], hits[None], _fit(shown[None], hits[None]).day)
+    return effective[0], hits.sum(axis=0)
+
+
+def scaled_day_effects(
+    impressions: FloatArray, clicks: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return `day_effects` times `information_kept` for many experiments at once.
+
+    Args:
+        impressions: Impressions, shape `(n_experiments, n_days, n_variants)`, not negative; 0 for
+            a cell that does not count.
+        clicks: Clicks, 0 to `impressions`, same shape.
+
+    Returns:
+        `(effective impressions, effective clicks)`, each of shape `(n_experiments, n_variants)`.
+        A row's result depends, to the last bit, on its own counts only, and not on how many days
+        without any come first: sums over days are taken one by one, oldest first.
+    """
+    fit = _fit(impressions, clicks)
+    kept = fit.kept[:, None]
+    return kept * _effective(impressions, clicks, fit.day), kept * clicks.sum(axis=1)
+
+
+def _effective(shown: FloatArray, hits: FloatArray, day: FloatArray) -> FloatArray:
+    # Without a click the days cannot be told apart.
+    weight = np.where(day.any(axis=1, keepdims=True), day, 1.0)[:, :, None]
+    effective: FloatArray = np.maximum((weight * shown).sum(axis=1), hits.sum(axis=1))
+    return effective
 
 
 def information_kept(impressions: ArrayLike, clicks: ArrayLike) -> float:
@@ -165,7 +242,8 @@ def information_kept(impressions: ArrayLike, clicks: ArrayLike) -> float:
         clicks: Clicks, 0 to `impressions`, same shape.
 
     Returns:
-        A factor, above 0 and at most 1; 1 for fewer than two variants with clicks.
+        A factor, 0 to 1; 1 for fewer than two variants with clicks, 0 if no chain of days with
+        clicks connects all variants: nothing is known then of how they compare.
 
     Notes:
         The sum of the variances of the centred logarithms of the rates if each variant's clicks
@@ -173,15 +251,7 @@ def information_kept(impressions: ArrayLike, clicks: ArrayLike) -> float:
         For two variants it is `(1 / x_1 + 1 / x_2) / se**2`, se that of the log ratio.
     """
     shown, hits = day_counts(impressions, clicks)
-    own = hits.sum(axis=0)
-    active = own > 0.0
-    k = int(active.sum())
-    if k < 2:
-        return 1.0
-    centre = np.eye(k) - 1.0 / k
-    model = fit_days(shown, hits).covariance[np.ix_(active, active)]
-    plain = float(np.trace(centre @ np.diag(1.0 / own[active]) @ centre))
-    return min(1.0, plain / float(np.trace(centre @ model @ centre)))
+    return float(_fit(shown[None], hits[None]).kept[0])
 
 
 def overdispersion(impressions: ArrayLike, clicks: ArrayLike) -> float:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mab_pipeline import bandit
+from mab_pipeline.bandit.day_effects import scaled_day_effects
 
 cell = st.integers(0, 2000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
@@ -26,7 +27,7 @@ def test_any_history_gives_finite_effects_that_keep_the_impressions(history):
     assert np.isfinite(effective).all()
     assert (effective >= hits).all()
     assert (hits == clicks.sum(axis=0)).all()
-    assert 0.0 < bandit.information_kept(impressions, clicks) <= 1.0
+    assert 0.0 <= bandit.information_kept(impressions, clicks) <= 1.0
     phi = bandit.overdispersion(impressions, clicks)
     assert np.isnan(phi) or phi >= 0.0
 
@@ -129,3 +130,29 @@ def test_a_share_of_0_leaves_the_level_unknown():
 def test_counts_that_cannot_be_are_refused(call, impressions, clicks, says):
     with pytest.raises(ValueError, match=says):
         call(impressions, clicks)
+
+
+def test_variants_that_no_chain_of_days_connects_keep_no_information():
+    shown = np.array([[900.0, 0.0, 800.0], [0.0, 700.0, 0.0], [0.0, 600.0, 0.0]])
+    assert bandit.information_kept(shown, shown / 10.0) == 0.0
+    shown[2, 0] = 500.0  # now 0 meets 2 on one day and 1 on another
+    assert 0.0 < bandit.information_kept(shown, shown / 10.0) < 1.0
+
+
+def test_a_batch_gives_each_experiment_what_it_gets_alone_to_the_last_bit():
+    generator = np.random.default_rng(7)
+    shape = (60, 28, 3)
+    shown = generator.integers(0, 3000, shape) * (generator.random(shape) < 0.6)
+    hits = generator.binomial(shown, generator.uniform(0.0, 0.2, (60, 1, 3)))
+    hits[:5, :, 1] = 0
+    shown, hits = shown.astype(float), hits.astype(float)
+    together = scaled_day_effects(shown, hits)
+    for row in range(len(shown)):
+        alone = scaled_day_effects(shown[row : row + 1], hits[row : row + 1])
+        later = [np.pad(side[row : row + 1], ((0, 0), (7, 0), (0, 0))) for side in (shown, hits)]
+        padded = scaled_day_effects(*later)
+        for all_rows, one, other in zip(together, alone, padded, strict=True):
+            assert np.array_equal(all_rows[row], one[0])
+            assert np.array_equal(all_rows[row], other[0])
+        kept = bandit.information_kept(shown[row], hits[row])
+        assert np.array_equal(alone[0][0], kept * bandit.day_effects(shown[row], hits[row])[0])
