@@ -124,11 +124,15 @@ def import_(  # noqa: PLR0913  # each option is a parameter
 
 
 def _can_ask(*, yes: bool) -> bool:
-    return not yes and sys.stdin.isatty()
+    return not yes and _is_terminal()
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _require_answers(*, yes: bool, dry_run: bool) -> None:
-    if not (yes or dry_run or sys.stdin.isatty()):
+    if not (yes or dry_run or _is_terminal()):
         raise UsageError(
             "There is no terminal to ask on: give --dry-run to see what would be stored, and "
             "--yes to store it."
@@ -203,7 +207,7 @@ def _register(
         say(
             notes_console(),
             ("will be registered:", "green"),
-            f" {name}, control {chosen}, against {others}",
+            f" {name} (control: {chosen}; against: {others})",
         )
 
 

@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
-from xml.etree.ElementTree import ParseError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from mab_store.errors import UnreadableFileError
 from mab_store.files.csv_rows import MOST_COLUMNS, Records, require_short_lines
@@ -221,18 +219,7 @@ def _with_excel(work: Callable[[], T]) -> T:
         return work()
     except UnreadableFileError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        InvalidFileException,
-        LookupError,
-        NotImplementedError,
-        OSError,
-        ParseError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except Exception as error:  # noqa: BLE001  # a damaged part makes it raise anything
         raise UnreadableFileError(
             f"is not a usable .xlsx workbook ({error}); open it in Excel and save it again"
         ) from None

@@ -1,5 +1,7 @@
 """Exports that a supplier drops into inbox/exports/<name>/: a run and the sensor take them in."""
 
+from datetime import date
+
 import dagster as dg
 import pytest
 
@@ -72,8 +74,9 @@ def test_a_corrected_export_is_a_correction_that_the_sensor_takes_in(world):
     (request,) = tick(world)
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == "2025-03-14"
-    world.run("2025-03-14")
-    assert world.windows("checkout", "2025-03-14")["blue"][2:] == (1100, 45)
+    receipts = world.platform.inbox.receipts_of(date(2025, 3, 14)).values()
+    newest = max(receipts, key=lambda receipt: receipt.received_at)
+    assert b"checkout,blue,1100,45" in (world.inbox / newest.source_file).read_bytes()
 
 
 def test_a_broken_export_is_set_aside_with_its_reason_and_stops_nothing(world):

@@ -122,7 +122,7 @@ def test_it_shows_what_it_understood(imported):
     assert "row 61 left out: a total" in said
     assert f"{DAYS[0]} to {DAYS[-1]} (14)" in said
     assert "142,800" in said
-    assert "will be registered: homepage_cta, control control, against green" in said
+    assert "will be registered: homepage_cta (control: control; against: green)" in said
     assert f"run --from {DAYS[0]} --to {DAYS[-1]}" in said
     assert "dates that fit two orders are read with the day first" in imported["portuguese"]
     said = imported["analytics"]
