@@ -51,11 +51,12 @@ e2e: $(STAMP)  ## A day in a real browser (Chromium); the schedule under a shift
 screenshots: $(STAMP)  ## The same, with its pictures in docs/img
 	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py
 
-lint: $(STAMP)  ## Style, types, import contracts
+lint: $(STAMP)  ## Style, types, import contracts, prose
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tools.prose
 
 $(VENV)/.bench: $(STAMP) tests/bench/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/bench/requirements.lock
