@@ -55,7 +55,7 @@ def same_shape(first: FloatArray, second: FloatArray, names: tuple[str, str]) ->
     Args:
         first: An array.
         second: Another one.
-        names: What the caller calls them.
+        names: The names in the message.
 
     Raises:
         ValueError: If the shapes differ.

@@ -31,7 +31,7 @@ _MIN_WIDTH = 4
 
 
 class Comparison(NamedTuple):
-    """What a pass of the quadrature yields.
+    """The result of a pass of the quadrature.
 
     Attributes:
         best: Probability of being best, shape `(n_experiments, n_variants)`.

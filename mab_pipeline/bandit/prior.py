@@ -7,7 +7,7 @@ from mab_pipeline.bandit.arrays import FloatArray, as_floats, as_rows, refuse, s
 
 PSEUDO_CLICKS = 1.0
 PSEUDO_IMPRESSIONS = 100.0
-"""What the pooled rate is shrunk towards: the brief's prior, one click in a hundred impressions."""
+"""The pooled rate shrinks towards it: the brief's prior, one click in a hundred impressions."""
 
 
 def own_rate_prior(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, FloatArray]:

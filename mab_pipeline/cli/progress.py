@@ -67,7 +67,7 @@ def _print_failed_checks(failed: tuple[FailedCheck, ...], console: Console) -> N
 
 
 def show_verdicts(verdicts: RunVerdicts) -> None:
-    """Print to stderr what a run rejected and what to do about it.
+    """Print the rejected rows of a run and the remedies to stderr.
 
     Raises:
         MabError: Every row of a day was rejected.

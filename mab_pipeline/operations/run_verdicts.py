@@ -1,4 +1,4 @@
-"""What a run rejected: each reason with its count, an example and the remedy, and lost days."""
+"""Rejections of a run: each reason with its count, an example and the remedy, and lost days."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -36,7 +36,7 @@ class RunVerdicts:
 
 
 def verdicts_of_run(platform: Platform, days: Days) -> RunVerdicts:
-    """Return what was rejected of these days."""
+    """Return the rejections of these days."""
     with platform.warehouse.transaction() as transaction:
         found = rejections_of(transaction, days, most=1)
         lost = transaction.fetch_arrow("follow_up/wholly_rejected_days", days.parameters)
