@@ -1,4 +1,4 @@
-"""Ratios of click-through rates: better than the control, by how much, and how much is left to gain."""
+"""Ratios of click-through rates: better than the control, by how much, and what remains to gain."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Self

@@ -101,7 +101,7 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """Show a progress bar on stderr while the block runs; only a terminal gets one.
 
     Yields:
-        A function that takes the name of the current step, and the share of all work that is done, 0 to 1.
+        A function that takes the name of the current step and the share of all work done, 0 to 1.
     """
     console = notes_console()
     bar = Progress(
