@@ -179,6 +179,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"DEFAULT_WINDOW_DAYS={self.default_window_days} is longer than "
                 f"MAX_WINDOW_DAYS={self.max_window_days}; the first window must fit in the second"
+                f"{self._origin_of_the_window}"
             )
         return self
 
@@ -214,6 +215,13 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"MAB_ENGINE=snowflake also needs {', '.join(missing)}")
         return self
+
+    @property
+    def _origin_of_the_window(self) -> str:
+        preset = PRESETS[self.decision_preset].get("default_window_days")
+        if preset != self.default_window_days:
+            return ""
+        return f" (DECISION_PRESET={self.decision_preset} asks for {preset} days)"
 
     @property
     def rebuilds_by_itself(self) -> bool:

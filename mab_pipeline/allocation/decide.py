@@ -74,6 +74,13 @@ class Decisions:
         names: list[str] = self.inputs["variant_name"][row : row + int(self.sizes[decision])]
         return names
 
+    def by_rule(self) -> dict[RuleSettings, list[int]]:
+        """Return the decisions that each rule makes."""
+        groups: dict[RuleSettings, list[int]] = {}
+        for decision, rule in enumerate(self.rules):
+            groups.setdefault(rule, []).append(decision)
+        return groups
+
     def evidence(self, which: list[int]) -> Evidence:
         """Return what decisions of one rule are made from, one row each."""
         rule = self.rules[which[0]]
@@ -114,10 +121,7 @@ def decide(decisions: Decisions, *, version: str, now: datetime, run_id: str) ->
         **{name: np.zeros(count, dtype=np.int64) for name in ("allocation_hundredths", "seed")},
         **{name: list(decisions.inputs[name]) for name in ("data_source", "impressions", "clicks")},
     }
-    groups: dict[RuleSettings, list[int]] = {}
-    for place, rule in enumerate(decisions.rules):
-        groups.setdefault(rule, []).append(place)
-    for rule, which in groups.items():
+    for rule, which in decisions.by_rule().items():
         _decide_by(rule, which, decisions, columns)
     return _record(decisions, columns, version=version, now=now, run_id=run_id)
 

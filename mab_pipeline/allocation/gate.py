@@ -4,6 +4,7 @@ Each names experiments: the checks show its findings, and publication holds thos
 Conditions of a whole day are SQL in `sql/checks/`.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation.code_version import code_version
+from mab_pipeline.allocation.comparisons import Comparison, comparisons
 from mab_pipeline.allocation.decide import Decisions, identify
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.rule_settings import RuleSettings
@@ -112,28 +114,40 @@ def wrong_totals(current: CurrentAllocations) -> list[Failure]:
 
 
 def unlikely_draws(current: CurrentAllocations) -> list[Failure]:
-    """Find shares that the exact probability makes all but impossible."""
+    """Find shares that the exact probability makes all but impossible.
+
+    Of a share that burn-in, exploration or a floor took part in, the part that was drawn is judged.
+    """
+    mixed = comparisons(current.decisions)
     cells = [
-        (key, name, share)
-        for key, _, shares in current
+        (key, name, share, mixed[allocation_id][name] if allocation_id in mixed else None)
+        for key, allocation_id, shares in current
         for name, share in shares.items()
         if share.samples > 0
     ]
+    # A share that owes nothing to the draws says nothing of them.
+    cells = [cell for cell in cells if cell[3] is None or cell[3].scale > 0.0]
     if not cells:
         return []
-    hundredths = np.array([share.hundredths for _, _, share in cells], dtype=np.int64)
-    samples = np.array([share.samples for _, _, share in cells], dtype=np.int64)
-    best = np.array([share.probability_best for _, _, share in cells], dtype=np.float64)
+    hundredths = np.array([share.hundredths for _, _, share, _ in cells], dtype=np.int64)
+    samples = np.array([share.samples for _, _, share, _ in cells], dtype=np.int64)
+    best = np.array([own.best if own else share.probability_best for _, _, share, own in cells])
     low, high = _wins(hundredths, samples)
+    for place, (_, _, share, comparison) in enumerate(cells):
+        if comparison is not None:
+            low[place], high[place] = _wins_of_a_part(share, comparison)
     tails = bandit.binomial_tail(low, high, samples, np.clip(best, 0.0, 1.0))
     return [
         Failure(
             day,
-            f"{name}: {share.hundredths / 100:.2f} % of {share.samples} draws, but the exact "
-            f"probability is {share.probability_best:.6g} (tail {tail:.1e})",
+            f"{name}: {share.hundredths / 100:.2f} % of {share.samples} draws"
+            f"{' and options of the rule' if own else ''}, but the exact probability is "
+            f"{probability:.6g} (tail {tail:.1e})",
             experiment_id,
         )
-        for ((day, experiment_id), name, share), tail in zip(cells, tails, strict=True)
+        for ((day, experiment_id), name, share, own), probability, tail in zip(
+            cells, best, tails, strict=True
+        )
         if not tail >= TOO_UNLIKELY
     ]
 
@@ -151,6 +165,16 @@ def _wins(
     low = np.where(exact, hundredths * samples // TOTAL, ((hundredths - 1) * samples) // TOTAL)
     high = np.where(exact, low, -((-(hundredths + 1) * samples) // TOTAL))
     return np.clip(low, 0, samples), np.clip(high, 0, samples)
+
+
+def _wins_of_a_part(share: Share, comparison: Comparison) -> tuple[int, int]:
+    """Return the same of a share that the draws decided in part."""
+    bounds = [
+        ((share.hundredths + one) / TOTAL - comparison.least) / comparison.scale * share.samples
+        for one in (-1, 1)
+    ]
+    fewest, most = math.floor(bounds[0]), math.ceil(bounds[1])
+    return max(0, min(share.samples, fewest)), max(0, min(share.samples, most))
 
 
 def _by_decision(stored: pa.Table, wanted: set[str]) -> dict[str, dict[str, Share]]:

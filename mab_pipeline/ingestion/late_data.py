@@ -86,10 +86,12 @@ def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
         yesterday = platform.clock().date() - timedelta(days=1)
         return Plan(decide=_span(days) or (yesterday, yesterday))
     reach = timedelta(days=platform.settings.max_window_days - 1)
+    # Burn-in counts all days since a variant joined, however old.
+    is_burning = platform.settings.burn_in == "on"
     decide = None
     if days and days[-1] > newest:
         decide = (newest + timedelta(days=1), days[-1])
-    elif arrivals.events or (days and days[-1] >= newest - reach):
+    elif arrivals.events or (days and (is_burning or days[-1] >= newest - reach)):
         decide = (newest, newest)
     oldest_seen = (decide[0] if decide else newest) - reach
     return Plan(audit=_span([day for day in days if day < oldest_seen]), decide=decide)

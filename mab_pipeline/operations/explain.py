@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from mab_pipeline import bandit
+from mab_pipeline.allocation.comparisons import mixes
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.allocation.variant_gaps import ACCEPTED, accepted_detail
+from mab_pipeline.operations.explain_options import option_lines, prior_words
 from mab_pipeline.operations.explain_order import corrections
 from mab_pipeline.operations.text import Grid, Line, Side
 from mab_store.files.receipts import Receipts
@@ -55,6 +57,7 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
         *map(Line, corrections(copy, window, receipts)),
         *(Line(_verdict(row)) for row in verdicts),
         *(Line(_why_this_window(record, name, seen.get(name))) for name in record.rows),
+        *map(Line, option_lines(copy, record)),
         *(Line(_change(row)) for row in changes),
         Line(),
         _shares_table(record),
@@ -141,6 +144,8 @@ def _why_this_window(record: Record, name: str, seen: dict[str, Any] | None) -> 
     text += f", fewer than {rule.min_impressions}; {long} in {rule.max_window_days} days"
     if long >= rule.min_impressions:
         return f"{text}: these count"
+    if rule.short_window == "keep" and long:
+        return f"{text}, too few again: it kept them, on top of the prior (SHORT_WINDOW=keep)"
     return f"{text}, too few again: the prior alone counts"
 
 
@@ -184,12 +189,15 @@ def _shares_table(record: Record) -> Grid:
 
 def _how_it_was_drawn(record: Record) -> Iterator[str]:
     head, rule = record.head, record.rule
-    prior = f"The prior is Beta({rule.prior_alpha:g}, {rule.prior_beta:g})."
+    prior = prior_words(record)
+    what = "The share is"
+    if mixes(rule):
+        what = "Of what the options above leave, the share is"
     if head["samples"] == 0:
-        yield f"{prior} The share is the exact probability of being best."
+        yield f"{prior} {what} the exact probability of being best."
         return
     yield (
-        f"{prior} The share is the part of {head['samples']} draws (seed {head['seed']}) in which "
+        f"{prior} {what} the part of {head['samples']} draws (seed {head['seed']}) in which "
         f"the variant's click rate was the highest; P(best) is its exact value, loss is what "
         f"choosing the variant alone is expected to cost."
     )

@@ -127,6 +127,8 @@ def _wanted(ledger: pa.Table, record: Record, inbox: Inbox) -> list[dict[str, An
     # may be older than any window.
     registration = registered_as(inbox, record.experiment_id)
     effective_date = record.as_of_date + timedelta(days=1)
+    if record.rule.burn_in == "on":  # it counts all days since a variant joined
+        return registered + metrics
     if registration and registration.created_at_utc.date() <= effective_date:
         oldest = record.as_of_date - timedelta(days=record.rule.max_window_days - 1)
         metrics = [row for row in metrics if row["metric_date"] >= oldest]

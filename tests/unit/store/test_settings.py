@@ -92,6 +92,16 @@ def test_settings_cannot_be_changed():
         ("MAB_ENGINE", "postgres"),
         ("MAB_AUTOMATION", "perhaps"),
         ("ALLOCATION_METHOD", "guess"),
+        ("DECISION_PRESET", "bold"),
+        ("BURN_IN", "yes"),
+        ("EXPLORATION", "-0.01"),
+        ("EXPLORATION", "1.01"),
+        ("EXPLORATION", "2 %"),
+        ("EXPLORATION", "nan"),
+        ("CONTROL_MIN_ALLOCATION", "10"),
+        ("SHORT_WINDOW", "drop"),
+        ("ESTIMATE", "mantel_haenszel"),
+        ("PRIOR", "empirical"),
         ("INBOX_MAX_FILE_MB", "0"),
         ("API_PORT", "65536"),
         ("MAX_DATA_GAP_DAYS", "0"),
@@ -111,6 +121,35 @@ def test_a_first_window_longer_than_the_second_is_refused_with_both_numbers(monk
     message = refusal(monkeypatch, DEFAULT_WINDOW_DAYS="31")
     assert "DEFAULT_WINDOW_DAYS=31 is longer than MAX_WINDOW_DAYS=30" in message
     assert "\n" not in message
+
+
+def test_a_preset_gives_the_defaults_of_what_is_not_set(monkeypatch):
+    def options() -> tuple[object, ...]:
+        found = load_settings()
+        return (
+            found.burn_in, found.exploration, found.short_window,
+            found.estimate, found.default_window_days, found.prior,
+        )  # fmt: skip
+
+    brief = ("off", 0.0, "prior", "pooled", 14, "fixed")
+    assert options() == brief
+    for preset, expected in {
+        "brief": brief,
+        "safe": ("on", 0.02, "keep", "pooled", 14, "fixed"),
+        "robust": ("on", 0.02, "keep", "day_effects", 28, "own_rate"),
+    }.items():
+        monkeypatch.setenv("DECISION_PRESET", preset)
+        assert options() == expected
+    monkeypatch.setenv("EXPLORATION", "0")
+    monkeypatch.setenv("DEFAULT_WINDOW_DAYS", "21")
+    monkeypatch.setenv("BURN_IN", "")  # empty is unset
+    assert options() == ("on", 0.0, "keep", "day_effects", 21, "own_rate")
+
+
+def test_a_preset_whose_window_does_not_fit_says_where_it_comes_from(monkeypatch):
+    message = refusal(monkeypatch, DECISION_PRESET="robust", MAX_WINDOW_DAYS="27")
+    assert "DEFAULT_WINDOW_DAYS=28 is longer than MAX_WINDOW_DAYS=27" in message
+    assert "DECISION_PRESET=robust" in message
 
 
 def test_windows_of_equal_length_are_fine(monkeypatch):

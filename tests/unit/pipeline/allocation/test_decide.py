@@ -218,3 +218,64 @@ def test_an_exact_decision_says_so_and_claims_no_draws():
     table = decided(EXACT, *ROWS)
     assert set(table["algorithm"].to_pylist()) == {"probability_best"}
     assert set(table["samples"].to_pylist()) == {0}
+
+
+def test_the_briefs_rule_decides_1000_random_histories_by_its_formula_bit_for_bit():
+    """The options are there, and off: the formula is written out here."""
+    generator, rows = np.random.default_rng(1), []
+    for history in range(1000):
+        for variant in range(int(generator.integers(1, 6))):
+            shown = int(generator.choice([0, 200, 5000, 300_000]) * generator.random())
+            clicks = int(generator.binomial(shown, generator.choice([0.001, 0.05, 0.4])))
+            rows.append((MONDAY, f"exp_{history:04}", f"v{variant}", shown, clicks))
+    few = replace(RULE, thompson_samples=1000)
+    for settings in (few, replace(EXACT, thompson_samples=1000)):
+        rows_made = decided(settings, *rows).to_pylist()
+        alpha, beta = np.full((2, 1000, 5), np.nan)
+        for _, experiment, variant, shown, clicks in rows:
+            cell = int(experiment[4:]), int(variant[1:])
+            alpha[cell], beta[cell] = 1.0 + clicks, 99.0 + (shown - clicks)
+        shares = best = bandit.probability_best(alpha, beta)
+        if settings is few:
+            seeds = [bandit.experiment_seed(7, f"exp_{i:04}", MONDAY) for i in range(1000)]
+            shares = bandit.thompson_shares(alpha, beta, samples=1000, seeds=np.array(seeds))
+        real = ~np.isnan(alpha)
+        assert [row["alpha"] for row in rows_made] == alpha[real].tolist()
+        assert [row["beta"] for row in rows_made] == beta[real].tolist()
+        assert [row["probability_best"] for row in rows_made] == best[real].tolist()
+        hundredths = bandit.to_hundredths(shares)[real].tolist()
+        assert [row["allocation_hundredths"] for row in rows_made] == hundredths
+
+
+def test_options_at_the_briefs_value_leave_no_trace_in_the_record():
+    preset = load_settings(_env_file=None, decision_preset="brief", mab_seed=7)
+    assert RuleSettings.of(preset) == RULE
+    assert RuleSettings.of(preset).to_json() == RULE.to_json()
+    robust = RuleSettings.of(load_settings(_env_file=None, decision_preset="robust"))
+    assert RuleSettings.from_json(robust.to_json()) == robust
+    assert json.loads(replace(RULE, exploration=0.02).to_json())["exploration"] == 0.02
+
+
+def with_options(*rows: tuple[date, str, str, int, int], **columns: list[object]) -> pa.Table:
+    table = inputs(*rows)
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    return table
+
+
+def test_what_an_option_reads_is_part_of_the_name_and_what_none_reads_is_not():
+    rows = ROWS[:2]
+    columns = {"impressions_since_joined": [200, 150], "is_control": [True, False]}
+    burning = replace(RULE, burn_in="on")
+
+    def name(rule: RuleSettings, **more: list[object]) -> str:
+        return identify(with_options(*rows, **(columns | more)), rule, version="v1").inputs_hashes[
+            0
+        ]
+
+    plain = identify(inputs(*rows), RULE, version="v1").inputs_hashes[0]
+    assert name(RULE) == name(replace(RULE, exploration=0.1)) == plain
+    assert name(burning) != plain
+    assert name(burning) != name(burning, impressions_since_joined=[200, 151])
+    floor = replace(RULE, control_min_allocation=0.1)
+    assert name(floor) != name(floor, is_control=[False, True])

@@ -1,10 +1,13 @@
 """The gate's conditions at their limits: which draws are too unlikely, which sums are wrong."""
 
+from dataclasses import replace
 from datetime import date
 from functools import cache
 
+import pyarrow as pa
 import pytest
 
+from mab_pipeline.allocation.comparisons import comparisons
 from mab_pipeline.allocation.decide import identify
 from mab_pipeline.allocation.gate import (
     CurrentAllocations,
@@ -124,3 +127,38 @@ def test_every_variant_of_a_decision_has_a_row(names, absent):
 def test_a_row_of_another_version_is_no_row():
     other = CurrentAllocations(DECISIONS, {"another": {"control": Share(5000, 0.5, 10_000)}})
     assert len(missing_rows(other)) == 1
+
+
+@pytest.mark.parametrize(
+    ("hundredths", "is_found"),
+    # 2 % are split among three; c, in burn-in, has a third of the rest. b wins 0.9006 of the draws:
+    # a share of 59.51 %; 6 standard deviations of 10,000 draws are 1.17 points of it.
+    [(5951, False), (5851, False), (6051, False), (5821, True), (6081, True), (9006, True)],
+)
+def test_of_a_share_with_options_the_part_that_was_drawn_is_judged(hundredths, is_found):
+    rule = replace(RULE, burn_in="on", exploration=0.02)
+    rows = [(DAY, "exp_a", name, 1000, clicks) for name, clicks in (("control", 32), ("b", 43))]
+    table = inputs(*rows, (DAY, "exp_a", "c", 0, 0)).append_column(
+        "impressions_since_joined", pa.array([200, 200, 199])
+    )
+    decisions = identify(table, rule, version="v1")
+    (identity,) = decisions.allocation_ids
+    exact = comparisons(decisions)[identity]
+    assert exact["b"].least == pytest.approx(0.02 / 3)
+    assert exact["b"].scale == pytest.approx(0.98 * 2 / 3)
+    # P(best) among all three is another number and is not what was drawn.
+    share = Share(hundredths, 0.5, 10_000)
+    found = unlikely_draws(CurrentAllocations(decisions, {identity: {"b": share}}))
+    assert bool(found) is is_found
+
+
+def test_a_share_that_owes_nothing_to_the_draws_is_not_judged():
+    rule = replace(RULE, exploration=1.0)
+    decisions = identify(
+        inputs((DAY, "exp_a", "control", 1000, 30), (DAY, "exp_a", "b", 1000, 99)),
+        rule,
+        version="v1",
+    )
+    shares = {name: Share(5000, best, 10_000) for name, best in (("control", 0.0), ("b", 1.0))}
+    (identity,) = decisions.allocation_ids
+    assert unlikely_draws(CurrentAllocations(decisions, {identity: shares})) == []
