@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mab_pipeline.sources.mapping import Mapping
 
 ROWS_SHOWN = 5
+EXPERIMENTS_SHOWN = 20
+FILES_SHOWN = 10
 Text = str | None
 
 
@@ -200,15 +202,19 @@ def _register(
     if control is not None and new and not any(control in variants for variants in new.values()):
         shown = ", ".join(repr(name) for variants in new.values() for name in variants)
         raise UsageError(f"--control {control!r} is not among the variants: {shown}.")
-    for name, variants in new.items():
+    for place, (name, variants) in enumerate(new.items()):
         chosen = _control(name, variants, control, can_ask=can_ask)
         work.register(name, variants, chosen)
+        if place >= EXPERIMENTS_SHOWN:
+            continue
         others = ", ".join(variant for variant in variants if variant != chosen)
         say(
             notes_console(),
             ("will be registered:", "green"),
             f" {name} (control: {chosen}; against: {others})",
         )
+    if len(new) > EXPERIMENTS_SHOWN:
+        say(notes_console(), f"  and {len(new) - EXPERIMENTS_SHOWN} more experiments")
 
 
 def _control(name: str, variants: list[str], control: str | None, *, can_ask: bool) -> str:
@@ -265,12 +271,15 @@ def _show(file: "Understood") -> None:
         add_row(table, (str(count.day), *texts))
     note_table(table)
     table = new_table("In all", [*names, ("days", "left"), *numbers])
-    for summary in summaries([file]):
+    found = summaries([file])
+    for summary in found[:EXPERIMENTS_SHOWN]:
         days = f"{summary.first_day} to {summary.last_day} ({summary.day_count})"
         for place, (variant, counts) in enumerate(summary.variants.items()):
             head = (summary.experiment, variant, days) if place == 0 else ("", variant, "")
             add_row(table, (*head, *(f"{number:,}" for number in counts)))
     note_table(table)
+    if len(found) > EXPERIMENTS_SHOWN:
+        say(notes, f"  and {len(found) - EXPERIMENTS_SHOWN} more experiments")
 
 
 def _show_rejections(work: "MetricsImport", files: Sequence["Understood"]) -> None:
@@ -287,8 +296,10 @@ def _show_rejections(work: "MetricsImport", files: Sequence["Understood"]) -> No
 
 def _show_stored(stored: "Deposited") -> None:
     notes = notes_console()
-    for name in stored.added:
+    for name in stored.added[:FILES_SHOWN]:
         say(notes, f"added {name}")
+    if len(stored.added) > FILES_SHOWN:
+        say(notes, f"added {_files(len(stored.added) - FILES_SHOWN)} more")
     if stored.unchanged:
         say(notes, f"there already, unchanged: {_files(len(stored.unchanged))}")
 

@@ -59,10 +59,14 @@ def check_day(day: date, settings: Settings, today: date) -> None:
 
 
 def print_rejections(found: Iterable["Rejections"]) -> None:
-    """Print the rows of a file that the run will reject, before they are stored."""
+    """Print the rows of a file that the run will reject and the remedy, before they are stored."""
+    from mab_pipeline.operations.run_verdicts import REMEDIES
+
     notes = notes_console()
     for rejections in found:
         rows = "1 row" if rejections.row_count == 1 else f"{rejections.row_count} rows"
         say(notes, ("will be rejected:", "yellow"), f" {rows} ({rejections.reason})")
         for example in rejections.examples:
             say(notes, f"  {example}")
+        if remedy := REMEDIES.get(rejections.reason):
+            say(notes, f"  {remedy}")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from mab_pipeline.sources.cells import Row, Sheet
 from mab_pipeline.sources.known_exports import KNOWN_EXPORTS, ROLES, KnownExport, Role, folded
 from mab_pipeline.sources.mapping import Mapping
-from mab_pipeline.sources.tabular import Row, Sheet
 from mab_store.errors import UnreadableFileError
 
 HEADER_ROWS = 100

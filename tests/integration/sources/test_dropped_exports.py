@@ -125,3 +125,34 @@ def test_no_name_of_a_file_or_folder_ends_a_run(world):
     assert "leads out of the inbox" in broken["exports/shop/link.csv"]
     assert f"exports/shop/{'x' * 250}.csv" in broken
     assert not exports(world).is_ok
+
+
+def test_an_inbox_on_an_object_store_takes_exports_too(make_world):
+    world = make_world(now="2025-03-15T02:00:00", mab_inbox="memory://dropped-exports")
+    save_mapping(world.settings, "shop", parse_mapping(MAPPING, subject="The test"))
+    root = world.platform.inbox.root
+    for name, content in (("good.csv", HEAD + DAY), ("bad.csv", HEAD)):
+        path = root / "exports/shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+    taken = take_exports(world.platform)
+    assert [name.partition(".")[0] for name in taken.added] == ["metrics/2025-03-14/shop"]
+    assert list(taken.broken) == ["exports/shop/bad.csv"]
+    assert (root / taken.added[0]).exists()
+    assert "has no rows of counts" in exports(world).detail
+
+
+def test_a_process_that_dies_before_the_file_moves_adds_nothing_twice(world, monkeypatch):
+    world.drop("exports/shop/killed.csv", HEAD + DAY.replace("44", "46"))
+    with monkeypatch.context() as patch:
+        patch.setattr("mab_pipeline.sources.dropped._move", _die)
+        with pytest.raises(KeyboardInterrupt):
+            take_exports(world.platform)
+    before = names(world, "metrics/2025-03-14")
+    assert take_exports(world.platform).added == []
+    assert names(world, "metrics/2025-03-14") == before
+    assert names(world, "exports/shop").count("killed.csv") == 0
+
+
+def _die(*_arguments):
+    raise KeyboardInterrupt

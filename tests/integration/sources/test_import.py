@@ -186,6 +186,7 @@ def test_rows_that_the_run_will_reject_are_shown_with_their_row_before_they_are_
     )
     said = mab("import", put("bad-rows.csv", text.encode()), "--dry-run")
     assert "1 row (clicks_exceed_impressions)" in said
+    assert "Look for swapped columns in the export." in said
     assert f"row 2 of {put('bad-rows.csv', text.encode())}" in said
     assert "1 row (not_an_integer)" in said
     assert files(home) == before
@@ -253,6 +254,7 @@ def broken() -> dict[str, tuple[str, bytes, tuple[str, ...], str]]:
         ("cut workbook", "a.xlsx", exports.excel()[:2000], (), "is not an .xlsx workbook"),
         ("no Parquet", "a.parquet", "PAR1", (), "is not a Parquet file"),
         ("no JSON", "a.json", '{"date": ', (), "is not JSON"),
+        ("half a report", "a.json", '{"dimensionHeaders": 1, "metricHeaders": 2}', (), "complete"),
         ("JSON of numbers", "a.json", "[1, 2]", (), "one object with its columns per row"),
         ("one variant", "a.csv", head + good.replace("newsletter", "x"), (), "has one variant"),
         (

@@ -62,6 +62,20 @@ RECORDS = [
     {"date": "2026-11-22", "experiment": "x", "variant": "a", "impressions": 100, "clicks": 3.0},
     {"date": "2026-11-22", "experiment": "x", "variant": "b", "impressions": "200", "clicks": 5},
 ]
+REPORT = {
+    "dimensionHeaders": [
+        {"name": name} for name in ("date", "itemPromotionName", "itemPromotionCreativeName")
+    ],
+    "metricHeaders": [{"name": "itemsViewedInPromotion"}, {"name": "itemsClickedInPromotion"}],
+    "rows": [
+        {
+            "dimensionValues": [{"value": "20261122"}, {"value": "x"}, {"value": variant}],
+            "metricValues": [{"value": str(views)}, {"value": str(clicks)}],
+        }
+        for variant, views, clicks in (("a", 100, 3), ("b", 200, 5))
+    ],
+    "rowCount": 2,
+}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +94,7 @@ RECORDS = [
         ("a.csv", PLAIN.replace("2026-11-22", "20261122")),
         ("a.json", json.dumps(RECORDS)),
         ("a.json", json.dumps({"rows": RECORDS, "count": 2})),
+        ("a.json", json.dumps(REPORT)),
         ("a.jsonl", "\n".join(map(json.dumps, RECORDS))),
         (
             "a.parquet",
