@@ -24,6 +24,7 @@ from mab_api.openapi import DESCRIPTION, TITLE, VERSION, openapi_document, opera
 from mab_api.problems import Kind, ProblemError, as_problem, method_problem, problem_response
 from mab_api.routes import OPEN_ROUTES, ROUTERS
 from mab_api.routes.allocations import FastLane, documented, hot_routes
+from mab_api.routes.pages import SelfContained
 from mab_api.server.limits import Turnstile, limits_of
 from mab_api.snapshot.refresher import Refresher
 from mab_api.snapshot.worker import Read, read_in_worker
@@ -94,6 +95,7 @@ def create_app(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
+        redoc_url=None,  # `routes.pages` has its own
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 3 µs a request
         generate_unique_id_function=operation_id,
@@ -101,6 +103,7 @@ def create_app(
     app.state.serving = serving
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(SelfContained)
     app.openapi = cache(lambda: openapi_document([*app.routes, *documented.routes]))  # type: ignore[method-assign]  # as FastAPI says
     hot = hot_routes(serving)
     answer_problem = _problem_handler([*hot, *app.routes])

@@ -1,6 +1,6 @@
 """The routes of the API, one module per kind: they read requests and send answers."""
 
-from mab_api.routes import experiments, history, service, submissions
+from mab_api.routes import experiments, history, pages, service, submissions
 
 ROUTERS = (
     experiments.router,
@@ -8,6 +8,7 @@ ROUTERS = (
     submissions.router,
     service.open_router,
     service.router,
+    pages.router,
 )
 OPEN_ROUTES = service.open_router.routes
 """Routes that never require a key."""

@@ -183,4 +183,7 @@ def test_the_api_draws_its_documentation_without_the_internet(page, services, pi
     count = sum(len(methods) for methods in operations.values())
     expect(page.locator(".opblock")).to_have_count(count)
     picture("api")
+    page.goto(f"{services.api}/redoc")
+    expect(page.locator("h1").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
     assert hosts - {None} == {"127.0.0.1"}

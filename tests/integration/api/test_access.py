@@ -31,6 +31,7 @@ READS = [
     "/metrics",
     "/docs",
     "/redoc",
+    "/",
     "/openapi.json",
     "/static-offline-docs/swagger-ui.css",
     "/nothing-here",

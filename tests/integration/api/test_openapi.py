@@ -101,6 +101,27 @@ def test_the_docs_pages_ask_the_internet_for_nothing(api, page):
     assert "/openapi.json" in html
 
 
+@pytest.mark.parametrize(
+    ("page", "is_page"), [("/docs", True), ("/redoc", True), ("/healthz", False)]
+)
+def test_a_page_forbids_every_other_host(api, page, is_page):
+    policy = api.get(page).headers.get("content-security-policy", "")
+    assert ("default-src 'self'" in policy) is is_page
+    assert "http" not in policy
+
+
+def test_the_bundle_of_redoc_has_lost_its_makers_logo(api):
+    bundle = api.get("/redoc.js")
+    assert bundle.headers["content-type"].startswith("text/javascript")
+    assert len(bundle.content) > 500_000
+    assert b"cdn.redoc.ly" not in bundle.content
+
+
+def test_the_address_alone_leads_to_the_documentation(api):
+    answer = api.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
 def test_the_document_refers_to_nothing_that_is_not_in_it(api):
     document = api.get("/openapi.json").json()
     for reference in re.findall(r'"\$ref":"#/([^"]+)"', api.get("/openapi.json").text):
