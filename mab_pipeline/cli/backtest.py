@@ -42,9 +42,9 @@ def backtest(
     seed: Seed = 1,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what policies would have earned on the published history, day by day.
+    """Compare the clicks of policies on the published history, day by day.
 
-    Equal split, what was served, and each policy (default: brief and current) meet the traffic
+    Equal split, the served shares, and each policy (default: brief and current) meet the traffic
     that was there and true rates that its counts leave possible. Reads the published copy; writes
     nothing.
     """

@@ -1,4 +1,4 @@
-"""What policies would have earned on past traffic, against equal split and what was served."""
+"""Clicks of policies on past traffic, against equal split and the shares that were served."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _TAILS = (2.5, 97.5)
 
 
 class Earned(NamedTuple):
-    """What a policy would have earned; intervals hold 95 % of the repetitions.
+    """Clicks of a policy on a history; intervals hold 95 % of the repetitions.
 
     Attributes:
         experiment: Id, or `all` for the sum.

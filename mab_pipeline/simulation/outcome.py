@@ -1,4 +1,4 @@
-"""What a policy came to in a world: one record per pair, and how its figures are counted."""
+"""The figures of a policy in a world: one record per pair, and how each is counted."""
 
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ def summarise(names: tuple[str, str], truth: Truth, played: Played) -> Detail:
     Args:
         names: World and policy.
         truth: Rates and traffic.
-        played: What the policy did with them.
+        played: The course under the policy.
     """
     rates = np.broadcast_to(truth.expected, played.shares.shape)
     is_best = rates >= np.nanmax(rates, axis=2, keepdims=True)

@@ -16,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Played(NamedTuple):
-    """What became of the repetitions; each of shape `(n_days, n_reps, n_arms)`.
+    """The course of the repetitions; each of shape `(n_days, n_reps, n_arms)`.
 
     Attributes:
         shares: Share of each variant of the day's traffic, 0 to 1.
@@ -82,7 +82,7 @@ def _evidence(
     day: int,
     rule: RuleSettings,
 ) -> Evidence:
-    """Return what the pipeline would know in the night before a day."""
+    """Return the evidence in the night before a day."""
     windows = sum_windows(impressions, reported, day, rule)
     days = slice(max(0, day - rule.max_window_days), day)
     is_control = np.zeros(is_there.shape, np.bool_)

@@ -18,7 +18,7 @@ class Policy(NamedTuple):
     """A rule under a name.
 
     Attributes:
-        name: What the user called it.
+        name: As the user wrote it.
         rule: The settings that decide.
     """
 

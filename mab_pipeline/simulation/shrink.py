@@ -22,7 +22,7 @@ _WEAKEST = 0.1
 
 
 class Estimate(NamedTuple):
-    """What the counts say of an experiment.
+    """The effects of days and variants in the counts of an experiment.
 
     Attributes:
         day: Factor of each day, shape `(n_days,)`; the mean over all impressions is 1.
@@ -90,7 +90,7 @@ def draw_past(
     reps: int,
     generator: np.random.Generator,
 ) -> Truth:
-    """Draw true rates from what the counts leave possible.
+    """Draw true rates that the counts leave possible.
 
     Args:
         history: The counts; the traffic of each day stays as it was.

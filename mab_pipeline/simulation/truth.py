@@ -37,7 +37,7 @@ def draw_truth(world: World, reps: int, generator: np.random.Generator) -> Truth
     """Draw the random factors of the days and the variants.
 
     Args:
-        world: What is true but for chance.
+        world: The rates but for chance.
         reps: Repetitions, at least 1.
         generator: Source of randomness.
 

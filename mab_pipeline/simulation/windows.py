@@ -14,7 +14,7 @@ SOURCES = ("default_window", "max_window", "prior")
 
 
 class Windows(NamedTuple):
-    """What the rule looks at on a day; each of shape `(n_experiments, n_arms)`.
+    """The counts that the rule looks at on a day; each of shape `(n_experiments, n_arms)`.
 
     Attributes:
         source: Index in `SOURCES`.

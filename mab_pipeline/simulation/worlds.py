@@ -48,7 +48,7 @@ class World(_Table):
         rates: True click-through rate of each variant, 0 to 1, or one for each day.
         changes: New rates of all variants from a day on; only with rates that are numbers.
         joins: First day of each variant; 1 if it is there from the beginning.
-        trend: What the rates have gained by the last day, relative, for all variants or for each:
+        trend: Relative gain of the rates by the last day, for all variants or for each:
             1 doubles them, evenly day by day.
         weekday: Factor of all rates on each of seven days, in turn from day 1.
         late: Shares of the clicks that are reported on the same day, one day later, and so on.
