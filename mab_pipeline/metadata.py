@@ -9,6 +9,7 @@ from mab_pipeline.allocation.gate import CurrentAllocations
 from mab_store.plain_text import plain
 
 COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
+SHOWN = ("experiment", *COLUMNS[1:], "share_percent", "probability_best")
 EXPERIMENTS_SHOWN = 20
 ROWS_SHOWN = 100
 NAME_WIDTH = 32
@@ -34,20 +35,24 @@ def first_shares(current: CurrentAllocations) -> list[dict[str, Any]]:
     return shown[:ROWS_SHOWN]
 
 
-def shares_table(rows: list[dict[str, Any]]) -> dg.MetadataValue[dg.TableMetadataValue]:
-    """Return the first rows of one day's shares as a table."""
-    records = [dg.TableRecord(row) for row in rows]
-    kinds = {"impressions": "int", "clicks": "int", "share_percent": "float"}
-    names = [*COLUMNS, "share_percent", "probability_best"]
-    schema = dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name, "float" if name == "probability_best" else kinds.get(name, "string")
-            )
-            for name in names
-        ]
-    )
-    return dg.MetadataValue.table(records=records, schema=schema)
+def shares_table(
+    rows: list[dict[str, Any]], names: Mapping[str, str]
+) -> dg.MetadataValue[dg.TableMetadataValue]:
+    """Return the first rows of one day's shares as a table.
+
+    Args:
+        rows: The first shares.
+        names: The experiments' names by id.
+    """
+    kinds = {"impressions": "int", "clicks": "int"}
+    kinds |= dict.fromkeys(("share_percent", "probability_best"), "float")
+    records = []
+    for row in rows:
+        experiment_id = row["experiment_id"]
+        named = row | {"experiment": names.get(experiment_id, experiment_id)}
+        records.append(dg.TableRecord({column: named[column] for column in SHOWN}))
+    columns = [dg.TableColumn(column, kinds.get(column, "string")) for column in SHOWN]
+    return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
 
 
 def shares_plot(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dg.MarkdownMetadataValue:

@@ -103,7 +103,7 @@ def allocations(
             "dagster/row_count": row_count,
             "rows_added": added,
             "experiments_of_the_last_day": len(current.decisions),
-            "shares_of_the_last_day": shares_table(shown),
+            "shares_of_the_last_day": shares_table(shown, name_of),
             "plot_of_the_last_day": shares_plot(shown, name_of),
         }
     )
