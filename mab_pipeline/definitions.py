@@ -9,6 +9,7 @@ import dagster as dg
 
 from mab_pipeline import assets
 from mab_pipeline.assets.source_files import inbox_sources
+from mab_pipeline.assets.sources import source_assets
 from mab_pipeline.assets.table_asset import TableAsset
 from mab_pipeline.checks.definitions import build_checks
 from mab_pipeline.discovery import declared_in
@@ -40,13 +41,18 @@ def build_defs(
 
     Raises:
         SettingsError: A setting cannot be used.
+        UsageError: `sources.toml` cannot be used.
     """
     settings = platform.settings if platform else settings or load_settings()
     with warnings.catch_warnings():
         # Single-run backfills are marked beta; the version is pinned and the behaviour tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=[*inbox_sources(), *(asset.build(settings) for asset in table_assets())],
+            assets=[
+                *inbox_sources(),
+                *source_assets(settings),
+                *(asset.build(settings) for asset in table_assets()),
+            ],
             asset_checks=build_checks(settings),
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),

@@ -12,6 +12,7 @@ from datetime import datetime
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
+from mab_pipeline.assets.source_record import PREFIX, is_source_check
 from mab_pipeline.ingestion.late_data import newest_due_day, newest_published_day
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of, failed_checks, first_found, name_of
@@ -98,10 +99,11 @@ def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     for check in failed_checks(entry.dagster_event for entry in entries if entry.dagster_event):
         name = name_of(check)
-        if name not in KINDS and check.severity != dg.AssetCheckSeverity.ERROR:
+        kind = _of_source(name) if is_source_check(name) else KINDS.get(name)
+        if kind is None and check.severity != dg.AssetCheckSeverity.ERROR:
             continue
         other = (f"check_failure/{name}", f"{name}{_of(days)} failed", HELD_BACK)
-        cause, title, remedy = KINDS.get(name, other)
+        cause, title, remedy = kind or other
         if check.blocking and failure:
             remedy = failure.remedy
         experiments = check.metadata.get("experiments")
@@ -140,6 +142,16 @@ def late_publication_notice(
         f"`mab run --date {due}`.",
         days=str(due),
     )
+
+
+def _of_source(name: str) -> tuple[str, str, str]:
+    """Return how the check of a source is told; each source is a cause of its own."""
+    source = name.partition(".")[0].removeprefix(PREFIX)
+    remedy = (
+        f"see `mab sources check {source}`. The day was decided without it; later runs pull it "
+        "again for lookback_days, and `mab sources pull` at any time."
+    )
+    return f"source/{source}", f"The source {source} brought nothing", remedy
 
 
 def _line(text: str) -> str:

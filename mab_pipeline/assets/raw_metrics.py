@@ -12,6 +12,7 @@ import dagster as dg
 
 from mab_pipeline.allocation.timestamps import next_stamp
 from mab_pipeline.assets.source_files import METRIC_FILES
+from mab_pipeline.assets.sources import source_keys
 from mab_pipeline.assets.table_asset import table_asset
 from mab_pipeline.ingestion.file_ledger import (
     LoadReport,
@@ -32,7 +33,10 @@ from mab_store.warehouse.sql_loader import sql_fingerprint
 
 
 @table_asset(
-    group="metrics", deps=[METRIC_FILES], version=lambda: sql_fingerprint("ledger/delete_day")
+    group="metrics",
+    deps=[METRIC_FILES],
+    more_deps=source_keys,
+    version=lambda: sql_fingerprint("ledger/delete_day"),
 )
 def raw_metrics(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]

@@ -40,6 +40,7 @@ def table_asset(
     *,
     group: str,
     deps: Sequence[str | dg.AssetKey] = (),
+    more_deps: Callable[[Settings], Sequence[dg.AssetKey]] = lambda _settings: (),
     lookback: Sequence[str] = (),
     sql: Sequence[str] = (),
     lineage: Lineage | None = None,
@@ -51,6 +52,7 @@ def table_asset(
     Args:
         group: Asset group in the UI.
         deps: Assets of which it reads the same day.
+        more_deps: Returns further ones, which depend on the settings.
         lookback: Assets of which it reads MAX_WINDOW_DAYS up to the day.
         sql: SQL files that compute it; their text is its code version.
         lineage: For each column the columns that it comes from.
@@ -76,7 +78,11 @@ def table_asset(
                 partitions_def=daily_partitions(settings),
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 output_required=not is_optional,
-                deps=[*deps, *(dg.AssetDep(key, partition_mapping=window) for key in lookback)],
+                deps=[
+                    *deps,
+                    *more_deps(settings),
+                    *(dg.AssetDep(key, partition_mapping=window) for key in lookback),
+                ],
                 code_version=version() if version else sql_fingerprint(*sql),
                 metadata={
                     **_table_metadata(declared_tables()[_table_of(name)], sql, lineage or {}),

@@ -20,6 +20,7 @@ from mab_pipeline.cli.rebuild import rebuild
 from mab_pipeline.cli.replay import replay
 from mab_pipeline.cli.run import run
 from mab_pipeline.cli.simulate import simulate
+from mab_pipeline.cli.sources import sources
 from mab_pipeline.cli.up import up
 from mab_store.errors import MabError
 
@@ -37,6 +38,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command(verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
+app.add_typer(sources)
 
 
 def main() -> None:

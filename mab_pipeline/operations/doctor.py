@@ -22,10 +22,12 @@ from mab_pipeline.ingestion.undecided import load_command, run_command
 from mab_pipeline.ingestion.unplaced import unplaced_files
 from mab_pipeline.ingestion.waiting_files import journaled, waiting
 from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.operations.pull_sources import state_of_sources
 from mab_pipeline.recovery.home import what_is_missing
 from mab_pipeline.resources import Platform, inbox_fault
 from mab_pipeline.runs.failures import cause_of
 from mab_pipeline.sensors import ATTEMPTS, failed_attempts
+from mab_pipeline.sources.config import sources_path
 from mab_pipeline.sources.dropped import (
     broken_exports,
     dropped_exports,
@@ -87,6 +89,8 @@ def examine(
         ("checks", lambda: _checks(platform, instance)),
         ("publication", lambda: _publication(platform)),
     ]
+    if sources_path(platform.settings).exists():
+        looks.append(("sources", lambda: _sources(platform, instance)))
     if with_api:
         looks.append(("api", lambda: _api(platform)))
     yield Finding("settings", is_ok=True, detail=f"MAB_HOME is {platform.settings.mab_home}")
@@ -291,6 +295,12 @@ def _remedy_of_checks(names: set[str]) -> str:
     """Return the remedies of failed checks, in the words of the alerts."""
     remedies = {KINDS[name][2] if name in KINDS else HELD_BACK for name in names}
     return " ".join(f"{remedy[0].upper()}{remedy[1:]}" for remedy in sorted(remedies))
+
+
+def _sources(platform: Platform, instance: dg.DagsterInstance) -> Finding:
+    """Report the days that the newest pull of each source did not bring."""
+    detail, remedy = state_of_sources(platform.settings, instance)
+    return Finding("sources", is_ok=not remedy, detail=detail, remedy=remedy)
 
 
 def _publication(platform: Platform) -> Finding:

@@ -18,6 +18,10 @@ _MOST_VALUES = 8
 _NO_VALUE = {"", "-", "--", "\u2013", "\u2014"}
 
 
+class NoRowsError(UnreadableFileError):
+    """An export has its header and no row of counts."""
+
+
 class DataRow(NamedTuple):
     """A row of counts, as text.
 
@@ -156,6 +160,6 @@ def _no_rows(
                 f"has no row that meets --where {' and '.join(mapping.where)!r}; the column "
                 f"{column!r} has {shown}"
             )
-    return UnreadableFileError(
+    return NoRowsError(
         f"has no rows of counts below its header in row {header.row}; export days that have data"
     )
