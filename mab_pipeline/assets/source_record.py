@@ -70,18 +70,16 @@ def record_pull(instance: dg.DagsterInstance, source: Source, pulled: Pulled, da
 
 
 def missing_days(instance: dg.DagsterInstance, source: Source) -> dict[str, str]:
-    """Return the days that the newest pull of each did not bring, and the reasons."""
+    """Return the days that no pull brought, and why the newest pull of each did not."""
     asked = dg.AssetRecordsFilter(source_key(source.name))
-    records = instance.fetch_materializations(asked, limit=RECORDS_LOOKED_AT).records
-    missing: dict[str, str] = {}
-    for record in reversed(records):
+    brought: set[str] = set()
+    failed: dict[str, str] = {}
+    for record in instance.fetch_materializations(asked, limit=RECORDS_LOOKED_AT).records:
         event = record.asset_materialization
         metadata = event.metadata if event else {}
-        for day in _value(metadata, _PULLED):
-            missing.pop(str(day), None)
-        failed = _value(metadata, _MISSING)
-        missing |= {str(day): str(reason) for day, reason in dict(failed).items()}
-    return missing
+        brought |= set(map(str, _value(metadata, _PULLED)))
+        failed = dict(_value(metadata, _MISSING)) | failed  # the newest record comes first
+    return {day: str(reason) for day, reason in failed.items() if day not in brought}
 
 
 def _value(metadata: Mapping[str, Any], name: str) -> Any:

@@ -152,7 +152,10 @@ def test_alerts_and_doctor_name_the_source_and_its_remedy(world):
     assert notice.text.startswith("The source crm brought nothing: 2025-03-20: 127.0.0.1 answers")
     found = {f.part: f for f in examine(world.platform, world.instance, with_api=False)}
     assert not found["sources"].is_ok
-    assert "crm (2025-03-19, 2025-03-20)" in found["sources"].detail
+    assert (
+        "brought nothing: crm (2025-03-20); crm of 2025-03-20: 127.0.0.1 answers 503"
+        in found["sources"].detail
+    )
     assert "`mab sources pull crm --date 2025-03-20`" in found["sources"].remedy
 
 
