@@ -28,7 +28,7 @@ class Look:
         name: Its name.
         place: Its kind and place, without a secret.
         is_ok: Whether a pull would bring rows.
-        detail: What it has, or why it cannot be used; empty if nothing was fetched.
+        detail: Its rows in words, or why it cannot be used; empty if nothing was fetched.
         notes: Remarks of the reader.
     """
 

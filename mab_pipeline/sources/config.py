@@ -138,7 +138,7 @@ class _Source(BaseModel):
 
 
 class SqlSource(_Source):
-    """A query; exactly one of `url`, `url_env`, `duckdb` and `snowflake` says where it runs.
+    """A query; exactly one of `url`, `url_env`, `duckdb` and `snowflake` names its place.
 
     Attributes:
         url: SQLAlchemy URL without a password.
@@ -176,7 +176,7 @@ class FileSource(_Source):
 
 
 class HttpSource(_Source):
-    """An answer to GET; exactly one of `url` and `url_env` says where.
+    """An answer to GET; exactly one of `url` and `url_env` names the address.
 
     Attributes:
         url: The URL, with `{day}`, and without a secret.
@@ -287,7 +287,7 @@ def _source(name: str, table: object) -> tuple[Source | None, list[str]]:
 
 
 def _sentence(name: str, fault: Any) -> str:
-    """Say what is wrong with a field, with its value only if that cannot be a secret."""
+    """Name the fault of a field, with its value only if that cannot be a secret."""
     loc = [str(part) for part in fault["loc"]]
     place = loc[1:] if loc and loc[0] in {"sql", "files", "http"} else loc  # the union's member
     text = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")

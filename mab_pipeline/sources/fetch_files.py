@@ -35,7 +35,7 @@ def fetch_files(
     if "://" not in path:
         path = str(settings.mab_home / path)
     try:
-        # An instance of its own: a kept one lists what it saw before.
+        # An instance of its own: a kept one lists files as it saw them before.
         filesystem, pattern = fsspec.core.url_to_fs(path, skip_instance_cache=True)
     except ImportError as error:  # "Install s3fs to access S3"
         raise SourceError(f"{error}") from None

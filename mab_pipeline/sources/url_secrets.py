@@ -1,6 +1,6 @@
 """Secrets of sources: read from the environment, and kept out of every message.
 
-A driver or a server may repeat in an error what it was given. So each message of a source passes
+A driver or a server may repeat its input in an error. So each message of a source passes
 `Secrets.clean`, which replaces every secret that this pull has read.
 """
 
@@ -34,7 +34,7 @@ class Secrets:
         value = (os.environ.get(variable) or dotenv_values(".env").get(variable) or "").strip()
         if not value:
             raise UsageError(
-                f"the environment variable {variable} is not set; set it where mab runs, or in .env"
+                f"the environment variable {variable} is not set; set it for the processes of mab, or in .env"
             )
         self._keep(value)
         if "://" in value:
@@ -53,7 +53,7 @@ class Secrets:
         self._values |= {value, quote(value), quote(value, safe=""), quote_plus(value)}
 
     def _keep_parts(self, url: str) -> None:
-        """Keep what a URL hides: its password, and values of its query."""
+        """Keep the secrets of a URL: its password, and values of its query."""
         with suppress(ValueError):  # then only the whole of it is known
             parts = urlsplit(url)
             if parts.password:
