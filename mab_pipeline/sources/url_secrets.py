@@ -34,7 +34,7 @@ class Secrets:
         value = (os.environ.get(variable) or dotenv_values(".env").get(variable) or "").strip()
         if not value:
             raise UsageError(
-                f"the environment variable {variable} is not set; set it for the processes of mab, or in .env"
+                f"the environment variable {variable} is not set; set it for mab, or in .env"
             )
         self._keep(value)
         if "://" in value:
