@@ -202,6 +202,8 @@ def _register(
     if control is not None and new and not any(control in variants for variants in new.values()):
         shown = ", ".join(repr(name) for variants in new.values() for name in variants)
         raise UsageError(f"--control {control!r} is not among the variants: {shown}.")
+    if control is not None and not new:
+        say(notes_console(), "Every experiment is registered already: --control changes nothing.")
     for place, (name, variants) in enumerate(new.items()):
         chosen = _control(name, variants, control, can_ask=can_ask)
         work.register(name, variants, chosen)

@@ -206,7 +206,7 @@ def test_a_part_that_somebody_changed_in_the_inbox_is_not_called_unchanged(world
     path = put(tmp_path, "five.csv", FIVE_DAYS)
     name = intake(world).add(path).added[2]
     world.drop(name, "experiment,variant_name,impressions,clicks\n")
-    with pytest.raises(InboxError, match="in the inbox with another content"):
+    with pytest.raises(InboxError, match="in the inbox with other content"):
         intake(world).add(path)
 
 
@@ -298,5 +298,5 @@ def test_the_command_says_what_will_be_rejected_and_what_its_limits_are(mab, tmp
     )
     assert sum(line.startswith("added metrics/") for line in lines) == 5
     _, out, _ = mab(home)("ingest", "--help")
-    for limit in ("INBOX_MAX_FILE_MB", "INBOX_MAX_FILE_ROWS", "MAB_START_DATE", "All of a file"):
+    for limit in ("INBOX_MAX_FILE_MB", "INBOX_MAX_FILE_ROWS", "MAB_START_DATE", "as a whole"):
         assert limit in out

@@ -157,6 +157,9 @@ def test_a_dry_run_and_a_call_that_cannot_ask_store_nothing(mab, put, home):
     before = files(home)
     path = put("new.csv", exports.ad_manager().replace(b"homepage_cta", b"checkout"))
     assert "Nothing was stored (--dry-run)." in mab("import", path, "--dry-run")
+    held = put("held.csv", exports.ad_manager())
+    said = mab("import", held, "--dry-run", "--control", "green", "--where", "Order = Homepage CTA")
+    assert "--control changes nothing" in said
     assert "give --dry-run to see" in mab("import", path, fails=True)
     assert files(home) == before
 
@@ -286,3 +289,22 @@ def test_a_broken_export_is_one_sentence_with_a_remedy_and_nothing_is_stored(mab
     assert said.count("mab: ") == 1
     assert "Traceback" not in said
     assert files(home) == before
+
+
+@pytest.mark.usefixtures("imported")
+def test_on_a_terminal_it_asks_for_the_order_of_the_date_and_for_the_control(
+    mab, put, home, monkeypatch
+):
+    monkeypatch.setattr("mab_pipeline.cli.import_._is_terminal", lambda: True)
+    text = (
+        "date,experiment,variant,impressions,clicks\n"
+        "03/04/2025,asked,one,100,1\n03/04/2025,asked,two,100,2\n"
+    )
+    path, before = put("asked.csv", text.encode()), files(home)
+    mab("import", path, answers="n\nn\n", fails=True)
+    mab("import", path, answers="n\ny\ntwo\nn\n", fails=True)
+    assert files(home) == before
+    said = mab("import", path, answers="n\ny\nthree\ntwo\ny\n")
+    assert "three is none of them." in said
+    assert "asked (control: two; against: one)" in said
+    assert any(name.startswith("metrics/2025-03-04/asked.") for name in files(home))
