@@ -163,6 +163,10 @@ class Change(_Shape):
     status: Status | None
     add_variants: list[str]
     retire_variants: list[str]
+    decision: Annotated[
+        dict[str, str | float] | None,
+        Field(description="Options of the rule that replace the experiment's own from then on."),
+    ]
     source_file: Annotated[str, Field(description="The event's file, below the inbox.")]
 
 

@@ -48,6 +48,7 @@ def _change(source_file: str, change: ExperimentChanged) -> dict[str, Any]:
         "status": change.status,
         "add_variants": change.add_variants,
         "retire_variants": change.retire_variants,
+        "decision": change.decision and change.decision.model_dump(exclude_none=True),
         "source_file": source_file,
     }
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mab_pipeline.allocation.evidence import (
     KEPT,
+    OWN_OPTIONS,
     cells_of,
     evidence_of,
     option_columns,
@@ -92,21 +93,22 @@ def identify(inputs: pa.Table, rule: RuleSettings, *, version: str) -> Decisions
 
     Args:
         inputs: Rows of `inputs.read_inputs`, in its order.
-        rule: The settings that decide.
+        rule: The settings of the installation; options of an experiment's own go before them.
         version: Version of the code that decides.
     """
     columns = inputs.to_pydict()
     keys = list(zip(columns["as_of_date"], columns["experiment_id"], strict=True))
     starts = [row for row, key in enumerate(keys) if row == 0 or keys[row - 1] != key]
     ends = [*starts[1:], len(keys)]
-    rules = [rule for _ in starts]
+    own = columns.get(OWN_OPTIONS, [None] * len(keys))
+    rules = [rule.with_own_options(own[start]) for start in starts]
     hashes, ids = [], []
-    for start, end, own in zip(starts, ends, rules, strict=False):
+    for start, end, deciding in zip(starts, ends, rules, strict=False):
         as_of_date, experiment_id = keys[start]
-        seen = [columns[name][start:end] for name in (*_INPUT_COLUMNS, *option_columns(own))]
+        seen = [columns[name][start:end] for name in (*_INPUT_COLUMNS, *option_columns(deciding))]
         inputs_hash = _hash(list(zip(*seen, strict=True)))
         hashes.append(inputs_hash)
-        identity = [str(as_of_date), experiment_id, inputs_hash, own.to_json(), version]
+        identity = [str(as_of_date), experiment_id, inputs_hash, deciding.to_json(), version]
         ids.append("alc_" + _hash(identity))
     first_rows = np.array(starts, dtype=np.int64)
     sizes = np.array(ends[: len(starts)], dtype=np.int64) - first_rows

@@ -12,6 +12,8 @@ from mab_pipeline.allocation.rule_settings import RuleSettings
 Places = npt.NDArray[np.int64]
 Cells = tuple[Places, Places]
 
+OWN_OPTIONS = "decision"
+"""Column of an experiment's own options of the rule; absent if no experiment has any."""
 KEPT = "max_window"
 """Data source of a variant that keeps its counts: they are those of the longest window."""
 

@@ -3,14 +3,16 @@
 Without such an option its counts are not read.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mab_pipeline.allocation.evidence import OWN_OPTIONS
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.days import Days
 
@@ -24,25 +26,52 @@ class Source(Protocol):
         """Run the one query of `sql/<name>.sql` and return its rows."""
 
 
-def read_inputs(source: Source, days: Days, rule: RuleSettings) -> pa.Table:
+def read_inputs(
+    source: Source, days: Days, rule: RuleSettings, *, with_own_options: bool = True
+) -> pa.Table:
     """Return the rows of `sql/assets/allocations_inputs.sql` with the columns of the options.
 
     Args:
         source: The tables.
         days: The as-of days.
-        rule: The settings that decide.
+        rule: The settings of the installation.
+        with_own_options: Whether experiments' own options go before the settings; not if the
+            settings are those of a decision already.
 
     Returns:
-        The rows, in their order. `impressions_since_joined`, cut to MIN_IMPRESSIONS, if burn-in
-        is on; `day_impressions` and `day_clicks`, lists of MAX_WINDOW_DAYS counts up to the as-of
-        day, oldest first, for day effects.
+        The rows, in their order. `decision` holds an experiment's own options, if one has any;
+        `impressions_since_joined`, cut to MIN_IMPRESSIONS, if burn-in is on for one;
+        `day_impressions` and `day_clicks`, lists of MAX_WINDOW_DAYS counts up to the as-of day,
+        oldest first, for day effects.
     """
     inputs = source.fetch_arrow("assets/allocations_inputs", days.parameters)
-    if rule.burn_in == "on":
+    own: list[str | None] = []
+    if with_own_options and any(own := _own_options(source, days, inputs)):
+        inputs = inputs.append_column(OWN_OPTIONS, pa.array(own, pa.string()))
+    rules = [rule.with_own_options(text) for text in set(own) | {None}]
+    if any(each.burn_in == "on" for each in rules):
         inputs = _with_since_joined(source, days, rule, inputs)
-    if rule.estimate == "day_effects":
+    if any(each.estimate == "day_effects" for each in rules):
         inputs = _with_days(source, days, rule, inputs)
     return inputs
+
+
+def _own_options(source: Source, days: Days, inputs: pa.Table) -> list[str | None]:
+    """Return the options of each row's experiment that are valid on the day it is decided for."""
+    versions: dict[str, list[tuple[date, date, str]]] = defaultdict(list)
+    for row in source.fetch_arrow("assets/allocations_own_options", days.parameters).to_pylist():
+        version = (row["valid_from_date"], row["valid_to_date"], row["decision"])
+        versions[row["experiment_id"]].append(version)
+    if not versions:
+        return []
+    found: list[str | None] = []
+    for as_of, experiment_id in zip(
+        inputs["as_of_date"].to_pylist(), inputs["experiment_id"].to_pylist(), strict=True
+    ):
+        effective = as_of + timedelta(days=1)
+        valid = (text for a, b, text in versions.get(experiment_id, []) if a <= effective < b)
+        found.append(next(valid, None))
+    return found
 
 
 def _with_since_joined(

@@ -1,10 +1,10 @@
 """The settings that decide a result, as they are recorded beside it."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Self
 
-from mab_store.rule_options import Estimate, Prior, ShortWindow, Switch
+from mab_store.rule_options import PRESETS, Estimate, Prior, ShortWindow, Switch
 from mab_store.settings import Settings
 
 
@@ -54,6 +54,26 @@ class RuleSettings:
             if getattr(self, field.name) != field.default
         }
         return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def with_own_options(self, text: str | None) -> Self:
+        """Return the settings of an experiment that has options of its own.
+
+        Args:
+            text: Its options as `experiments.decision` has them; None if it has none.
+
+        Notes:
+            With a preset the other options are those of the preset, not the installation's. The
+            windows are always the installation's: they are summed for all experiments at once.
+        """
+        if text is None:
+            return self
+        own = json.loads(text)
+        preset = own.pop("decision_preset", None)
+        if preset is not None:
+            options = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+            given = {name: v for name, v in PRESETS[preset].items() if name in options}
+            own = options | given | own
+        return replace(self, **own)
 
     @property
     def window_parameters(self) -> dict[str, object]:

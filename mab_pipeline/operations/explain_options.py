@@ -75,7 +75,7 @@ def prior_words(record: Record) -> str:
 
 def _seen(copy: Reader, record: Record, rule: RuleSettings) -> Seen | None:
     day = Days(record.as_of_date, record.as_of_date + timedelta(days=1))
-    inputs = read_inputs(copy, day, rule)
+    inputs = read_inputs(copy, day, rule, with_own_options=False)
     mine = inputs.filter(pc.equal(inputs["experiment_id"], record.experiment_id))
     decisions = identify(mine, rule, version="")
     if len(decisions) == 0 or set(decisions.variants(0)) != set(record.rows):

@@ -202,7 +202,7 @@ def _compute(
     with past.warehouse.transaction() as transaction:
         parameters = day.parameters | record.rule.window_parameters
         transaction.execute("assets/windowed_aggregates", parameters)
-        inputs = read_inputs(transaction, day, record.rule)
+        inputs = read_inputs(transaction, day, record.rule, with_own_options=False)
     mine = inputs.filter(pc.equal(inputs["experiment_id"], record.experiment_id))
     version = record.head["code_version"]
     decisions = identify(mine, record.rule, version=version)

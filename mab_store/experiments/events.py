@@ -43,6 +43,7 @@ class _State:
 
     status: str
     variants: Mapping[str, _Variant]
+    decision: str | None = None
 
 
 @dataclass(slots=True)
@@ -180,12 +181,18 @@ def _first_state(event: ExperimentRegistered) -> _State:
         variant.name: _Variant(position, variant.is_control)
         for position, variant in enumerate(event.variants)
     }
-    return _State("running", variants)
+    decision = event.decision.to_json() if event.decision else None
+    return _State("running", variants, decision)
 
 
 def _changed(state: _State, event: ExperimentChanged) -> _State:
     """Apply a change, or raise why not; callers put "the file" or "the change" before the text."""
-    asks_more = event.status != "finished" or event.add_variants or event.retire_variants
+    asks_more = (
+        event.status != "finished"
+        or event.add_variants
+        or event.retire_variants
+        or event.decision is not None
+    )
     if state.status == "finished" and asks_more:
         raise UnreadableFileError(
             "changes a finished experiment; finishing is final, register a new one"
@@ -211,15 +218,16 @@ def _changed(state: _State, event: ExperimentChanged) -> _State:
     active = sum(variant.status == "active" for variant in variants.values())
     if active > MAX_VARIANTS:
         raise UnreadableFileError(f"leads to {active} active variants; the limit is {MAX_VARIANTS}")
-    return _State(event.status or state.status, variants)
+    decision = state.decision if event.decision is None else event.decision.to_json()
+    return _State(event.status or state.status, variants, decision)
 
 
 def _add_rows(
     registered: ExperimentRegistered, states: Mapping[date, _State], registry: Registry
 ) -> None:
     days = sorted(states)
-    statuses = [(day, states[day].status) for day in days]
-    for start, end, status in _intervals(statuses):
+    history = [(day, (states[day].status, states[day].decision)) for day in days]
+    for start, end, (status, decision) in _intervals(history):
         registry.experiments.append(
             {
                 "experiment_id": registered.experiment_id,
@@ -230,13 +238,14 @@ def _add_rows(
                 "start_date": registered.start_date,
                 "created_at": registered.created_at_utc,
                 "valid_to_date": end,
+                "decision": decision,
             }
         )
     for name in states[days[-1]].variants:
-        history = [
+        versions = [
             (day, states[day].variants[name]) for day in days if name in states[day].variants
         ]
-        for start, end, variant in _intervals(history):
+        for start, end, variant in _intervals(versions):
             registry.variants.append(
                 {
                     "experiment_id": registered.experiment_id,

@@ -197,4 +197,5 @@ def _holds(registry: Registry, spec: ChangeSpec, *, day: date) -> bool:
         spec.status in {None, experiment["status"]}
         and active.issuperset(spec.add_variants)
         and active.isdisjoint(spec.retire_variants)
+        and (spec.decision is None or spec.decision.to_json() == experiment["decision"])
     )

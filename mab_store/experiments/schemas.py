@@ -1,6 +1,7 @@
 """Pydantic models of experiment events: an event file, or a body of `POST` and `PATCH`."""
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from mab_store.plain_text import fault_of_new_name
+from mab_store.rule_options import Estimate, Preset, Prior, ShortWindow, Switch
 
 MAX_VARIANTS = 100
 Place = tuple[str | int, ...]
@@ -63,12 +65,36 @@ class VariantSpec(_Body):
     is_control: bool = False
 
 
+Part = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+
+
+class DecisionSpec(_Body):
+    """Options of the rule that an experiment has of its own (docs/adr/0022).
+
+    Those that are left out are the installation's; with a preset, the preset's.
+    """
+
+    decision_preset: Preset | None = None
+    burn_in: Switch | None = None
+    exploration: Part | None = None
+    control_min_allocation: Part | None = None
+    short_window: ShortWindow | None = None
+    estimate: Estimate | None = None
+    prior: Prior | None = None
+
+    def to_json(self) -> str | None:
+        """Return the options as canonical JSON; None if there are none."""
+        own = self.model_dump(exclude_none=True)
+        return json.dumps(own, sort_keys=True, separators=(",", ":")) if own else None
+
+
 class ExperimentSpec(_Body):
     """Body of `POST /experiments`: the experiment to register."""
 
     name: Name
     description: Annotated[str, Field(max_length=2000)] | None = None
     start_date: date | None = None
+    decision: DecisionSpec | None = None
     variants: Annotated[list[VariantSpec], Field(min_length=2, max_length=MAX_VARIANTS)]
 
     @model_validator(mode="after")
@@ -116,6 +142,10 @@ class _Change(_Body):
     status: Literal["running", "paused", "finished"] | None = None
     add_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
     retire_variants: Annotated[list[Name], Field(max_length=MAX_VARIANTS)] = []
+    decision: Annotated[
+        DecisionSpec | None,
+        Field(description="Replaces the experiment's own options; {} removes them."),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -129,8 +159,9 @@ class _Change(_Body):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if self.status is None and not self.add_variants and not self.retire_variants:
-            raise ValueError("must set status, add_variants or retire_variants")
+        changes = (self.status, self.add_variants, self.retire_variants)
+        if not any(changes) and self.decision is None:
+            raise ValueError("must set status, add_variants, retire_variants or decision")
         names = [*self.add_variants, *self.retire_variants]
         if len(set(names)) < len(names):
             raise ValueError("must not name a variant twice")

@@ -29,7 +29,8 @@ create table if not exists experiments (
     status varchar not null,                 -- running, paused or finished [status]
     start_date date,                         -- First day with traffic, if the owner gave one [UTC date]
     created_at timestamp not null,           -- When the experiment was registered [UTC time]
-    valid_to_date date not null              -- First day on which the row is no longer true; 9999-12-31 for the newest [UTC date]
+    valid_to_date date not null,             -- First day on which the row is no longer true; 9999-12-31 for the newest [UTC date]
+    decision varchar                         -- Options of the rule that the experiment has of its own; null if it has none [JSON]
 );
 
 -- Variants of the experiments; a row is true from valid_from_date to the day before valid_to_date.

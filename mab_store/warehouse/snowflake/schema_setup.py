@@ -13,6 +13,7 @@ from mab_store.warehouse.sql_loader import load_sql
 SCHEMA_FILES = (
     "schema/01_create_schema",
     "schema/02_create_tables",
+    "schema/02_add_columns",
     "schema/02_create_tables_snowflake",
     "schema/02_create_views",
     "schema/02_create_served_views",

@@ -24,11 +24,13 @@ def world(make_world):
     world = make_world(now="2025-03-16T02:00:00", **OPTIONS)
     world.register("shop", "control", "b", "old", created="2025-01-01T00:00:00Z")
     world.change("shop", "2025-03-12T08:00:00Z", add_variants=["c"])
+    world.register("own", created="2025-01-01T00:00:00Z", decision={"decision_preset": "brief"})
+    world.change("own", "2025-03-13T08:00:00Z", decision={"exploration": 1, "estimate": "pooled"})
     # Older than any window; burn-in counts it, as it counts all days.
     world.metrics("2025-01-10", ("shop", "old", 500, 20))
     for place, day in enumerate((FIRST, "2025-03-13", "2025-03-14", LAST)):
         rows = [("shop", "control", 400, 30 - place), ("shop", "b", 300 + 50 * place, 20)]
-        rows += [("shop", "old", 10, 1)]
+        rows += [("shop", "old", 10, 1), ("own", "control", 900, 9), ("own", "variant_a", 900, 90)]
         rows += [("shop", "c", 40, 4)] if day > FIRST else []
         world.metrics(day, *rows)
     world.run("2025-01-10", assets=("experiments", "raw_metrics", "daily_metrics"))
@@ -36,9 +38,9 @@ def world(make_world):
     return world
 
 
-def record_of(world, day=LAST):
+def record_of(world, day=LAST, name="shop"):
     with open_reader(world.settings) as copy:
-        return find_record(copy, "shop", world.clock.now.date().fromisoformat(day))
+        return find_record(copy, name, world.clock.now.date().fromisoformat(day))
 
 
 def told(world, day=LAST):
@@ -82,7 +84,8 @@ def test_the_new_variant_is_in_burn_in_and_the_starved_one_is_not(world):
 
 
 def test_the_decisions_are_published_and_every_check_passes(world):
-    assert [day for day, _ in world.published("shop")][-1] == LAST
+    for name in ("shop", "own"):
+        assert [day for day, _ in world.published(name)][-1] == LAST
     body = world.bodies()["shop"]
     assert body["as_of_date"] == LAST
     assert world.query("select count(*) from publication_holds") == [(0,)]
@@ -94,6 +97,21 @@ def test_a_decision_replays_bit_for_bit_under_other_settings(world, day):
     result = replay(other.platform, record_of(world, day))
     assert result.differences == []
     assert result.notes == []
+
+
+@pytest.mark.parametrize("day", [FIRST, "2025-03-13", LAST])
+def test_an_experiments_own_options_decide_from_the_day_after_they_were_made(world, day):
+    record = record_of(world, day, "own")
+    recorded = json.loads(record.head["settings"])
+    if day == FIRST:  # decided for 13 March; the change holds from 14 March on
+        assert {"burn_in", "exploration", "estimate"}.isdisjoint(recorded)
+        assert world.shares("own", day)["variant_a"] > 99
+    else:
+        assert (recorded["exploration"], recorded["burn_in"]) == (1, "on")
+        assert "estimate" not in recorded
+        assert set(world.shares("own", day).values()) == {50}
+    other = World(world.home, now="2025-03-16T03:00:00")
+    assert replay(other.platform, record).is_exact
 
 
 def test_explain_says_which_options_decided_and_how(world):

@@ -27,7 +27,11 @@ NONSENSE = [
     ({"changed_by": "a\nb"}, "/changed_by", "control characters"),
     ({"changed_by": "x" * 201}, "/changed_by", "at most 200"),
     ({"status": "resting"}, "/status", "'running', 'paused' or 'finished'"),
-    ({"status": None}, "/", "must set status, add_variants or retire_variants"),
+    ({"status": None}, "/", "must set status, add_variants, retire_variants or decision"),
+    ({"decision": "safe"}, "/decision", "object"),
+    ({"decision": {"exploration": 2}}, "/decision/exploration", "less than or equal to 1"),
+    ({"decision": {"burn_in": True}}, "/decision/burn_in", "'on' or 'off'"),
+    ({"decision": {"default_window_days": 28}}, "/decision/default_window_days", "not permitted"),
     ({"add_variants": "c"}, "/add_variants", "valid array"),
     ({"add_variants": [1]}, "/add_variants/0", "string"),
     ({"add_variants": [""]}, "/add_variants/0", "at least 1"),
@@ -71,6 +75,15 @@ def test_a_change_is_a_file_that_says_who_when_and_what(api):
         "reason": "enough",
         "status": "finished",
     }
+
+
+def test_options_of_ones_own_are_kept_listed_and_removed(api):
+    own = {"decision_preset": "safe", "exploration": 0.05}
+    assert patch(api, decision=own).status_code == 202
+    assert patch(api, decision=own).status_code == 200
+    api.home.clock.now += timedelta(seconds=1)
+    assert patch(api, decision={}).status_code == 202
+    assert [c["decision"] for c in api.get(CHANGES).json()["changes"]] == [own, {}]
 
 
 def test_the_same_change_again_is_200_and_writes_nothing(api):

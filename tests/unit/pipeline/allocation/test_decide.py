@@ -279,3 +279,45 @@ def test_what_an_option_reads_is_part_of_the_name_and_what_none_reads_is_not():
     assert name(burning) != name(burning, impressions_since_joined=[200, 151])
     floor = replace(RULE, control_min_allocation=0.1)
     assert name(floor) != name(floor, is_control=[False, True])
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (None, {"burn_in": "on", "exploration": 0.1}),
+        ({"exploration": 0}, {"burn_in": "on"}),
+        ({"prior": "own_rate"}, {"burn_in": "on", "exploration": 0.1, "prior": "own_rate"}),
+        ({"decision_preset": "brief"}, {}),
+        (
+            {"decision_preset": "safe", "exploration": 0.3},
+            {"burn_in": "on", "exploration": 0.3, "short_window": "keep"},
+        ),
+        (
+            {"decision_preset": "robust", "burn_in": "off"},
+            {
+                "estimate": "day_effects",
+                "exploration": 0.02,
+                "prior": "own_rate",
+                "short_window": "keep",
+            },
+        ),
+    ],
+)
+def test_an_experiments_own_options_go_before_those_of_the_installation(own, expected):
+    installed = replace(RULE, burn_in="on", exploration=0.1)
+    merged = installed.with_own_options(None if own is None else json.dumps(own))
+    assert merged == replace(RULE, **expected)
+    # Merging again changes nothing, and the windows stay.
+    assert merged.with_own_options(None if own is None else json.dumps(own)) == merged
+    assert merged.default_window_days == 14
+
+
+def test_decisions_of_different_rules_stand_beside_each_other():
+    own = '{"exploration":1.0}'
+    table = with_options(*ROWS, decision=[own] * 2 + [None] * 5)
+    rows = decide(identify(table, EXACT, version="v1"), version="v1", now=NOW, run_id="run-1")
+    assert rows["allocation_hundredths"].to_pylist()[:2] == [5000, 5000]
+    plain = decided(EXACT, *ROWS)
+    assert rows.slice(2).equals(plain.slice(2))
+    assert json.loads(rows["settings"][0].as_py())["exploration"] == 1.0
+    assert rows["allocation_id"][0] != plain["allocation_id"][0]

@@ -108,3 +108,29 @@ def test_finishing_is_final_and_may_be_said_twice():
     assert list(registry.errors) == [f"experiments/{ID}/{place}.json" for place in (3, 4)]
     assert all("finishing is final" in error for error in registry.errors.values())
     assert active_on(registry, "2025-02-01") == ("finished", ["control", "a", "b"])
+
+
+def test_options_of_the_rule_hold_from_the_next_day_until_they_are_replaced_or_removed():
+    registry = folded(
+        made("2025-01-10T10:00:00Z", decision={"exploration": 0.05, "burn_in": "on"}),
+        made("2025-01-11T10:00:00Z", add_variants=["c"]),
+        made("2025-01-12T10:00:00Z", decision={}),
+    )
+    assert registry.errors == {}
+    for day, expected in {
+        "2025-01-10": None,
+        "2025-01-11": '{"burn_in":"on","exploration":0.05}',
+        "2025-01-12": '{"burn_in":"on","exploration":0.05}',
+        "2025-01-13": None,
+    }.items():
+        experiment, _ = true_on(registry, date.fromisoformat(day))
+        assert experiment["decision"] == expected
+
+
+def test_a_finished_experiment_takes_no_options():
+    registry = folded(
+        made("2025-01-10T10:00:00Z", status="finished"),
+        made("2025-01-11T10:00:00Z", status="finished", decision={"burn_in": "on"}),
+    )
+    (error,) = registry.errors.values()
+    assert "finished experiment" in error

@@ -169,6 +169,12 @@ def test_a_change_of_anything_is_accepted(change):
     [
         ({}, "must set status"),
         ({"reason": "boredom"}, "must set status"),
+        ({"decision": None}, "must set status"),
+        ({"decision": {"exploration": "0.1"}}, "valid number"),
+        ({"decision": {"exploration": True}}, "valid number"),
+        ({"decision": {"exploration": float("nan")}}, "finite number"),
+        ({"decision": {"decision_preset": "bold"}}, "'brief', 'safe' or 'robust'"),
+        ({"decision": {"min_impressions": 5}}, "not permitted"),
         ({"status": "resting"}, "running"),
         ({"add_variants": ["a"], "retire_variants": ["a"]}, "variant twice"),
         ({"add_variants": ["a", "a"]}, "variant twice"),
