@@ -237,6 +237,7 @@ def test_changes_are_paged_oldest_first_those_of_files_included(api):
         "status": None,
         "add_variants": ["b"],
         "retire_variants": [],
+        "decision": None,
         "source_file": f"experiments/{FIRST}/b.json",
     }
     found, cursor = [], None
