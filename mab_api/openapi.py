@@ -15,11 +15,12 @@ from mab_api.openapi_examples import EXAMPLES, EXPERIMENT_ID, REQUESTS
 from mab_api.problems import MEDIA_TYPE, TYPE_PREFIX, Kind
 from mab_api.schemas import MetricsSubmission, Problem
 from mab_store.experiments.schemas import ChangeSpec, ExperimentSpec
+from mab_store.version import mab_version
 
 __all__ = ["EXPERIMENT_ID"]
 
 TITLE = "mab"
-VERSION = "1.0.0"
+VERSION = mab_version()
 DESCRIPTION = """\
 How to split tomorrow's sessions between the variants of each experiment, computed once a day by
 Thompson sampling and served from memory. `docs/API.md` in the repository shows each call with a

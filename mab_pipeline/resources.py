@@ -105,16 +105,21 @@ def inbox_fault(settings: Settings) -> str:
     )
 
 
+def open_inbox(settings: Settings) -> Inbox:
+    """Return the inbox that the settings name."""
+    return Inbox(
+        settings.inbox_root,
+        max_file_bytes=settings.inbox_max_file_mb << 20,
+        receipts=Receipts(settings.receipts_dir),
+        limits=Limits.of(settings),
+    )
+
+
 def build_platform(settings: Settings, *, clock: Clock = utc_now) -> Platform:
     """Build the parts that the settings name."""
     return Platform(
         settings=settings,
-        inbox=Inbox(
-            settings.inbox_root,
-            max_file_bytes=settings.inbox_max_file_mb << 20,
-            receipts=Receipts(settings.receipts_dir),
-            limits=Limits.of(settings),
-        ),
+        inbox=open_inbox(settings),
         warehouse=_warehouse(settings),
         journal=Journal(settings.journal_dir),
         clock=clock,

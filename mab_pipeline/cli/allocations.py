@@ -1,59 +1,86 @@
 """`mab allocations`: print published allocations."""
 
-import json
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from mab_pipeline.cli.console import add_row, new_table, notes_console, print_table, say
+from mab_pipeline.cli.console import (
+    FittingTable,
+    add_row,
+    data_console,
+    new_table,
+    notes_console,
+    print_table,
+    say,
+)
 from mab_pipeline.cli.options import AsOfDate, to_date
+from mab_pipeline.cli.output import Format, Output, print_csv, print_json
 from mab_pipeline.operations.allocations import published_bodies
+from mab_pipeline.operations.text import Side
 from mab_store.settings import Settings, load_settings
 
-
-class Format(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
+VARIANT_COLUMNS: tuple[tuple[str, Side], ...] = (
+    ("variant", "left"),
+    ("share", "right"),
+    ("P(best)", "right"),
+    ("clicks / impressions", "right"),
+    ("window", "left"),
+)
+CSV_COLUMNS = (
+    *("experiment_id", "experiment_name", "as_of_date", "effective_date", "allocation_id"),
+    *("variant_name", "is_control", "allocation_percentage", "probability_best"),
+    *("impressions", "clicks", "data_source", "window_days", "status", "is_stale", "held_back"),
+)
 
 
 def allocations(
     day: AsOfDate = None,
-    output: Annotated[Format, typer.Option("--format", help="Table or JSON.")] = Format.TABLE,
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option("--experiment", metavar="NAME", help="Only this one; may be given again."),
+    ] = None,
+    output: Output = Format.TABLE,
 ) -> None:
     """Print the newest published allocation of each experiment, or those of an as-of date."""
     settings = load_settings()
-    bodies = published_bodies(settings, to_date(day))
+    bodies = published_bodies(settings, to_date(day), only=experiment or ())
     if output is Format.JSON:
-        typer.echo(json.dumps(bodies, indent=2, ensure_ascii=False))
+        print_json(bodies)
+    elif output is Format.CSV:
+        print_csv(CSV_COLUMNS, _csv_rows(bodies))
     else:
         print_allocations(bodies, settings)
 
 
-def print_allocations(bodies: Iterable[dict[str, Any]], settings: Settings) -> None:
+def print_allocations(bodies: Sequence[dict[str, Any]], settings: Settings) -> None:
     """Print a row per variant, with remarks on the experiment in its first row.
+
+    A terminal that is too narrow gets a heading and a small table for each experiment.
 
     Args:
         bodies: Bodies of `mab_store.allocation_payload`.
         settings: For the title.
     """
-    table = new_table(
-        f"Published allocations ({settings.mab_home})",
-        (
-            ("experiment", "left"),
-            ("as-of date", "left"),
-            ("effective date", "left"),
-            ("variant", "left"),
-            ("share", "right"),
-            ("P(best)", "right"),
-            ("clicks / impressions", "right"),
-            ("window", "left"),
-            ("note", "left"),
-        ),
+    title = f"Published allocations ({settings.mab_home})"
+    table = _wide_table(title, bodies)
+    console = data_console()
+    if table.fits(console.width):
+        print_table(table)
+    else:
+        say(console, (title, "italic"))
+        for body in bodies:
+            _print_narrow(body)
+    say(notes_console(), ("* control", "dim"))
+
+
+def _wide_table(title: str, bodies: Iterable[dict[str, Any]]) -> FittingTable:
+    first: tuple[tuple[str, Side], ...] = (
+        ("experiment", "left"),
+        ("as-of date", "left"),
+        ("effective date", "left"),
     )
+    table = new_table(title, (*first, *VARIANT_COLUMNS, ("note", "left")))
     for body in bodies:
         shared = (body["experiment_name"], body["as_of_date"], body["effective_date"])
         for place, variant in enumerate(body["allocations"]):
@@ -63,8 +90,27 @@ def print_allocations(bodies: Iterable[dict[str, Any]], settings: Settings) -> N
                 ", ".join(_marks(body)) if place == 0 else "",
             )
             add_row(table, cells, end_section=place == len(body["allocations"]) - 1)
+    return table
+
+
+def _print_narrow(body: dict[str, Any]) -> None:
+    console = data_console()
+    say(console)
+    say(console, (body["experiment_name"], "bold"))
+    days = f"traffic of {body['effective_date']}, evidence up to {body['as_of_date']}"
+    say(console, "; ".join([days, *_marks(body)]))
+    table = new_table(None, VARIANT_COLUMNS)
+    for variant in body["allocations"]:
+        add_row(table, _cells(variant))
     print_table(table)
-    say(notes_console(), ("* control", "dim"))
+
+
+def _csv_rows(bodies: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for body in bodies:
+        held = body["held_back"]
+        shared = body | {"held_back": held["reason"] if held else None}
+        for variant in body["allocations"]:
+            yield shared | variant | variant["metrics"]
 
 
 def _cells(variant: dict[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
@@ -73,9 +73,36 @@ def complain(error: Exception) -> None:
     say(notes_console(), ("mab:", "red"), f" {error}")
 
 
-def new_table(title: str | None, columns: Iterable[tuple[str, Side]]) -> Table:
+class FittingTable(Table):
+    """A table whose rows are stacked, a line per cell, if it is wider than the terminal.
+
+    So no name is cut or broken into a narrow column.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render as a table if that fits."""
+        if self.fits(options.max_width):
+            yield from super().__rich_console__(console, options)
+            return
+        if self.title:
+            yield words((str(self.title), "italic"))
+        columns = [(str(column.header), list(column.cells)) for column in self.columns]
+        for number in range(self.row_count):
+            if number:
+                yield Text()
+            for header, cells in columns:
+                if str(cells[number]):
+                    yield words((f"{header}: ", "dim"), str(cells[number]))
+
+    def fits(self, width: int) -> bool:
+        """Return whether no cell has to be broken in this width [characters]."""
+        console = PlainConsole(width=10_000)
+        return bool(self.__rich_measure__(console, console.options).maximum <= width)
+
+
+def new_table(title: str | None, columns: Iterable[tuple[str, Side]]) -> FittingTable:
     """Return an empty table; each column has a header and a side."""
-    table = Table(title=words(title) if title else None, title_justify="left")
+    table = FittingTable(title=words(title) if title else None, title_justify="left")
     for header, side in columns:
         table.add_column(words(header), justify=side)
     return table

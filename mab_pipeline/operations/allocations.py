@@ -1,21 +1,28 @@
 """Published allocations, as the API would answer with them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from mab_pipeline.resources import open_inbox
 from mab_store.allocation_payload import allocation_bodies
 from mab_store.errors import NotPublishedError
-from mab_store.files.inbox import Inbox
 from mab_store.settings import Settings
 from mab_store.warehouse.reader import open_reader
 
 
-def published_bodies(settings: Settings, as_of_date: date | None) -> list[dict[str, Any]]:
+def published_bodies(
+    settings: Settings, as_of_date: date | None, *, only: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Return the newest published allocation of each experiment, or those of an as-of date.
 
+    Args:
+        settings: The settings.
+        as_of_date: The day; the newest of each experiment if None.
+        only: Ids or names of the experiments; all if empty.
+
     Raises:
-        NotPublishedError: Nothing is published, or nothing for that date.
+        NotPublishedError: Nothing is published, nothing for that date, or not one of `only`.
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     parameters = {"today": now.date(), "as_of_date": as_of_date}
@@ -26,12 +33,28 @@ def published_bodies(settings: Settings, as_of_date: date | None) -> list[dict[s
         rows = None
     if not rows:
         raise NotPublishedError(_why_nothing(settings, as_of_date, is_empty=rows is not None))
-    return list(allocation_bodies(rows, settings=settings, now=now))
+    bodies = list(allocation_bodies(rows, settings=settings, now=now))
+    return _chosen(bodies, only) if only else bodies
+
+
+def _chosen(bodies: Iterable[dict[str, Any]], only: Collection[str]) -> list[dict[str, Any]]:
+    chosen, found = [], set()
+    for body in bodies:
+        if named := {body["experiment_id"], body["experiment_name"]}.intersection(only):
+            chosen.append(body)
+            found |= named
+    for name in only:
+        if name not in found:
+            raise NotPublishedError(
+                f"Nothing is published of an experiment {name!r}. `mab experiments list` shows the "
+                "registered ones; a new one has an allocation after the next `mab run`."
+            )
+    return chosen
 
 
 def _why_nothing(settings: Settings, as_of_date: date | None, *, is_empty: bool) -> str:
     """Say why there is nothing to show, from what the inbox holds, and what to do next."""
-    inbox = Inbox(settings.inbox_root, max_file_bytes=settings.inbox_max_file_mb << 20)
+    inbox = open_inbox(settings)
     days, experiments = inbox.metric_days(), inbox.experiment_ids()
     run = f"mab run --date {days[-1]}" if days else "mab run"
     if not experiments:

@@ -18,10 +18,14 @@ from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.allocation.variant_gaps import ACCEPTED, accepted_detail
 from mab_pipeline.operations.explain_options import option_lines, prior_words
 from mab_pipeline.operations.explain_order import corrections
+from mab_pipeline.operations.explain_reason import reason_in_one_line
 from mab_pipeline.operations.text import Grid, Line, Side
 from mab_store.files.receipts import Receipts
 from mab_store.plain_text import plain
 from mab_store.warehouse.reader import Reader
+
+SHARES = "Posterior and share"
+"""Title of the table with the shares."""
 
 
 def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -> list[Line | Grid]:
@@ -51,6 +55,7 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
     }
     changes = copy.fetch_arrow("serving/experiment_changes", parameters).to_pylist()
     return [
+        Line(reason_in_one_line(record), is_heading=True),
         *_headline(record),
         Line(),
         *_days_table(counts, record),
@@ -184,7 +189,7 @@ def _shares_table(record: Record) -> Grid:
         )
         for place, row in enumerate(rows)
     )
-    return Grid("Posterior and share", tuple(columns), shown)
+    return Grid(SHARES, tuple(columns), shown)
 
 
 def _how_it_was_drawn(record: Record) -> Iterator[str]:

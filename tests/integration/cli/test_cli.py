@@ -4,10 +4,14 @@ import csv
 import datetime as dt
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from mab_pipeline.cli.main import main
 from mab_pipeline.operations.demo import place_sample, sample_rows
 from mab_pipeline.resources import utc_now
 from mab_store.errors import UsageError
@@ -167,3 +171,92 @@ def test_what_the_demo_places_are_the_rows_of_the_sample(make_world):
             for row in csv.DictReader(io.StringIO(path.read_text()))
         ]
     assert sorted(placed) == sorted(tuple(row.values()) for row in sample_rows())
+
+
+LIGHT = """
+import sys
+from mab_pipeline.cli.main import main
+for arguments in ("--help", "allocations", "explain asos_591c2c", "experiments list"):
+    sys.argv = ["mab", *arguments.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+    for name in ("dagster", "scipy.stats"):
+        assert name not in sys.modules, (arguments, name)
+"""
+
+
+def test_the_verbs_that_only_look_import_neither_dagster_nor_scipy_stats(demo):
+    command = [sys.executable, "-c", LIGHT]
+    environment = os.environ | {"MAB_HOME": str(demo[0].home)}
+    done = subprocess.run(
+        command,
+        check=False,
+        env=environment,
+        cwd=demo[0].home,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def look(demo, monkeypatch, capsys):
+    """Run a verb on the demo's home in this process, at a width; return stdout."""
+    monkeypatch.setenv("MAB_HOME", str(demo[0].home))
+    monkeypatch.chdir(demo[0].home)
+
+    def run(*arguments, width=80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["mab", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+        out, err = capsys.readouterr()
+        return out or err
+
+    return run
+
+
+def test_a_narrow_terminal_gets_whole_names_and_lines(look):
+    experiments = {row["experiment"] for row in sample_rows()}
+    out = look("allocations")
+    assert experiments <= set(out.splitlines())
+    assert max(map(len, out.splitlines())) <= 80
+    assert "│ experiment" not in out
+    assert "┃ experiment" in look("allocations", width=160)
+    out = look("explain", "asos_591c2c")
+    assert "Posterior and share\nvariant: control\ncounts: 0 / 0\n" in out
+    assert "┃ variant   ┃   counts ┃" in look("explain", "asos_591c2c", width=160)
+
+
+def test_allocations_can_be_narrowed_to_some_experiments(look):
+    out = look("allocations", "--experiment", "asos_591c2c", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["variant_name"] for row in rows] == ["control", "variant_1"]
+    assert sum(float(row["allocation_percentage"]) for row in rows) == 100
+    (body,) = json.loads(
+        look("allocations", "--experiment", rows[0]["experiment_id"], "--format", "json")
+    )
+    assert body["experiment_name"] == "asos_591c2c"
+    err = look("allocations", "--experiment", "asos_591c2c", "--experiment", "nope")
+    assert "Nothing is published of an experiment 'nope'." in err
+
+
+def test_explain_says_the_share_and_its_reason_first_and_as_data(look):
+    out = look("explain", "asos_591c2c", width=200)
+    first = out.splitlines()[0]
+    assert re.match(r"asos_591c2c on 2025-07-01: variant_1 9\d\.\d\d %, control \d", first)
+    assert "because variant_1 is the most likely to have the highest click rate (P(best) " in first
+    document = json.loads(look("explain", "asos_591c2c", "--format", "json"))
+    assert document["text"][0] == first
+    assert document["tables"][-1]["rows"][0]["variant"] == "control"
+    rows = list(csv.DictReader(io.StringIO(look("explain", "asos_591c2c", "--format", "csv"))))
+    assert [row["counts"] for row in rows] == ["0 / 0", "11 / 203"]
+
+
+def test_doctor_gives_its_findings_as_data(look):
+    text = look("doctor", "--no-api", "--format", "json")
+    (settings,) = [found for found in json.loads(text) if found["part"] == "settings"]
+    assert settings["is_ok"] is True

@@ -1,0 +1,51 @@
+"""The option `--format`: data as a table, JSON or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from mab_pipeline.cli.console import data_console, say
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Output = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+
+
+def print_json(data: object) -> None:
+    """Print data as JSON to stdout."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows as CSV to stdout, a header first; a row without a column leaves it empty.
+
+    Control and invisible characters are escaped, so that each row is one line.
+    """
+    console = data_console()
+    say(console, _csv_line(columns))
+    for row in rows:
+        say(console, _csv_line([row.get(name) for name in columns]))
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([_csv_cell(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _csv_cell(cell: object) -> object:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return "" if cell is None else cell
