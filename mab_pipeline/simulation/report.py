@@ -15,6 +15,7 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
+td { white-space: nowrap }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
 .worlds { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1rem }
 figure { margin: 0 } figcaption { font-size: 13px } figcaption span { color: #555 }
@@ -73,11 +74,14 @@ def html_report(worlds: Sequence[World], details: Sequence[Detail], *, reps: int
         _figure(by_name[name], list(group), colours)
         for name, group in groupby(details, key=lambda detail: detail.outcome.world)
     )
-    command = f"{reps} repetitions of each pair, seed {seed}; ± is one standard error."
+    note = (
+        f"{reps} repetitions of each pair, seed {seed}; ± is one standard error, lines in the "
+        "chart are two."
+    )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>mab simulate</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Simulated policies</h1>\n<p>{command}</p>\n<p class=key>{key}</p>\n"
+        f"<h1>Simulated policies</h1>\n<p>{note}</p>\n<p class=key>{key}</p>\n"
         f"<h2>Gain over equal split</h2>\n{_gain_chart(details, colours)}\n"
         f"<h2>Share of the best variant by day</h2>\n<div class=worlds>{figures}</div>\n"
         f"<h2>All figures</h2>\n{_table(details)}\n</body></html>\n"
@@ -102,9 +106,10 @@ def _gain_chart(details: Sequence[Detail], colours: dict[str, str]) -> str:
     low = min(0.0, *(gain - margin for gain, margin in zip(gains, margins, strict=True)))
     high = max(0.0, *(gain + margin for gain, margin in zip(gains, margins, strict=True)))
     scale = 620.0 / ((high - low) or 1.0)
+    left = 40.0 + 7.0 * max(len(detail.outcome.world) for detail in details)
 
     def x(value: float) -> float:
-        return 150.0 + (value - low) * scale
+        return left + (value - low) * scale
 
     marks, top, last = [], 16, None
     for detail, gain, margin in zip(details, gains, margins, strict=True):
@@ -124,9 +129,10 @@ def _gain_chart(details: Sequence[Detail], colours: dict[str, str]) -> str:
         f'<text x="{x(value):.1f}" y="{top + 14}" text-anchor="middle">{value:+.1f} %</text>'
         for value in sorted({low, 0.0, high})
     )
-    label = "Gain of each policy over equal split, in percent"
+    label, width = "Gain of each policy over equal split, in percent", left + 670.0
     return (
-        f'<svg viewBox="0 0 820 {top + 20}" width="820" role="img" aria-label="{label}">'
+        f'<svg viewBox="0 0 {width:.0f} {top + 20}" width="{width:.0f}" role="img" '
+        f'aria-label="{label}">'
         f"{zero}{''.join(marks)}{ends}</svg>"
     )
 

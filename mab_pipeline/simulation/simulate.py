@@ -11,8 +11,12 @@ from mab_pipeline.simulation.play import Played, play
 from mab_pipeline.simulation.policy import Policy
 from mab_pipeline.simulation.truth import draw_truth
 from mab_pipeline.simulation.worlds import World
+from mab_store.errors import UsageError
 
 MAX_REPS = 20_000
+MAX_SIZE = 20_000_000
+"""Most days times repetitions times variants of a pair: about 2 GB."""
+
 # Numbers that an array of a batch may hold: days times repetitions times variants.
 _BATCH = 2_000_000
 
@@ -49,10 +53,20 @@ def simulate(
     Yields:
         The outcomes, world by world.
 
+    Raises:
+        UsageError: A world is too large for so many repetitions.
+
     Notes:
-        What a world draws by itself is the same for every policy. A pair's figures depend on its
+        The random factors of a world are the same for every policy. A pair's figures depend on its
         world, its policy's settings, `reps` and `seed`; not on the other worlds and policies.
     """
+    for world in worlds:
+        if (size := reps * world.days * len(world.rates)) > MAX_SIZE:
+            raise UsageError(
+                f"{reps} repetitions of {world.name} are {size:,} shares, more than the "
+                f"{MAX_SIZE:,} that are held in memory. Use at most "
+                f"{MAX_SIZE // (world.days * len(world.rates))} repetitions."
+            )
     count = len(worlds) * len(policies)
     for place, world in enumerate(worlds):
         for number, policy in enumerate(policies):

@@ -52,6 +52,7 @@ def test_a_table_of_one_experiment_and_some_days(mab):
     assert "experiment_000001" in result.stdout
     assert "experiment_000002" not in result.stdout
     assert "6,006" in result.stdout
+    assert "current" not in result.stdout  # the same as brief here
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,12 @@ def test_a_world_without_traffic_gains_nothing():
     assert (detail.outcome.gain, detail.outcome.bad_traffic, detail.outcome.moved) == (0, 0, 0)
 
 
+def test_more_repetitions_than_memory_holds_are_refused():
+    large = World(name="w", traffic=1, rates=[0.1] * 100, days=1000)
+    with pytest.raises(UsageError, match="Use at most 200 repetitions"):
+        list(simulate([large], [policy()], reps=201, seed=1))
+
+
 def test_a_variant_gets_nothing_before_it_joins():
     world = World(name="w", traffic=1000, rates=[0.01, 0.01, 0.02], days=4, joins=[1, 1, 3])
     generator = np.random.default_rng(1)
