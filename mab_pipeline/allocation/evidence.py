@@ -59,13 +59,13 @@ def evidence_of(
 
     def padded(name: str) -> npt.NDArray[np.float64]:
         plane = np.full(shape, np.nan)
-        plane[cells] = np.asarray([columns[name][row] for row in rows], dtype=np.float64)
+        plane[cells] = np.asarray(columns[name], dtype=np.float64)[rows]
         return plane
 
     more: dict[str, Any] = {}
     if rule.short_window == "keep":
         more["is_short"] = np.zeros(shape, dtype=np.bool_)
-        more["is_short"][cells] = [columns["data_source"][row] == "prior" for row in rows]
+        more["is_short"][cells] = np.asarray(columns["data_source"])[rows] == "prior"
         more |= {name: padded(name) for name in ("max_window_impressions", "max_window_clicks")}
     if rule.burn_in == "on":
         more["since_joined"] = padded("impressions_since_joined")
@@ -75,6 +75,6 @@ def evidence_of(
         more["window_days"] = np.nan_to_num(padded("window_days")).astype(np.int64)
         for name in ("day_impressions", "day_clicks"):
             days = np.zeros((*shape, rule.max_window_days))
-            days[cells] = np.asarray([columns[name][row] for row in rows], dtype=np.float64)
+            days[cells] = np.asarray(columns[name], dtype=np.float64)[rows]
             more[name] = days.swapaxes(1, 2)
     return Evidence(padded("impressions"), padded("clicks"), **more)

@@ -2,12 +2,14 @@
 
 import io
 import json
+from datetime import date
 
 import pytest
 from rich.console import Console
 
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.cli.console import rendered
+from mab_pipeline.ingestion.late_data import Arrivals, Plan, plan_runs
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
@@ -40,12 +42,12 @@ def world(make_world):
 
 def record_of(world, day=LAST, name="shop"):
     with open_reader(world.settings) as copy:
-        return find_record(copy, name, world.clock.now.date().fromisoformat(day))
+        return find_record(copy, name, date.fromisoformat(day))
 
 
 def told(world, day=LAST):
     with open_reader(world.settings) as copy:
-        record = find_record(copy, "shop", world.clock.now.date().fromisoformat(day))
+        record = find_record(copy, "shop", date.fromisoformat(day))
         screen = Console(width=200, file=io.StringIO())
         screen.print(rendered(explain(copy, record)))
     return " ".join(screen.file.getvalue().split())
@@ -112,6 +114,15 @@ def test_an_experiments_own_options_decide_from_the_day_after_they_were_made(wor
         assert set(world.shares("own", day).values()) == {50}
     other = World(world.home, now="2025-03-16T03:00:00")
     assert replay(other.platform, record).is_exact
+
+
+def test_a_file_older_than_every_window_decides_the_newest_day_again_for_burn_in_alone(world):
+    day = date(2025, 1, 5)
+    arrivals = Arrivals(metrics={"metrics/2025-01-05/late.csv": day}, events=[], key="")
+    newest = date.fromisoformat(LAST)
+    assert plan_runs(world.platform, arrivals) == Plan(audit=(day, day), decide=(newest, newest))
+    brief = World(world.home, now="2025-03-16T03:00:00")
+    assert plan_runs(brief.platform, arrivals) == Plan(audit=(day, day), decide=None)
 
 
 def test_explain_says_which_options_decided_and_how(world):
