@@ -14,6 +14,7 @@ from mab_pipeline.bandit.posterior import credible_interval, posterior
 from mab_pipeline.bandit.prior import own_rate_prior
 from mab_pipeline.bandit.ratios import lift_interval, probability_beats, value_remaining
 from mab_pipeline.bandit.sample_ratio import sample_ratio_p_value
+from mab_pipeline.bandit.stratified import stratified_score
 from mab_pipeline.bandit.thompson import experiment_seed, thompson_shares
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "probability_beats",
     "probability_best",
     "sample_ratio_p_value",
+    "stratified_score",
     "thompson_shares",
     "to_hundredths",
     "value_remaining",

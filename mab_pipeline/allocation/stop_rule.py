@@ -1,0 +1,101 @@
+"""When an experiment may stop: the rules of the advice, with the error rates measured for them.
+
+Pure functions of counts. `tools/measure_stop_rule.py` measures them; docs/adr/0023 tells why.
+"""
+
+import math
+
+import numpy as np
+from scipy import special
+
+from mab_pipeline import bandit
+from mab_pipeline.bandit.arrays import FloatArray
+
+WEEK = 7
+MIN_DAYS = 14
+"""Days that any advice to stop needs; only whole weeks count, so that each weekday counts alike."""
+HORIZON_WEEKS = 26
+"""Most weeks of evidence; older ones tell little of today's rates."""
+WINNER_P = 0.997
+"""Probability of a higher rate, against each other variant, that makes a winner."""
+
+
+def whole_weeks(n_days: int) -> int:
+    """Return how many of the first days are whole weeks; 0 if fewer than `MIN_DAYS`."""
+    days = n_days // WEEK * WEEK
+    return days if days >= MIN_DAYS else 0
+
+
+def lead(impressions: FloatArray, clicks: FloatArray) -> FloatArray:
+    """Return each variant's probability of a higher rate than the strongest other one, by day.
+
+    Args:
+        impressions: Impressions per day and variant, shape `(..., n_days, n_variants)`.
+        clicks: Clicks, same shape.
+
+    Returns:
+        Shape `(..., n_variants)`, before phi is applied: the smaller of the normal probability of
+        `score / sqrt(variance)` and the Student one of `score / sqrt(residual)`
+        (`bandit.stratified_score`). 0 if there is one variant, or one that shares no `MIN_DAYS`
+        days with it.
+    """
+    return _lead(impressions, clicks, 1.0)
+
+
+def winner(impressions: FloatArray, clicks: FloatArray, *, least: float = WINNER_P) -> int | None:
+    """Return the variant that beats each other one by the rule of `winner`; None if none does.
+
+    Args:
+        impressions: Impressions per day and variant, shape `(n_days, n_variants)`, whole weeks.
+        clicks: Clicks, same shape.
+        least: The least probability against each other variant.
+    """
+    best = int(lead(impressions, clicks).argmax())
+    phi = noise(impressions, clicks)
+    return best if _lead(impressions, clicks, phi)[best] >= least else None
+
+
+def evidence(impressions: FloatArray, clicks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the posteriors of the rates on an average day, from the counts of whole weeks.
+
+    Args:
+        impressions: Impressions per day and variant, shape `(n_days, n_variants)`.
+        clicks: Clicks, same shape.
+
+    Returns:
+        `(alpha, beta)`, each of shape `(n_variants,)`: effective counts (`bandit.day_effects`),
+        scaled by the information that is left and by phi, on top of a uniform prior.
+    """
+    shown, hits = bandit.day_effects(impressions, clicks)
+    kept = bandit.information_kept(impressions, clicks) / noise(impressions, clicks)
+    return 1.0 + kept * hits, 1.0 + kept * (shown - hits)
+
+
+def leader_loss(impressions: FloatArray, clicks: FloatArray) -> tuple[int, float]:
+    """Return the variant with the smallest expected loss, and the loss relative to its rate."""
+    alpha, beta = evidence(impressions, clicks)
+    loss = bandit.expected_loss(alpha, beta)
+    leader = int(loss.argmin())
+    return leader, float(loss[leader] * (alpha[leader] + beta[leader]) / alpha[leader])
+
+
+def noise(impressions: FloatArray, clicks: FloatArray) -> float:
+    """Return max(1, phi): the factor by which variances exceed those of binomial counts."""
+    phi = bandit.overdispersion(impressions, clicks)
+    return max(1.0, phi) if math.isfinite(phi) else 1.0
+
+
+def _lead(impressions: FloatArray, clicks: FloatArray, phi: float) -> FloatArray:
+    found = bandit.stratified_score(impressions, clicks)
+    n_variants = found.score.shape[-1]
+    if n_variants == 1:
+        return np.zeros(found.score.shape[:-1])
+    known = (found.days >= MIN_DAYS) & (found.residual > 0.0)
+    spread = np.where(known, found.variance * phi, 1.0)
+    normal = special.ndtr(found.score / np.sqrt(spread))
+    spread, freedom = np.where(known, found.residual, 1.0), np.where(known, found.days - 1.0, 1.0)
+    student = special.stdtr(freedom, found.score / np.sqrt(spread))
+    probability = np.where(known, np.minimum(normal, student), 0.0)
+    probability[..., np.arange(n_variants), np.arange(n_variants)] = 1.0
+    smallest: FloatArray = probability.min(axis=-1)
+    return smallest
