@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     max_rejected_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     max_rejected_share_held: Annotated[float, Field(ge=0, le=1)] = 0.10
     variant_gap_impressions: Annotated[int, Field(ge=0, lt=2**53)] = 20
+    stop_loss: Annotated[float, Field(ge=0, le=1)] = 0.005
     inbox_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     inbox_max_file_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 5_000_000
     warehouse_lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0

@@ -1,6 +1,6 @@
 """Measure how often the stop advice is wrong, and how soon it is right, by simulation.
 
-    python -m tools.measure_stop_rule [--repetitions 2000] [--seed 1] [--least 0.997] [WORLD ...]
+    python -m tools.measure_stop_rule [--repetitions 2000] [--seed 1] [--least 0.996] [WORLD ...]
 
 Each world is run under the default rule: windows of 14 and 30 days, 200 impressions, Beta(1, 99),
 10,000 draws a day (drawn as Multinomial(10,000, P(best)), which is their exact distribution). The

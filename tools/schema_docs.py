@@ -90,6 +90,7 @@ RELATIONS = (
     Relation(
         "allocations", "publications", ("as_of_date", "experiment_id", "allocation_id"), "}|--o{"
     ),
+    Relation("allocations", "analysis", ("as_of_date", "experiment_id", "allocation_id"), "}|--o{"),
     Relation("experiments", "publication_holds", ("experiment_id",), note="held back by the gate"),
 )
 

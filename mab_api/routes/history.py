@@ -1,4 +1,4 @@
-"""Reading the past: accepted counts and publications."""
+"""Reading the past: accepted counts, publications and the newest analysis."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,9 +8,11 @@ import anyio
 import duckdb
 from fastapi import APIRouter, Query, Request, Response
 
+from mab_api.analysis_schemas import Analysis
 from mab_api.dependencies import Serving, ServingDep
 from mab_api.openapi import ENCODED_HEADERS, NOT_MODIFIED, example, problems
 from mab_api.problems import Kind, ProblemError
+from mab_api.queries.analysis import analysis_answer
 from mab_api.queries.history import (
     HISTORY_CURSOR,
     PUBLICATION_CURSOR,
@@ -85,15 +87,54 @@ async def get_publications(  # one per query parameter
     return await _page(request, serving, experiment_id, wanted=wanted, build=publications_page)
 
 
+@router.get(
+    "/experiments/{experiment_id}/analysis",
+    summary="Intervals, lifts, checks and the stop advice",
+    response_model=Analysis,
+    responses=example("analysis", headers=HEADERS)
+    | NOT_MODIFIED
+    | problems(
+        Kind.EXPERIMENT_NOT_FOUND,
+        Kind.NOT_MATERIALISED,
+        Kind.NOT_PUBLISHED,
+        Kind.LOADING,
+        Kind.HISTORY_UNAVAILABLE,
+    ),
+)
+async def get_analysis(
+    request: Request, serving: ServingDep, experiment_id: ExperimentId
+) -> Response:
+    """The newest analysis, made when its allocation was published or held back."""
+    snapshot = serving.snapshot()
+    record = await serving.record(experiment_id)
+    query = partial(_analysis, snapshot, record)
+    return await _answered(
+        request, serving, key=("analysis", experiment_id), query=query, snapshot=snapshot
+    )
+
+
 async def _page(
     request: Request, serving: Serving, experiment_id: str, *, wanted: PageRequest, build: Build
 ) -> Response:
     snapshot = serving.snapshot()
     record = await serving.record(experiment_id)
-    key = (build, experiment_id, wanted)
+    query = partial(_query, snapshot, record, wanted, build)
+    return await _answered(
+        request, serving, key=(build, experiment_id, wanted), query=query, snapshot=snapshot
+    )
+
+
+async def _answered(
+    request: Request,
+    serving: Serving,
+    *,
+    snapshot: Snapshot,
+    key: tuple[object, ...],
+    query: Callable[[], Answer],
+) -> Response:
+    """Answer from the pages that were asked for before, else query in a thread."""
     answer = snapshot.pages.get(key)
     if answer is None:
-        query = partial(_query, snapshot, record, wanted, build)
         try:
             answer = await anyio.to_thread.run_sync(query, limiter=serving.history_slots)
         except (duckdb.Error, MabError) as error:
@@ -120,5 +161,13 @@ def _query(
     copy = snapshot.copy.branch()
     try:
         return build(copy.fetch_arrow, record, wanted)
+    finally:
+        copy.close()
+
+
+def _analysis(snapshot: Snapshot, record: ExperimentRecord) -> Answer:
+    copy = snapshot.copy.branch()
+    try:
+        return analysis_answer(copy, record)
     finally:
         copy.close()

@@ -39,6 +39,14 @@ KINDS = {
             "are correct, run `mab run --accept-variant-gap`."
         ),
     ),
+    "publication.traffic_follows_shares": (
+        "sample_ratio",
+        "The traffic does not follow the published shares",
+        (
+            "see whether the delivery still reads the newest allocation of these experiments, "
+            "applies its shares or buckets, and reports every impression; nothing is held back."
+        ),
+    ),
     "daily_metrics.few_rows_are_rejected": (
         "rejected_rows",
         "Rows were rejected",

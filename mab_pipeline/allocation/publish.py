@@ -12,6 +12,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from mab_pipeline import bandit
+from mab_pipeline.allocation.analyses import Judged, store_analyses
 from mab_pipeline.allocation.gate import (
     CurrentAllocations,
     Failure,
@@ -85,6 +86,8 @@ class PublicationReport:
         held_back: Day and experiment of every decision that the gate held back.
         held_now: Ids of the experiments that are held back after all of these days, ascending.
         unchanged: Decisions that were published before, or belong to a past day.
+        judged: Of each experiment the newest decision that was published, or held back for a reason
+            that is not noted yet.
     """
 
     published: list[Row] = field(default_factory=list)
@@ -93,6 +96,7 @@ class PublicationReport:
     held_back: list[Key] = field(default_factory=list)
     held_now: list[str] = field(default_factory=list)
     unchanged: int = 0
+    judged: dict[str, Judged] = field(default_factory=dict)
 
 
 def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
@@ -108,6 +112,7 @@ def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
     """
     with platform.warehouse.transaction() as transaction:
         report = _Gate(transaction, platform, days, order).decide()
+        store_analyses(transaction, platform.settings, report.judged, run_id=order.run_id)
     serve(platform, accept_loss=order.accept_loss)
     return report
 
@@ -191,20 +196,37 @@ class _Gate:
             "run_id": self._order.run_id,
         }
         if reasons:
-            self._report.held += [
+            new = [
                 common | {"held_at": self._now, "reason": reason, "detail": detail}
                 for reason, detail in reasons.items()
                 if (key, reason, detail) not in self._noted
             ]
+            self._report.held += new
             self._report.held_back.append(key)
+            if new:
+                self._note(key, allocation_id, is_published=False, faults=tuple(reasons.values()))
             return
         accepted = gap if is_accepted else None
         if accepted:
             entry = {"held_at": self._now, "reason": ACCEPTED, "detail": accepted.acceptance}
             self._report.accepted.append(common | entry)
         self._publish(common, key, allocation_id, shares)
+        faults = (accepted.detail,) if accepted else ()
+        self._note(key, allocation_id, is_published=True, faults=faults)
         if self._is_newest(key):
             self._live[key[1]].accepted = accepted.findings if accepted else frozenset()
+
+    def _note(
+        self, key: Key, allocation_id: str, *, is_published: bool, faults: tuple[str, ...]
+    ) -> None:
+        """Keep for the analysis what an experiment's newest decision came to."""
+        if self._is_newest(key):
+            through = self._data_through.get(key)
+            if is_published and through and through < key[0]:
+                faults += (f"no accepted impressions since {through}",)
+            self._report.judged[key[1]] = Judged(
+                key[0], allocation_id, self._now, is_published, faults
+            )
 
     def _reasons(self, key: Key, gap: VariantGap | None) -> dict[str, str]:
         """Say why a decision is held back, if it is."""

@@ -4,6 +4,9 @@ Pure functions of counts. `tools/measure_stop_rule.py` measures them; docs/adr/0
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import special
@@ -16,8 +19,74 @@ MIN_DAYS = 14
 """Days that any advice to stop needs; only whole weeks count, so that each weekday counts alike."""
 HORIZON_WEEKS = 26
 """Most weeks of evidence; older ones tell little of today's rates."""
-WINNER_P = 0.997
+WINNER_P = 0.996
 """Probability of a higher rate, against each other variant, that makes a winner."""
+
+WINNER_ERROR = "TODO"
+SAFE_ERROR = "TODO"
+
+Verdict = Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Whether an experiment may stop; nothing acts on it.
+
+    Attributes:
+        verdict: `data_problem` before `winner` before `safe_to_stop`; else `keep_running`.
+        variant_name: The variant to choose; None if there is none to choose yet.
+        reason: Why, in one sentence.
+        error_rate: How often the rule of this verdict is wrong, as measured; None for a verdict
+            that asks to choose nothing.
+    """
+
+    verdict: Verdict
+    variant_name: str | None
+    reason: str
+    error_rate: str | None
+
+
+def advise(
+    variants: Sequence[str],
+    impressions: FloatArray,
+    clicks: FloatArray,
+    *,
+    stop_loss: float,
+    faults: Sequence[str] = (),
+) -> Advice:
+    """Say whether an experiment may stop.
+
+    Args:
+        variants: Names of the K variants.
+        impressions: Impressions per variant of all days since the first, shape `(T, K)`; only its
+            first whole weeks count.
+        clicks: Clicks, same shape.
+        stop_loss: Relative expected loss of the leader below which stopping is safe.
+        faults: What is wrong with the data.
+    """
+    if faults:
+        return Advice("data_problem", None, f"See to the data first: {'; '.join(faults)}.", None)
+    if len(variants) < 2:
+        return Advice("keep_running", None, "There is one variant and nothing to compare.", None)
+    days = whole_weeks(len(impressions))
+    if days == 0:
+        reason = f"There are {len(impressions)} days of data; the advice needs {MIN_DAYS}."
+        return Advice("keep_running", None, reason, None)
+    shown, hits = impressions[:days], clicks[:days]
+    best = winner(shown, hits)
+    if best is not None:
+        reason = (
+            f"{variants[best]} beats each other variant day by day over {days} days with a "
+            f"probability of at least {WINNER_P:g}."
+        )
+        return Advice("winner", variants[best], reason, WINNER_ERROR)
+    leader, loss = leader_loss(shown, hits)
+    costs = f"{variants[leader]} leads after {days} days; choosing it is expected to cost"
+    if loss < stop_loss:
+        reason = f"{costs} {100 * loss:.2g} % of the clicks, below {100 * stop_loss:g} %."
+        return Advice("safe_to_stop", variants[leader], reason, SAFE_ERROR)
+    reason = f"{costs} {100 * loss:.2g} % of the clicks, at least {100 * stop_loss:g} %."
+    return Advice("keep_running", None, reason, None)
 
 
 def whole_weeks(n_days: int) -> int:
@@ -90,11 +159,13 @@ def _lead(impressions: FloatArray, clicks: FloatArray, phi: float) -> FloatArray
     n_variants = found.score.shape[-1]
     if n_variants == 1:
         return np.zeros(found.score.shape[:-1])
-    known = (found.days >= MIN_DAYS) & (found.residual > 0.0)
+    known = (found.days >= MIN_DAYS) & (found.effective_days > 1.0)
     spread = np.where(known, found.variance * phi, 1.0)
     normal = special.ndtr(found.score / np.sqrt(spread))
-    spread, freedom = np.where(known, found.residual, 1.0), np.where(known, found.days - 1.0, 1.0)
-    student = special.stdtr(freedom, found.score / np.sqrt(spread))
+    is_spread = known & (found.residual > 0.0)
+    spread = np.where(is_spread, found.residual, 1.0)
+    freedom = np.where(known, found.effective_days - 1.0, 1.0)
+    student = np.where(is_spread, special.stdtr(freedom, found.score / np.sqrt(spread)), normal)
     probability = np.where(known, np.minimum(normal, student), 0.0)
     probability[..., np.arange(n_variants), np.arange(n_variants)] = 1.0
     smallest: FloatArray = probability.min(axis=-1)

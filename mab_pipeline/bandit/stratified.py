@@ -9,7 +9,7 @@ from mab_pipeline.bandit.arrays import FloatArray, as_floats, refuse, same_shape
 
 
 class Score(NamedTuple):
-    """What the days say about every pair of variants; each of shape `(..., n_variants, n_variants)`.
+    """What the days say about each pair of variants, each of shape `(..., n_variants, n_variants)`.
 
     Attributes:
         score: `score[i, j]` is the number of clicks that i has above its part of the clicks of i
@@ -17,13 +17,16 @@ class Score(NamedTuple):
             `score[j, i]`. The diagonal is 0.
         variance: Variance of the score if the clicks of a day vary as binomial counts do.
         residual: Variance of the score as the days themselves show it.
-        days: Days on which both had impressions and clicks tell something.
+        days: Days on which both had impressions, and one of them clicks.
+        effective_days: Days that the variance amounts to if all were as good: at most `days`, 0 for
+            none.
     """
 
     score: FloatArray
     variance: FloatArray
     residual: FloatArray
     days: FloatArray
+    effective_days: FloatArray
 
 
 def stratified_score(impressions: ArrayLike, clicks: ArrayLike) -> Score:
@@ -46,9 +49,9 @@ def stratified_score(impressions: ArrayLike, clicks: ArrayLike) -> Score:
         its variance `sum n_i n_j m (n - m) / (n**2 (n - 1))`. If the rates of i and j are equal on
         each day, a day's term has mean 0 given all earlier days and the day's n and m, however the
         shares followed the data and the days differ: the score is a martingale. The residual is
-        `T / (T - 1) sum (d - b v)**2` over the terms d and variances v of the T days, b being score
-        over variance: it is also right if a variant has good and bad days of its own, of which more
-        impressions do not rid it.
+        `T / (T - 1) sum (d - b v)**2` over the terms d and variances v of the days, b being score
+        over variance and `T = (sum v)**2 / sum v**2` the effective days: it is also right if a
+        variant has good and bad days of its own, which more impressions do not even out.
 
     References:
         Mantel and Haenszel, Journal of the National Cancer Institute 22 (1959), 719-748.
@@ -64,7 +67,7 @@ def stratified_score(impressions: ArrayLike, clicks: ArrayLike) -> Score:
     refuse(hits > shown, "clicks must not exceed impressions", **quoted)
     n_variants = shown.shape[-1]
     shape = (*shown.shape[:-2], n_variants, n_variants)
-    score, variance, residual, days = (np.zeros(shape) for _ in range(4))
+    score, variance, residual, days, effective = (np.zeros(shape) for _ in range(5))
     for i in range(n_variants - 1):
         mine, others = shown[..., i : i + 1], shown[..., i + 1 :]
         both, clicked = mine + others, hits[..., i : i + 1] + hits[..., i + 1 :]
@@ -78,6 +81,12 @@ def stratified_score(impressions: ArrayLike, clicks: ArrayLike) -> Score:
         left = ((term - slope[..., None, :] * spread) ** 2).sum(axis=-2)
         rest = (..., i, slice(i + 1, None))
         score[rest], variance[rest], days[rest] = total, known, n
-        residual[rest] = left * n / np.maximum(n - 1, 1)
-    mirrored = (both + both.swapaxes(-1, -2) for both in (variance, residual, days))
+        squares = (spread**2).sum(axis=-2)
+        good = np.divide(known**2, squares, out=np.zeros_like(known), where=squares > 0.0)
+        effective[rest] = good
+        residual[rest] = np.divide(
+            left * good, good - 1.0, out=np.full_like(left, np.inf), where=good > 1.0
+        )
+    sides = (variance, residual, days, effective)
+    mirrored = (side + side.swapaxes(-1, -2) for side in sides)
     return Score(score - score.swapaxes(-1, -2), *mirrored)

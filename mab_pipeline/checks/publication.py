@@ -4,10 +4,11 @@ from mab_pipeline.allocation.publish import DATA_GAP
 from mab_pipeline.allocation.variant_gaps import VARIANT_GAP
 from mab_pipeline.checks.asset_checks import AssetChecks, Check
 from mab_pipeline.checks.finders import sql_check, undecided_due_day
+from mab_pipeline.checks.sample_ratio import sample_ratio_mismatches
 
 CHECKS = AssetChecks(
     "publication",
-    tables=("publications", "publication_holds"),
+    tables=("publications", "publication_holds", "analysis"),
     own=(
         Check(
             "feeds_are_alive",
@@ -18,6 +19,12 @@ CHECKS = AssetChecks(
             "variants_are_complete",
             "No experiment keeps an old publication because rows are rejected or missing.",
             sql_check("publication_open_holds", reason=VARIANT_GAP),
+        ),
+        Check(
+            "traffic_follows_shares",
+            "The impressions fit the published shares (p at least 0.001).",
+            sample_ratio_mismatches,
+            is_warning=True,
         ),
         Check(
             "newest_day_is_decided",

@@ -16,6 +16,7 @@ from mab_pipeline import bandit
 from mab_pipeline.allocation.comparisons import mixes
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.allocation.variant_gaps import ACCEPTED, accepted_detail
+from mab_pipeline.operations.explain_analysis import analysis_parts
 from mab_pipeline.operations.explain_options import option_lines, prior_words
 from mab_pipeline.operations.explain_order import corrections
 from mab_pipeline.operations.explain_reason import reason_in_one_line
@@ -68,6 +69,7 @@ def explain(copy: Reader, record: Record, *, receipts: Receipts | None = None) -
         _shares_table(record),
         *map(Line, _how_it_was_drawn(record)),
         *(Line(_gate_verdict(row)) for row in gate),
+        *analysis_parts(copy, record),
     ]
 
 

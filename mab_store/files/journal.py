@@ -3,11 +3,11 @@
     <MAB_HOME>/journal/<table>/<entry>.parquet
 
 An entry holds the rows of one transaction: those that one run wrote (publications,
-publication_holds), or those with one time of computation (allocations) or load (inbox_files, the
-ledger). A long run decides in several transactions, and another run may write the journal between
-them; an entry per run would then stay incomplete. The warehouse commits first, then the entry is
-written. `write_missing` compares the two, so the next run writes an entry that a crash prevented.
-Nothing is served before its entry is on the disk.
+publication_holds, analysis), or those with one time of computation (allocations) or load
+(inbox_files, the ledger). A long run decides in several transactions, and another run may write the
+journal between them; an entry per run would then stay incomplete. The warehouse commits first, then
+the entry is written. `write_missing` compares the two, so the next run writes an entry that a crash
+prevented. Nothing is served before its entry is on the disk.
 
 Reading is idempotent. A decision has an identity, the grain of its table. If several entries hold
 the same decision (a day was decided again in an empty warehouse, files were copied under other
@@ -36,6 +36,7 @@ DECISIONS = {
     "allocations": "computed_at",
     "publications": "published_at",
     "publication_holds": "held_at",
+    "analysis": "analysed_at",
 }
 LEDGER = "inbox_files"
 JOURNALED = (LEDGER, *DECISIONS)

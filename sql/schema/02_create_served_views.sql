@@ -85,3 +85,15 @@ select
     clicks,
     received_at
 from daily_metrics;
+
+-- Analyses.
+-- Grain: as_of_date, experiment_id, analysed_at
+create or replace view served_analysis as
+select
+    as_of_date,
+    experiment_id,
+    analysed_at,
+    allocation_id,
+    is_published,
+    analysis
+from analysis;

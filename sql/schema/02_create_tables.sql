@@ -140,3 +140,17 @@ create table if not exists publication_holds (
     detail varchar not null,                 -- The finding, in words; for an accepted gap, the accepted values as JSON [text]
     run_id varchar not null                  -- Dagster run that decided [id]
 );
+
+-- Journal of what a decision's evidence says besides its shares, append-only: of each experiment that a run published or held back, its newest decision.
+-- Grain: as_of_date, experiment_id, analysed_at
+create table if not exists analysis (
+    as_of_date date not null,                -- Last day of the evidence [UTC date]
+    experiment_id varchar not null,          -- Experiment [id]
+    analysed_at timestamp not null,          -- When its decision was published or held back [UTC time]
+    allocation_id varchar not null,          -- Allocation that was analysed [id]
+    is_published boolean not null,           -- Whether the allocation was published; false if it was held back [flag]
+    advice varchar not null,                 -- keep_running, safe_to_stop, winner or data_problem; nothing acts on it [name]
+    sample_ratio_p_value double,             -- Probability of so great a deviation of the traffic from the published shares; null if not tested [probability]
+    analysis varchar not null,               -- Intervals, lifts, checks and the advice with its reason [JSON]
+    run_id varchar not null                  -- Dagster run that made it [id]
+);

@@ -45,6 +45,8 @@ grant select on view served_variants to role mab_api;
 
 grant select on view served_metrics to role mab_api;
 
+grant select on view served_analysis to role mab_api;
+
 -- An administrator sees the objects of the roles.
 grant role mab_pipeline to role sysadmin;
 

@@ -2,4 +2,4 @@
 select
     (select count(*) from inbox_files) + (select count(*) from allocations)
     + (select count(*) from publications) + (select count(*) from publication_holds)
-    + (select count(*) from raw_metrics) as row_count;
+    + (select count(*) from analysis) + (select count(*) from raw_metrics) as row_count;

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "API.md"
 VARYING = frozenset(
-    {"computed_at", "published_at", "received_at", "created_at", "submission_id"}
+    {"analysed_at", "computed_at", "published_at", "received_at", "created_at", "submission_id"}
     | {"allocation_id", "request_id", "stale_seconds"}
     | {"changed_at", "effective_date"}  # of a change: now, and tomorrow
 )

@@ -184,6 +184,13 @@ BAD = [
         "2 rows for exp_",
     ),
     (
+        "publication.traffic_follows_shares",
+        """update analysis set sample_ratio_p_value = 0.000999,
+        analysis = replace(analysis, '"p_value":null', '"p_value":0.000999')""",
+        LAST,
+        "do not fit the published shares",
+    ),
+    (
         "publication.columns_as_declared",
         "alter table publication_holds drop column detail",
         LAST,

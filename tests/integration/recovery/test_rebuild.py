@@ -87,7 +87,12 @@ def test_what_was_committed_but_not_journaled_before_a_crash_is_journaled_by_the
     world = fill(make_world(now="2025-03-15T02:00:00"))
     world.run(DAYS[0], DAYS[1])
     entries = sorted((world.home / "journal").glob("*/*.parquet"))
-    assert {path.parent.name for path in entries} == {"inbox_files", "allocations", "publications"}
+    assert {path.parent.name for path in entries} == {
+        "inbox_files",
+        "allocations",
+        "publications",
+        "analysis",
+    }
     for path in entries:
         path.unlink()
     before = world.tables(volatile=True)
@@ -96,7 +101,7 @@ def test_what_was_committed_but_not_journaled_before_a_crash_is_journaled_by_the
     lose(world)
     rebuild(world.platform)
     after = world.tables(volatile=True)
-    for table in ("allocations", "publications", "publication_holds"):
+    for table in ("allocations", "publications", "publication_holds", "analysis"):
         assert after[table] == before[table]
 
 

@@ -136,7 +136,7 @@ def test_every_row_is_read_back_in_the_order_of_the_grain(warehouse, journal):
 
 
 def test_a_journal_that_is_not_there_is_empty(journal):
-    for table in ("inbox_files", "allocations", "publications", "publication_holds"):
+    for table in ("inbox_files", "allocations", "publications", "publication_holds", "analysis"):
         rows = journal.read(table)
         assert len(rows) == 0
         assert rows.schema == declared_tables()[table].arrow_schema

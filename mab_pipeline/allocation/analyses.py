@@ -1,0 +1,194 @@
+"""Analyses of a run: the evidence of what it published or held back, analysed and stored.
+
+The rows are written in the transaction of the publication. A run of many days analyses the newest
+decision of each experiment alone, which is the one that readers see.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mab_pipeline.allocation.analysis import Evidence, analyse
+from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.stop_rule import HORIZON_WEEKS, WEEK
+from mab_pipeline.bandit.arrays import FloatArray
+from mab_store.settings import Settings
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import Transaction
+
+HUNDREDTHS, BUCKETS = 10_000, 100
+DAY = timedelta(days=1)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What publication made of an experiment's newest decision.
+
+    Attributes:
+        day: Its as-of day.
+        allocation_id: The decision.
+        at: When.
+        is_published: Whether it was published; else it was held back.
+        faults: What is wrong with its data.
+    """
+
+    day: date
+    allocation_id: str
+    at: datetime
+    is_published: bool
+    faults: tuple[str, ...] = ()
+
+
+def store_analyses(
+    transaction: Transaction, settings: Settings, judged: Mapping[str, Judged], *, run_id: str
+) -> None:
+    """Analyse the decisions and append the rows of `analysis`.
+
+    Args:
+        transaction: The publication's; what the run published is in its tables.
+        settings: The settings.
+        judged: The decisions by experiment id.
+        run_id: The run.
+    """
+    if not judged:
+        return
+    days = sorted({decision.day for decision in judged.values()})
+    evidence = _Read(transaction, settings, days, run_id)
+    rows = []
+    for experiment_id, decision in sorted(judged.items()):
+        found = evidence.of(experiment_id, decision)
+        if found is None:  # no share is stored: materialising `allocations` comes first
+            continue
+        analysis = analyse(found)
+        rows.append(
+            {
+                "as_of_date": decision.day,
+                "experiment_id": experiment_id,
+                "analysed_at": decision.at,
+                "allocation_id": decision.allocation_id,
+                "is_published": decision.is_published,
+                "advice": analysis.advice.verdict,
+                "sample_ratio_p_value": analysis.sample_ratio.p_value,
+                "analysis": analysis.to_json(),
+                "run_id": run_id,
+            }
+        )
+    if rows:
+        schema = declared_tables()["analysis"].arrow_schema
+        transaction.load_arrow("analysis", pa.Table.from_pylist(rows, schema=schema))
+
+
+class _Read:
+    """The evidence of a run's decisions."""
+
+    def __init__(
+        self, transaction: Transaction, settings: Settings, days: list[date], run_id: str
+    ) -> None:
+        self._settings = settings
+        span: dict[str, object] = {"start_date": days[0], "end_date": days[-1] + DAY}
+        decisions = transaction.fetch_arrow("assets/analysis_decisions", span)
+        self._decisions = _grouped(decisions, "allocation_id")
+        horizon = timedelta(days=(HORIZON_WEEKS + 1) * WEEK)
+        past: dict[str, object] = {
+            "run_id": run_id,
+            "start_date": days[0] - horizon,
+            "end_date": days[-1] + DAY,
+        }
+        self._counts = _grouped(transaction.fetch_arrow("assets/analysis_counts", past))
+        past["start_date"] = days[0] - timedelta(days=settings.max_window_days - 1)
+        self._shares = _grouped(transaction.fetch_arrow("assets/analysis_shares", past))
+        self._rejections = {day: self._rejected(transaction, day) for day in days}
+
+    def of(self, experiment_id: str, judged: Judged) -> Evidence | None:
+        """Return the evidence of a decision; None if no share of it is stored."""
+        decision = self._decisions.get(judged.allocation_id, [])
+        if not decision:
+            return None
+        names = tuple(row["variant_name"] for row in decision)
+        place = {name: k for k, name in enumerate(names)}
+        counts = [
+            row for row in self._counts.get(experiment_id, []) if row["metric_date"] <= judged.day
+        ]
+        first = _first_day(counts, judged.day)
+        n_days = 0 if first is None else (judged.day - first).days + 1
+        planes = np.zeros((2, n_days, len(names)))
+        shares = np.full((2, n_days, len(names)), np.nan)
+        for row, day, k in _cells(counts, first, n_days, place):
+            planes[:, day, k] = row["impressions"], row["clicks"]
+        least = n_days - self._settings.max_window_days
+        live = self._shares.get(experiment_id, [])
+        for row, day, k in _cells(live, first, n_days, place):
+            if day >= least:
+                own = json.loads(row["buckets"]).get(row["variant_name"], [])
+                buckets = sum(last - begin + 1 for begin, last in own)
+                shares[:, day, k] = row["allocation_hundredths"] / HUNDREDTHS, buckets / BUCKETS
+        controls = [k for k, row in enumerate(decision) if row["is_control"]]
+        rejected = self._rejections[judged.day].get(experiment_id)
+        return Evidence(
+            variants=names,
+            control=controls[0] if controls else None,
+            alpha=np.array([row["alpha"] for row in decision]),
+            beta=np.array([row["beta"] for row in decision]),
+            first_day=first,
+            impressions=planes[0],
+            clicks=planes[1],
+            shares=_of_current(shares[0]),
+            buckets=_of_current(shares[1]),
+            exploration=RuleSettings.from_json(decision[0]["settings"]).exploration,
+            faults=judged.faults + ((rejected,) if rejected else ()),
+            stop_loss=self._settings.stop_loss,
+        )
+
+    def _rejected(self, transaction: Transaction, day: date) -> dict[str, str]:
+        """Say of which experiments more than MAX_REJECTED_SHARE of a day's rows was rejected."""
+        rows = transaction.fetch_arrow("assets/analysis_rejections", {"as_of_date": day})
+        allowed = self._settings.max_rejected_share
+        return {
+            row["experiment_id"]: (
+                f"{row['rejected_count']} of {row['received_count']} rows of {day} were rejected"
+            )
+            for row in rows.to_pylist()
+            if row["rejected_count"] > allowed * row["received_count"]
+        }
+
+
+def _grouped(rows: pa.Table, column: str = "experiment_id") -> dict[str, list[Row]]:
+    ordered = sorted(rows.to_pylist(), key=itemgetter(column))  # stable: the order of days stays
+    return {key: list(group) for key, group in groupby(ordered, key=itemgetter(column))}
+
+
+def _first_day(counts: list[Row], last: date) -> date | None:
+    """Return the first day of the evidence: whole weeks after the first one with impressions."""
+    if not counts:
+        return None
+    first: date = counts[0]["first_date"]
+    too_many = (last - first).days + 1 - HORIZON_WEEKS * WEEK
+    return first + timedelta(days=max(0, -(-too_many // WEEK) * WEEK))
+
+
+def _cells(
+    rows: list[Row], first: date | None, n_days: int, place: Mapping[str, int]
+) -> Iterator[tuple[Row, int, int]]:
+    """Yield the rows of current variants with their day and variant in the arrays."""
+    for row in rows if first else []:
+        day = (row["metric_date"] - first).days
+        if 0 <= day < n_days and row["variant_name"] in place:
+            yield row, day, place[row["variant_name"]]
+
+
+def _of_current(shares: FloatArray) -> FloatArray:
+    """Scale each day's shares to the variants of the decision; one that had none then had 0."""
+    is_live = ~np.isnan(shares).all(axis=1, keepdims=True)
+    filled = np.nan_to_num(shares)
+    total = filled.sum(axis=1, keepdims=True)
+    missing = np.full_like(filled, np.nan)
+    scaled: FloatArray = np.divide(filled, total, out=missing, where=is_live & (total > 0.0))
+    return scaled
