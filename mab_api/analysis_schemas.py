@@ -62,7 +62,7 @@ class StopAdvice(_Shape):
 
 
 class Analysis(_Shape):
-    """What the evidence of an allocation says besides its shares, as of its publication."""
+    """Intervals, checks and the stop advice of an allocation, made at its publication."""
 
     experiment_id: str
     experiment_name: str

@@ -1,4 +1,4 @@
-"""Analyses of a run: the evidence of what it published or held back, analysed and stored.
+"""Analyses of a run: read the evidence of its decisions, analyse it, store the result.
 
 The rows are written in the transaction of the publication. A run of many days analyses the newest
 decision of each experiment alone, which is the one that readers see.
@@ -30,14 +30,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What publication made of an experiment's newest decision.
+    """The verdict of publication on an experiment's newest decision.
 
     Attributes:
         day: Its as-of day.
         allocation_id: The decision.
         at: When.
         is_published: Whether it was published; else it was held back.
-        faults: What is wrong with its data.
+        faults: Faults of its data, each in a few words.
     """
 
     day: date
@@ -53,7 +53,7 @@ def store_analyses(
     """Analyse the decisions and append the rows of `analysis`.
 
     Args:
-        transaction: The publication's; what the run published is in its tables.
+        transaction: The publication's, with the run's rows in its tables.
         settings: The settings.
         judged: The decisions by experiment id.
         run_id: The run.

@@ -1,4 +1,4 @@
-"""What a decision's evidence says besides the shares: intervals, lifts, checks, the advice.
+"""The analysis of a decision: intervals, lifts, checks and the stop advice.
 
 Pure functions of plain values. `analyses.py` reads the evidence and stores the result.
 """
@@ -25,7 +25,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one experiment at a decision, K variants over T days.
+    """The evidence of one experiment at a decision, K variants over T days.
 
     Attributes:
         variants: Names, in the order of every array.
@@ -38,7 +38,7 @@ class Evidence:
         shares: Shares that were live on the day, 0 to 1, same shape; NaN on a day without.
         buckets: Shares of the buckets that were live, same shape and NaN.
         exploration: Share of the traffic that is always split equally, 0 to 1.
-        faults: What is wrong with the data, each in a few words.
+        faults: Faults of the data, each in a few words.
         stop_loss: Relative expected loss of the leader below which stopping is safe.
     """
 

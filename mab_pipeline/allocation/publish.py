@@ -219,7 +219,7 @@ class _Gate:
     def _note(
         self, key: Key, allocation_id: str, *, is_published: bool, faults: tuple[str, ...]
     ) -> None:
-        """Keep for the analysis what an experiment's newest decision came to."""
+        """Keep the verdict on an experiment's newest decision, for its analysis."""
         if self._is_newest(key):
             through = self._data_through.get(key)
             if is_published and through and through < key[0]:

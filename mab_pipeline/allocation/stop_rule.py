@@ -1,6 +1,6 @@
 """When an experiment may stop: the rules of the advice, with the error rates measured for them.
 
-Pure functions of counts. `tools/measure_stop_rule.py` measures them; docs/adr/0023 tells why.
+Pure functions of counts. `tools/measure_stop_rule.py` measures them; docs/adr/0024 tells why.
 """
 
 import math
@@ -22,8 +22,15 @@ HORIZON_WEEKS = 26
 WINNER_P = 0.996
 """Probability of a higher rate, against each other variant, that makes a winner."""
 
-WINNER_ERROR = "TODO"
-SAFE_ERROR = "TODO"
+WINNER_ERROR = (
+    "in simulated 60-day runs of equal variants, read daily, it named a winner in 0.0 to 3.5 % "
+    "(4,000 runs each of two, three and ten variants, with and without effects of days)"
+)
+SAFE_ERROR = (
+    "in simulated 60-day runs of 5 against 4.5 % it chose the worse variant in 3.8 % of the times "
+    "that it spoke at 1,000 impressions a day, and in at most 0.2 % from 5,000 on"
+)
+"""Measured by `tools/measure_stop_rule.py` with seed 1; docs/adr/0024 has the whole table."""
 
 Verdict = Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
 
@@ -62,7 +69,7 @@ def advise(
             first whole weeks count.
         clicks: Clicks, same shape.
         stop_loss: Relative expected loss of the leader below which stopping is safe.
-        faults: What is wrong with the data.
+        faults: Faults of the data, each in a few words.
     """
     if faults:
         return Advice("data_problem", None, f"See to the data first: {'; '.join(faults)}.", None)

@@ -9,7 +9,7 @@ from mab_pipeline.bandit.arrays import FloatArray, as_floats, refuse, same_shape
 
 
 class Score(NamedTuple):
-    """What the days say about each pair of variants, each of shape `(..., n_variants, n_variants)`.
+    """Each pair of variants compared over the days, each of shape `(..., n_variants, n_variants)`.
 
     Attributes:
         score: `score[i, j]` is the number of clicks that i has above its part of the clicks of i

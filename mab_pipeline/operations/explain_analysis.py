@@ -1,4 +1,4 @@
-"""What `mab explain` shows besides the shares: lifts, checks and the stop advice."""
+"""The analysis as `mab explain` shows it: lifts, checks and the stop advice."""
 
 import json
 from collections.abc import Iterator

@@ -141,7 +141,7 @@ create table if not exists publication_holds (
     run_id varchar not null                  -- Dagster run that decided [id]
 );
 
--- Journal of what a decision's evidence says besides its shares, append-only: of each experiment that a run published or held back, its newest decision.
+-- Journal of analyses, append-only: of each experiment that a run published or held back, its newest decision.
 -- Grain: as_of_date, experiment_id, analysed_at
 create table if not exists analysis (
     as_of_date date not null,                -- Last day of the evidence [UTC date]
