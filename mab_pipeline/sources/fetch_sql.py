@@ -86,8 +86,11 @@ def fetch_sql(
 
 
 def _url(text: str) -> URL:
+    """Parse a URL; plain `postgresql://` gets the driver that mab[postgres] installs."""
     try:
-        return make_url(text)
+        url = make_url(text)
+        is_plain = url.drivername in {"postgresql", "postgres"}
+        return url.set(drivername="postgresql+psycopg2") if is_plain else url
     except ArgumentError:
         raise UsageError(
             "its URL must be DIALECT://USER:PASSWORD@HOST/DATABASE; signs such as @ and / in a "
@@ -97,7 +100,7 @@ def _url(text: str) -> URL:
 
 def _bounded(url: URL, seconds: float) -> dict[str, Any]:
     """Return arguments that make PostgreSQL itself stop in time."""
-    if url.get_backend_name() != "postgresql" or url.get_driver_name() != "psycopg2" or url.query:
+    if url.drivername not in {"postgresql+psycopg2", "postgresql+psycopg"} or url.query:
         return {}
     return {
         "connect_timeout": max(1, int(seconds)),

@@ -13,7 +13,7 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 
 from mab_pipeline.resources import Platform, inbox_fault
-from mab_pipeline.sources.config import FileSource, HttpSource, Source
+from mab_pipeline.sources.config import FileSource, HttpSource, Source, filled_in
 from mab_pipeline.sources.deposit import deposit, files_of_days
 from mab_pipeline.sources.fetch_files import fetch_files
 from mab_pipeline.sources.fetch_http import fetch_http
@@ -38,11 +38,13 @@ class DayCounts(NamedTuple):
         counts: The counts, by experiment and variant; one of each.
         other_days: How many counts of other days came with them and were left out.
         notes: Remarks of the reader.
+        files: How many files, answers or results it is from.
     """
 
     counts: list[Count]
     other_days: int
     notes: list[str]
+    files: int
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class Puller:
             try:
                 found = self.read(day)
                 if not (found.counts or self._source.allow_empty or day in may_be_empty):
-                    raise SourceError(f"it has no rows of {day}{_hint(found)}")
+                    raise SourceError(f"it has no rows of {day}{self._hint(day, found)}")
                 self._store(day, found, result)
             except SourceDownError as error:
                 result.is_down = True
@@ -160,7 +162,7 @@ class Puller:
                 if before is not None:
                     count = _sum(before, count, file, mapping)  # noqa: PLW2901
                 held[key] = count, file.name
-        return DayCounts([held[key][0] for key in sorted(held)], other_days, notes)
+        return DayCounts([held[key][0] for key in sorted(held)], other_days, notes, len(fetched))
 
     def _understand(
         self, file: Fetched, day: date, mapping: Mapping
@@ -182,6 +184,11 @@ class Puller:
         if export.mapping.date_column is not None:  # otherwise its day is the one that was asked
             self._understood[sha256] = understood
         return understood
+
+    def _hint(self, day: date, found: DayCounts) -> str:
+        if isinstance(self._source, FileSource) and not found.files:
+            return f": no file matches {filled_in(self._source.path, day)}"
+        return f", but {found.other_days} of other days" if found.other_days else ""
 
     def _store(self, day: date, found: DayCounts, result: Pulled) -> None:
         done = deposit(
@@ -248,7 +255,3 @@ def _field(option: re.Match[str]) -> str:
     """Name an option of `mab import` as the field of a mapping that it is here."""
     name = _OPTIONS.get(option[1], option[1].replace("-", "_"))
     return f"{name} in the mapping"
-
-
-def _hint(found: DayCounts) -> str:
-    return f", but {found.other_days} of other days" if found.other_days else ""
