@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-snowflake lint bench drill mutants lock docs
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-snowflake lint bench drill mutants lock docs docs-site
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,17 @@ bench: $(VENV)/.bench  ## Measure ratios and write docs/BENCHMARKS.md
 mutants: $(STAMP)  ## Break the code in small ways, one at a time: do the tests notice? (hours)
 	@nice -n 19 $(BIN)/python -m tests.mutants $(GROUPS)
 
-docs: $(STAMP)  ## Regenerate the data dictionary and the ERD from the schema
+docs: $(STAMP)  ## Regenerate the data dictionary, the ERD and the pictures of the concepts
 	@$(BIN)/python -m tools.schema_docs
+	@$(BIN)/python -m tools.pictures
+
+$(VENV)/.site: $(STAMP) tests/docs_site/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/docs_site/requirements.lock
+	@touch $@
+
+docs-site: $(VENV)/.site  ## Build the documentation as a site in build/site, and test it
+	@$(BIN)/python -m tools.docs_site
+	@$(BIN)/python -m pytest -q tests/docs_site
 
 lock: $(STAMP)  ## Resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -78,3 +87,6 @@ lock: $(STAMP)  ## Resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--group bench --constraint requirements.lock --no-header --no-annotate \
 		-o tests/bench/requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+		--group site --constraint requirements.lock --no-header --no-annotate \
+		-o tests/docs_site/requirements.lock
