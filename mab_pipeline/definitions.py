@@ -3,6 +3,7 @@
 Dagster concept: https://docs.dagster.io/deployment/code-locations
 """
 
+import os
 import warnings
 
 import dagster as dg
@@ -18,6 +19,7 @@ from mab_pipeline.recovery.home import platform_of_a_run
 from mab_pipeline.resources import Platform, build_platform
 from mab_pipeline.schedules import schedules
 from mab_pipeline.sensors import sensors
+from mab_store.errors import SettingsError
 from mab_store.settings import Settings, load_settings
 
 
@@ -65,5 +67,17 @@ def build_defs(
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions that `workspace.yaml` and `dg` load."""
-    return build_defs()
+    """Return the definitions that `workspace.yaml`, `dagster dev -m` and `dg` load.
+
+    Raises:
+        SettingsError: DAGSTER_HOME is not set, or a setting cannot be used.
+    """
+    settings = load_settings()
+    if not os.environ.get("DAGSTER_HOME"):
+        home = settings.mab_home
+        raise SettingsError(
+            "DAGSTER_HOME is not set, so Dagster would keep its records in a temporary folder "
+            f"while its sensors work on MAB_HOME={home}. Use `mab up`; or run `mab init` and set "
+            f"DAGSTER_HOME={home / 'dagster'}."
+        )
+    return build_defs(settings=settings)

@@ -84,7 +84,6 @@ def show_verdicts(verdicts: RunVerdicts) -> None:
 
 
 def _summary(published: Published) -> str:
-    is_any = published.row_count or published.unchanged_count
     held, accepted = published.held_back, published.accepted_gaps
     return (
         f"Published {published.row_count} allocations, "
@@ -92,5 +91,5 @@ def _summary(published: Published) -> str:
         + (f"; held back now: {', '.join(held)}" if held else "")
         + (f"; with a gap that was accepted: {', '.join(accepted)}" if accepted else "")
         + "."
-        + (" `mab allocations` shows the published shares." if is_any else "")
+        + (" `mab allocations` shows the published shares." if published.is_any else "")
     )

@@ -7,8 +7,9 @@ import typer
 
 from mab_pipeline.cli.console import notes_console, say
 from mab_pipeline.cli.options import DAY, AcceptLoss, Day, prepared, to_date
-from mab_store.errors import UsageError
-from mab_store.settings import load_settings
+from mab_pipeline.operations.allocations import published_bodies
+from mab_store.errors import NotPublishedError, UsageError
+from mab_store.settings import Settings, load_settings
 
 
 def run(
@@ -67,6 +68,8 @@ def run(
         say(notes, note)
     if assets:
         say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
+    if finished.published and not finished.published.is_any:
+        _say_why_nothing(platform.settings)
     if not part:
         show_verdicts(verdicts_of_run(platform, days))
 
@@ -86,3 +89,11 @@ def _check_range(day: datetime | None, first: datetime | None, last: datetime | 
         raise UsageError("Give --date, or --from and --to, not both.")
     if bool(first) != bool(last):
         raise UsageError("--from and --to go together.")
+
+
+def _say_why_nothing(settings: Settings) -> None:
+    """Print why readers have nothing, if no run ever published anything."""
+    try:
+        published_bodies(settings, None)
+    except NotPublishedError as error:
+        say(notes_console(), str(error))

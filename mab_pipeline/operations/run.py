@@ -96,6 +96,11 @@ class Published:
     held_back: tuple[str, ...]
     accepted_gaps: tuple[str, ...]
 
+    @property
+    def is_any(self) -> bool:
+        """Whether something is served of these days, or held back."""
+        return bool(self.row_count or self.unchanged_count or self.held_back)
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:

@@ -14,7 +14,7 @@ from mab_pipeline.operations.run import dagster_instance, prepare_home
 from mab_store.errors import UsageError
 from mab_store.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,20 @@ def environment(settings: Settings) -> dict[str, str]:
         "PATH": os.pathsep.join([programs, os.environ.get("PATH", "")]),
         "MAB_HOME": str(settings.mab_home),
         "MAB_DAGSTER_PORT": str(settings.mab_dagster_port),
+        "MAB_WORKSPACE": str(service_file("workspace.yaml")),
     }
+
+
+def service_file(name: str) -> Path:
+    """Return `Procfile` or `workspace.yaml`: the wheel has it in the package, a checkout above it.
+
+    Raises:
+        UsageError: Neither has it.
+    """
+    for folder in (PACKAGE, PACKAGE.parent):
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"{PACKAGE} has no {name}: the installation is damaged. Install mab again.")
 
 
 def prepare_services(settings: Settings, *, read_only: bool) -> Services:
@@ -79,10 +92,9 @@ def prepare_services(settings: Settings, *, read_only: bool) -> Services:
 
     Raises:
         HomeError: MAB_HOME cannot be written.
-        UsageError: A port is in use, or this is no checkout.
+        UsageError: A port is in use, or the installation is damaged.
     """
-    if not (ROOT / "Procfile").is_file():
-        raise UsageError(f"`mab up` needs a checkout of mab; {ROOT} has no Procfile.")
+    procfile, workspace = service_file("Procfile"), service_file("workspace.yaml")
     names = ["Dagster"] if read_only else list(addresses(settings))
     prepare_home(settings)
     check_ports(settings, names)
@@ -90,11 +102,11 @@ def prepare_services(settings: Settings, *, read_only: bool) -> Services:
         pass  # creates its tables before several services need them at once
     programs = Path(sys.executable).parent
     if read_only:
-        workspace = str(ROOT / "workspace.yaml")
-        command = [str(programs / "dagster-webserver"), "--read-only", "-w", workspace]
+        command = [str(programs / "dagster-webserver"), "--read-only", "-w", str(workspace)]
         command += ["-h", "127.0.0.1", "-p", str(settings.mab_dagster_port)]
     else:
-        command = [str(programs / "honcho"), "-d", str(ROOT), "-f", str(ROOT / "Procfile")]
+        # They stay in this folder, so that all read the same .env as this command.
+        command = [str(programs / "honcho"), "-d", str(Path.cwd()), "-f", str(procfile)]
         # The services read .env themselves; honcho would let it win over the environment.
         command += ["-e", os.devnull, "start"]
     shown = {
