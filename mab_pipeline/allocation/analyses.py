@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mab_pipeline.allocation.analysis import Evidence, analyse
+from mab_pipeline.allocation.analysis import Evidence, analyse_all
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.stop_rule import HORIZON_WEEKS, WEEK
 from mab_pipeline.bandit.arrays import FloatArray
@@ -62,12 +62,12 @@ def store_analyses(
         return
     days = sorted({decision.day for decision in judged.values()})
     evidence = _Read(transaction, settings, days, run_id)
+    found = {name: evidence.of(name, decision) for name, decision in sorted(judged.items())}
+    # Without a stored share there is nothing to analyse: materialising `allocations` comes first.
+    known = {name: given for name, given in found.items() if given is not None}
     rows = []
-    for experiment_id, decision in sorted(judged.items()):
-        found = evidence.of(experiment_id, decision)
-        if found is None:  # no share is stored: materialising `allocations` comes first
-            continue
-        analysis = analyse(found)
+    for experiment_id, analysis in zip(known, analyse_all(list(known.values())), strict=True):
+        decision = judged[experiment_id]
         rows.append(
             {
                 "as_of_date": decision.day,

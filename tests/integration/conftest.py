@@ -36,7 +36,15 @@ from tests.integration.api import servers
 
 Row = dict[str, Any]
 # What two runs of the same thing may differ in.
-VOLATILE = {"run_id", "computed_at", "published_at", "held_at", "received_at", "loaded_at"}
+VOLATILE = {
+    "run_id",
+    "computed_at",
+    "published_at",
+    "held_at",
+    "analysed_at",
+    "received_at",
+    "loaded_at",
+}
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from mab_pipeline import bandit
-from mab_pipeline.allocation.analysis import MISMATCH_P, Evidence, analyse, sample_ratio
+from mab_pipeline.allocation.analysis import (
+    MISMATCH_P,
+    Evidence,
+    analyse,
+    analyse_all,
+    sample_ratio,
+)
 
 DAYS = 4
 
@@ -190,3 +196,10 @@ def test_zero_impressions_leave_the_prior_and_no_estimate():
 
 def test_the_same_evidence_gives_the_same_bytes():
     assert analyse(evidence()).to_json() == analyse(evidence()).to_json()
+
+
+def test_many_decisions_together_are_each_alone():
+    several = [evidence(), evidence(control=None), evidence(alpha=np.array([45.0, 50.0]))]
+    assert [found.to_json() for found in analyse_all(several)] == [
+        analyse(given).to_json() for given in several
+    ]
