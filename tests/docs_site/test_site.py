@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import which
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -67,6 +68,20 @@ def test_a_page_loads_nothing_from_another_host(path):
     assert page.addresses
     assert not [address for address in page.addresses if FOREIGN.match(address)]
     assert not page.classes & FETCHING
+
+
+def test_no_link_leads_to_a_file_that_is_not_there():
+    links = 0
+    for path in html():
+        for target in re.findall(r'(?:href|src)="([^"#?]+)[^"]*"', path.read_text("utf-8")):
+            if re.match(r"^(?:[a-z]+:|//)", target):
+                continue
+            links += 1
+            # 404.html is served for any address, so its own links begin at the root
+            start = SITE if target.startswith("/") else path.parent
+            found = start / unquote(target.lstrip("/"))
+            assert (found / "index.html" if found.is_dir() else found).is_file(), (path, target)
+    assert links > 1000
 
 
 def test_no_style_sheet_loads_from_another_host():

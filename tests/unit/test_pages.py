@@ -1,11 +1,14 @@
 """The pages name commands, options and settings that exist."""
 
+import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
+from mab_pipeline.bandit.exact import probability_best
 from mab_pipeline.cli.main import app
 from mab_store.settings import Settings
 
@@ -60,3 +63,26 @@ def test_the_pages_are_read():
     assert len(found) > 100
     with pytest.raises(AssertionError, match="no command `nope`"):
         walk(["nope"])
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/FAQ.md"])
+def test_the_example_is_the_sample(name):
+    """The last 14 days of its experiment; a share is within 2 points of its exact value."""
+    sample = rows_of(ROOT / "mab_pipeline" / "sample" / "asos_sample.csv")
+    text = (ROOT / name).read_text("utf-8").replace(",", "")
+    alpha, beta = [], []
+    for variant in ("control", "variant_1", "variant_2"):
+        rows = [row for row in sample if row[:2] == ("asos_329386", variant) and int(row[2]) > 30]
+        n, x = (sum(int(row[column]) for row in rows) for column in (3, 4))
+        assert f"{x} / {n}" in text
+        alpha.append(1.0 + x)
+        beta.append(99.0 + n - x)
+    exact = probability_best([alpha], [beta])[0]
+    shares = [88.54, 1.54, 9.92]
+    assert all(f"{share} %" in text for share in shares)
+    assert np.abs(100 * exact - shares).max() < 2
+
+
+def rows_of(path: Path) -> list[tuple[str, ...]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [tuple(row) for row in csv.reader(file)]
