@@ -57,7 +57,7 @@ def _across_days(analysis: dict[str, Any]) -> str:
     return (
         f"Value remaining: {100 * analysis['value_remaining']:.3g} % (95 %). Variation across "
         f"{analysis['days']} days: "
-        + ("not known" if phi is None else f"{phi:.3g} times that of chance")
+        + ("not known" if phi is None else f"{phi:.2f} times that of chance")
         + "."
     )
 
