@@ -22,6 +22,7 @@ SETTING = re.compile(
     r"`((?:MAB|API|SNOWFLAKE|MAX|MIN|PRIOR|INBOX|DECISION|ALLOCATION|THOMPSON|VARIANT|"
     r"PUBLICATION|WAREHOUSE|HOME|ALERT)_[A-Z_]+)(?:=[^`]*)?`"
 )
+DEFAULT = re.compile(r"`([A-Z_]{5,})` \((\d[\d,.]*)")  # `MIN_IMPRESSIONS` (200), or in percent
 # A role, a variable of the tests, or a view of Snowflake.
 OTHER = re.compile(r"MAB_(PIPELINE|API|ANALYST|DRILL_.*|TEST_.*)$|WAREHOUSE_METERING_HISTORY$")
 
@@ -56,6 +57,13 @@ def test_each_setting_exists(path):
     names = {name.upper() for name in Settings.model_fields}
     used = {name for name in SETTING.findall(path.read_text("utf-8")) if not OTHER.match(name)}
     assert used <= names
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_default_in_brackets_is_the_default(path):
+    for name, value in DEFAULT.findall(path.read_text("utf-8")):
+        default = Settings.model_fields[name.lower()].default
+        assert float(value.replace(",", "")) in {default, 100 * default}, name
 
 
 def test_the_pages_are_read():
