@@ -17,6 +17,7 @@ from mab_pipeline.sources.config import FileSource, HttpSource, Source, load_sou
 from mab_pipeline.sources.fetched import SourceDownError
 from mab_pipeline.sources.pull import Puller
 from mab_store.days import Days
+from mab_store.plain_text import plain
 from mab_store.settings import Settings
 
 GROUP = "sources"
@@ -97,7 +98,7 @@ def _compute(source: Source) -> Callable[..., Iterator[dg.MaterializeResult[Any]
             reason = next(iter(pulled.failed.values()))
             raise SourceDownError(f"The source {source.name} is tried again: {reason}")
         for day, reason in pulled.failed.items():
-            context.log.warning(f"{source.name} brought nothing for {day}: {reason}")
+            context.log.warning(plain(f"{source.name} brought nothing for {day}: {reason}"))
         metadata = metadata_of(pulled)
         for day in late:
             if any(name.startswith(f"metrics/{day}/") for name in pulled.added):

@@ -67,17 +67,21 @@ def _print_failed_checks(failed: tuple[FailedCheck, ...], console: Console) -> N
 
 
 def show_verdicts(verdicts: RunVerdicts) -> None:
-    """Print the rejected rows of a run and the remedies to stderr.
-
-    Raises:
-        MabError: Every row of a day was rejected.
-    """
+    """Print the rejected rows of a run and the remedies to stderr."""
     console = notes_console()
     for found in verdicts.rejections:
         rows = "1 row" if found.row_count == 1 else f"{found.row_count} rows"
         text = f" {rows} ({found.reason}), such as {found.examples[0]}"
         say(console, ("rejected:", "yellow"), text)
         say(console, f"  {REMEDIES[found.reason]}")
+
+
+def check_days_count(verdicts: RunVerdicts) -> None:
+    """Check that each day with rows has one that was not rejected.
+
+    Raises:
+        MabError: Every row of a day was rejected.
+    """
     if lost := verdicts.lost_days:
         more = f" and {len(lost) - 1} more days" if len(lost) > 1 else ""
         raise MabError(f"Every row of {lost[0]}{more} was rejected; see the reasons above.")

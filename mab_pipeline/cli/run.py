@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
     from mab_pipeline.allocation.sharding import Shard
-    from mab_pipeline.cli.progress import run_and_show, show_verdicts
+    from mab_pipeline.cli.progress import check_days_count, run_and_show, show_verdicts
     from mab_pipeline.ingestion.undecided import notes_of_run
     from mab_pipeline.jobs import REFRESHED
     from mab_pipeline.operations.run import check_days
@@ -71,7 +71,9 @@ def run(
     if finished.published and not finished.published.is_any:
         _say_why_nothing(platform.settings)
     if not part:
-        show_verdicts(verdicts_of_run(platform, days))
+        verdicts = verdicts_of_run(platform, days)
+        show_verdicts(verdicts)
+        check_days_count(verdicts)
 
 
 def _check_options(*, republish: bool, accepts: bool, windows: bool, shard: str | None) -> None:

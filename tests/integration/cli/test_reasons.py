@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from mab_pipeline.cli.progress import show_verdicts
+from mab_pipeline.cli.progress import check_days_count, show_verdicts
 from mab_pipeline.operations.allocations import published_bodies
 from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.run_verdicts import REMEDIES, verdicts_of_run
@@ -113,7 +113,8 @@ def test_each_reason_has_its_count_one_example_and_a_remedy(mixed, capsys):
 def test_a_day_is_lost_only_if_every_row_of_it_is_rejected(mixed, capsys):
     assert verdicts_of_run(mixed.platform, _days(0, 2)).lost_days == [_date(DAYS[2])]
     with pytest.raises(MabError, match=f"^Every row of {DAYS[2]} was rejected"):
-        show_verdicts(verdicts_of_run(mixed.platform, _days(0, 2)))
+        check_days_count(verdicts_of_run(mixed.platform, _days(0, 2)))
+    show_verdicts(verdicts_of_run(mixed.platform, _days(0, 2)))
     assert "rejected: 2 rows (negative)" in capsys.readouterr().err
 
 
