@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from mab_pipeline import bandit
+from mab_pipeline.allocation.analysis import Evidence, analyse
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.resources import build_platform
 from mab_store.experiments.events import fold_events
@@ -24,6 +26,7 @@ from mab_store.warehouse.table_schema import declared_tables
 TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(days=1)
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC).replace(tzinfo=None)
+ANALYSED = 3  # experiments with an analysis; the others have none, as after an upgrade
 
 
 class Clock:
@@ -110,7 +113,7 @@ class Home:
     ) -> str:
         """Publish made-up decisions of a day; return the name of the copy."""
         now = self.clock()
-        allocations, publications, metrics = [], [], []
+        allocations, publications, metrics, analyses = [], [], [], []
         for number, (experiment_id, names) in enumerate(self.variants.items()):
             if only is not None and experiment_id not in only:
                 continue
@@ -133,6 +136,8 @@ class Home:
                     "run_id": "run",
                 }
             )
+            if number < ANALYSED:
+                analyses.append(key | _analysis(names, allocation_id, now=now))
             metrics += [
                 {
                     "metric_date": day,
@@ -147,6 +152,7 @@ class Home:
             ]
         self._append("allocations", allocations)
         self._append("publications", publications)
+        self._append("analysis", analyses)
         if counts:
             self._append("daily_metrics", metrics)
         return serve(self.platform)
@@ -180,6 +186,34 @@ class Home:
         with self.platform.warehouse.transaction() as transaction:
             transaction._connection.execute(f"delete from {table}")
         self._append(table, rows)
+
+
+def _analysis(names: Sequence[str], allocation_id: str, *, now: datetime) -> dict[str, object]:
+    """Return the analysis of one day with these made-up counts."""
+    shown = 1000.0 + np.arange(len(names))
+    clicks = 10.0 * np.arange(len(names))
+    nothing = np.full((1, len(names)), np.nan)
+    evidence = Evidence(
+        variants=tuple(names),
+        control=0,
+        alpha=1.0 + clicks,
+        beta=99.0 + shown - clicks,
+        first_day=now.date(),
+        impressions=shown[None],
+        clicks=clicks[None],
+        shares=nothing,
+        buckets=nothing,
+    )
+    found = analyse(evidence)
+    return {
+        "analysed_at": now,
+        "allocation_id": allocation_id,
+        "is_published": True,
+        "advice": found.advice.verdict,
+        "sample_ratio_p_value": found.sample_ratio.p_value,
+        "analysis": found.to_json(),
+        "run_id": "run",
+    }
 
 
 def _variant(place: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mab_api import schemas as models
+from mab_api.analysis_schemas import Analysis
 from mab_api.problems import Kind
 from mab_store.experiments.schemas import experiment_id_of
 
@@ -52,7 +53,7 @@ def test_every_route_that_gives_an_etag_documents_it_and_its_304(api):
         for name in ("ETag", "Last-Modified"):
             assert (name in documented) == (name in answer.headers), (path, name)
         found += "304" in responses
-    assert found == 4
+    assert found == 5
 
 
 def test_every_kind_of_problem_is_documented_somewhere(api):
@@ -71,6 +72,7 @@ def test_every_kind_of_problem_is_documented_somewhere(api):
         (f"/experiments/{FIRST}/assignment?session_id=s", models.Assignment),
         (f"/experiments/{FIRST}/changes", models.ChangeList),
         (f"/experiments/{FIRST}/history", models.History),
+        (f"/experiments/{FIRST}/analysis", Analysis),
         (f"/experiments/{FIRST}/allocations", models.PublicationHistory),
         ("/healthz", models.Health),
         ("/readyz", models.Readiness),
