@@ -94,7 +94,7 @@ def test_dev_mode_refuses_to_listen_on_another_address_than_this_machine(tmp_pat
     for host in ("0.0.0.0", "::"):
         done = outcome(tmp_path, "-c", CLI, "api", "--dev", API_HOST=host)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"mab: API_HOST={host}: with --dev everybody")
+        assert done.stderr.startswith(f"mab: API_HOST={host}: with --dev every client may write")
         assert done.stderr.count("\n") == 1
 
 

@@ -306,7 +306,7 @@ def test_an_age_inside_the_protected_span_is_refused_with_the_least_one(full):
 
 
 def test_the_command_shows_a_table_and_changes_nothing_until_it_is_told_to(restored, mab):
-    command = mab(restored.home, DEFAULT_WINDOW_DAYS="1", MAX_WINDOW_DAYS="2")
+    command = mab(restored.home, DEFAULT_WINDOW_DAYS="1", MAX_WINDOW_DAYS="2", COLUMNS="200")
     code, out, err = command("prune", "--older-than", "34d")
     assert (code, "Nothing was changed; give --apply" in err) == (0, True)
     (row,) = [line for line in out.splitlines() if "raw_metrics" in line]
