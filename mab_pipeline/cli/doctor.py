@@ -22,8 +22,8 @@ def doctor(
     output: Output = Format.TABLE,
 ) -> None:
     """Report ok or fail of each part, with a remedy; exit code 1 if a person has to act."""
+    from mab_pipeline.operations.dagster_home import dagster_instance
     from mab_pipeline.operations.doctor import examine
-    from mab_pipeline.operations.run import dagster_instance
 
     platform = prepared(load_settings())
     with dagster_instance() as instance:

@@ -32,6 +32,6 @@ def to_date(value: datetime | None) -> date | None:
 
 def prepared(settings: Settings, *, makes_inbox: bool = False) -> "Platform":
     """Create the folders of MAB_HOME and open the shared resources."""
-    from mab_pipeline.operations.run import prepared_platform
+    from mab_pipeline.operations.dagster_home import prepared_platform
 
     return prepared_platform(settings, makes_inbox=makes_inbox)

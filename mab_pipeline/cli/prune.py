@@ -22,9 +22,9 @@ def prune(
     ] = False,
 ) -> None:
     """Show expired data; with --apply, drop it."""
+    from mab_pipeline.operations.dagster_home import dagster_instance
     from mab_pipeline.operations.prune import parse_age
     from mab_pipeline.operations.prune import prune as prune_home
-    from mab_pipeline.operations.run import dagster_instance
 
     days = parse_age(older_than)
     platform = prepared(load_settings())

@@ -49,8 +49,8 @@ def check(
 @sources.command()
 def pull(name: Name, day: Day = None) -> None:
     """Pull a day (yesterday) of one source into the inbox; an unchanged day adds nothing."""
+    from mab_pipeline.operations.dagster_home import dagster_instance
     from mab_pipeline.operations.pull_sources import pull_day
-    from mab_pipeline.operations.run import dagster_instance
 
     platform = prepared(load_settings())
     chosen = _day(platform, to_date(day))

@@ -4,45 +4,27 @@ No daemon is needed; the run is kept in the history of Dagster's instance like a
 """
 
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
-from filelock import FileLock
-from sqlalchemy.exc import DBAPIError
 
 from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
+from mab_pipeline.operations.dagster_home import dagster_instance
 from mab_pipeline.recovery.home import NOTE
-from mab_pipeline.resources import Platform, build_platform, inbox_fault
+from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of, failed_checks, found_lines, leave_advice, name_of
 from mab_pipeline.runs.liveness import (
     ADVICE,
-    fail_dead_runs,
     partition_tags,
     process_tags,
 )
-from mab_store.atomic_files import make_folders
 from mab_store.days import Days
-from mab_store.errors import HomeError, MabError, UsageError
-from mab_store.files.entries import local_path
-from mab_store.settings import Settings
-
-DAGSTER_YAML = """\
-# Dagster's settings for one machine; `mab init` wrote it and never overwrites it.
-telemetry:
-  enabled: false
-nux:
-  enabled: false  # its dialog would cover the lineage
-run_monitoring:
-  enabled: true  # a run that never began (power cut) fails; otherwise the sensor waits for it
-"""
+from mab_store.errors import MabError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,88 +109,6 @@ class RunFailedError(MabError):
     def __init__(self, message: str, failed: tuple[FailedCheck, ...] = ()) -> None:
         super().__init__(message)
         self.failed_checks = failed
-
-
-def prepare_home(settings: Settings, *, makes_inbox: bool = False) -> None:
-    """Create the folders of MAB_HOME and set DAGSTER_HOME.
-
-    Args:
-        settings: The settings.
-        makes_inbox: Whether the folder of MAB_INBOX is made if it is missing.
-
-    Raises:
-        HomeError: MAB_HOME cannot be written, or the folder of MAB_INBOX is missing.
-    """
-    if not makes_inbox and (fault := inbox_fault(settings)):
-        raise HomeError(fault)
-    home = settings.mab_home
-    dagster_home = os.environ.setdefault("DAGSTER_HOME", str(home / "dagster"))
-    try:
-        for folder in ("published", "journal", "dagster"):
-            make_folders(home / folder)
-        config = home / "dagster" / "dagster.yaml"
-        if dagster_home == str(config.parent) and not config.exists():
-            config.write_text(DAGSTER_YAML, "utf-8")
-        if (inbox := local_path(settings.inbox_root)) is not None:
-            make_folders(inbox)
-        else:
-            settings.inbox_root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HomeError(
-            f"MAB_HOME {home} cannot be written: {error.strerror or error}. "
-            "Set MAB_HOME to a folder that you own, or free space there."
-        ) from None
-
-
-def prepared_platform(settings: Settings, *, makes_inbox: bool = False) -> Platform:
-    """Create the folders of MAB_HOME and open the shared resources.
-
-    Raises:
-        HomeError: MAB_HOME cannot be written, or the folder of MAB_INBOX is missing.
-    """
-    prepare_home(settings, makes_inbox=makes_inbox)
-    return build_platform(settings)
-
-
-@contextmanager
-def dagster_instance() -> Iterator[dg.DagsterInstance]:
-    """Open the instance of DAGSTER_HOME; runs whose process died are marked as failed first.
-
-    Raises:
-        HomeError: Dagster's storage cannot be read or written, as on a full disk.
-    """
-    try:
-        with _opened() as instance:
-            fail_dead_runs(instance)
-            leave_advice(instance)
-            yield instance
-    except DBAPIError as error:
-        raise HomeError(
-            f"Dagster's records in {os.environ.get('DAGSTER_HOME')} cannot be used ({error.orig}). "
-            "Committed data is intact, and published allocations are still served. Free space "
-            "there, or start its database, and run it again."
-        ) from None
-
-
-def _opened() -> dg.DagsterInstance:
-    """Open the instance, one process at a time: the first creates Dagster's tables.
-
-    Two processes that create them at once in SQLite fail (`table … already exists`).
-    """
-    home = Path(os.environ["DAGSTER_HOME"])
-    if not home.is_dir():
-        raise HomeError(
-            f"DAGSTER_HOME={home} is not a folder. Make it and put a dagster.yaml there "
-            "(deploy/dagster.yaml is one), or unset it: MAB_HOME/dagster is then used."
-        )
-    try:
-        with FileLock(home / ".opening.lock"):
-            return dg.DagsterInstance.get()
-    except OSError as error:
-        raise HomeError(
-            f"DAGSTER_HOME {home} cannot be written: {error.strerror or error}. Set it to a "
-            "folder that you own, or free space there."
-        ) from None
 
 
 def check_days(platform: Platform, first: date, last: date) -> Days:

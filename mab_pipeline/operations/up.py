@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mab_pipeline.operations.run import dagster_instance, prepare_home
+from mab_pipeline.operations.dagster_home import dagster_instance, prepare_home
 from mab_store.errors import UsageError
 from mab_store.settings import Settings
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from mab_pipeline.ingestion.late_data import find_arrivals
-from mab_pipeline.operations.run import prepare_home
+from mab_pipeline.operations.dagster_home import prepare_home
 from mab_pipeline.resources import utc_now
 from mab_pipeline.sensors import UNFINISHED
 from mab_store.errors import NotPublishedError

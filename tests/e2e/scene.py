@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from mab_pipeline.operations.dagster_home import prepare_home
 from mab_pipeline.operations.demo import sample_rows
 from mab_pipeline.operations.ingest import Intake
-from mab_pipeline.operations.run import prepare_home, run_days
+from mab_pipeline.operations.run import run_days
 from mab_pipeline.resources import build_platform
 from mab_store.days import Days
 from mab_store.settings import Settings, load_settings

@@ -24,7 +24,7 @@ from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.checks.finders import Subject
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
-from mab_pipeline.operations.run import DAGSTER_YAML
+from mab_pipeline.operations.dagster_home import DAGSTER_YAML
 from mab_pipeline.resources import Clock, build_platform
 from mab_store.allocation_payload import allocation_bodies
 from mab_store.days import Days

@@ -13,7 +13,7 @@ import yaml
 
 from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.definitions import build_defs, table_assets
-from mab_pipeline.operations.run import DAGSTER_YAML
+from mab_pipeline.operations.dagster_home import DAGSTER_YAML
 from mab_store.settings import load_settings
 from mab_store.warehouse.table_schema import declared_tables
 
