@@ -8,14 +8,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mab_pipeline.allocation.analysis import Evidence, analyse_all
+from mab_pipeline.allocation.analysis import Analysis, Evidence, analyse_all
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.stop_rule import HORIZON_WEEKS, WEEK
 from mab_pipeline.bandit.arrays import FloatArray
@@ -25,6 +25,7 @@ from mab_store.warehouse.warehouse import Transaction
 
 HUNDREDTHS, BUCKETS = 10_000, 100
 DAY = timedelta(days=1)
+AT_ONCE = 1000  # experiments whose evidence is in memory together
 Row = dict[str, Any]
 
 
@@ -62,28 +63,52 @@ def store_analyses(
         return
     days = sorted({decision.day for decision in judged.values()})
     evidence = _Read(transaction, settings, days, run_id)
-    found = {name: evidence.of(name, decision) for name, decision in sorted(judged.items())}
-    # Without a stored share there is nothing to analyse: materialising `allocations` comes first.
-    known = {name: given for name, given in found.items() if given is not None}
-    rows = []
-    for experiment_id, analysis in zip(known, analyse_all(list(known.values())), strict=True):
-        decision = judged[experiment_id]
-        rows.append(
-            {
-                "as_of_date": decision.day,
-                "experiment_id": experiment_id,
-                "analysed_at": decision.at,
-                "allocation_id": decision.allocation_id,
-                "is_published": decision.is_published,
-                "advice": analysis.advice.verdict,
-                "sample_ratio_p_value": analysis.sample_ratio.p_value,
-                "analysis": analysis.to_json(),
-                "run_id": run_id,
-            }
-        )
+    rows: list[Row] = []
+    names = sorted(judged)
+    for start in range(0, len(names), AT_ONCE):
+        found = {name: evidence.of(name, judged[name]) for name in names[start : start + AT_ONCE]}
+        # Without a stored share there is nothing to analyse: `allocations` must be there first.
+        known = {name: given for name, given in found.items() if given is not None}
+        for experiment_id, analysis in zip(known, analyse_all(list(known.values())), strict=True):
+            row = _row(experiment_id, judged[experiment_id], analysis)
+            rows.append(row | {"run_id": run_id})
     if rows:
         schema = declared_tables()["analysis"].arrow_schema
         transaction.load_arrow("analysis", pa.Table.from_pylist(rows, schema=schema))
+
+
+def _row(experiment_id: str, decision: Judged, analysis: Analysis) -> Row:
+    return {
+        "as_of_date": decision.day,
+        "experiment_id": experiment_id,
+        "analysed_at": decision.at,
+        "allocation_id": decision.allocation_id,
+        "is_published": decision.is_published,
+        "advice": analysis.advice.verdict,
+        "sample_ratio_p_value": analysis.sample_ratio.p_value,
+        "analysis": analysis.to_json(),
+    }
+
+
+class _Grouped:
+    """The rows of a table by the value of a column; a group becomes Python objects when asked for.
+
+    All rows at once as objects would take gigabytes for ten thousand experiments.
+    """
+
+    def __init__(self, rows: pa.Table, column: str = "experiment_id") -> None:
+        self._rows = rows.take(pc.sort_indices(rows, [(column, "ascending")]))  # keeps day order
+        keys = self._rows[column].combine_chunks().dictionary_encode()
+        codes = keys.indices.to_numpy()
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        names = keys.dictionary.take(pa.array(codes[starts])).to_pylist()
+        self._spans = dict(zip(names, pairwise([*starts.tolist(), len(codes)]), strict=True))
+
+    def get(self, key: str) -> list[Row]:
+        """Return the rows of a key; none if it has none."""
+        start, end = self._spans.get(key, (0, 0))
+        found: list[Row] = self._rows.slice(start, end - start).to_pylist()
+        return found
 
 
 class _Read:
@@ -95,27 +120,27 @@ class _Read:
         self._settings = settings
         span: dict[str, object] = {"start_date": days[0], "end_date": days[-1] + DAY}
         decisions = transaction.fetch_arrow("assets/analysis_decisions", span)
-        self._decisions = _grouped(decisions, "allocation_id")
+        self._decisions = _Grouped(decisions, "allocation_id")
         horizon = timedelta(days=(HORIZON_WEEKS + 1) * WEEK)
         past: dict[str, object] = {
             "run_id": run_id,
             "start_date": days[0] - horizon,
             "end_date": days[-1] + DAY,
         }
-        self._counts = _grouped(transaction.fetch_arrow("assets/analysis_counts", past))
+        self._counts = _Grouped(transaction.fetch_arrow("assets/analysis_counts", past))
         past["start_date"] = days[0] - timedelta(days=settings.max_window_days - 1)
-        self._shares = _grouped(transaction.fetch_arrow("assets/analysis_shares", past))
+        self._shares = _Grouped(transaction.fetch_arrow("assets/analysis_shares", past))
         self._rejections = {day: self._rejected(transaction, day) for day in days}
 
     def of(self, experiment_id: str, judged: Judged) -> Evidence | None:
         """Return the evidence of a decision; None if no share of it is stored."""
-        decision = self._decisions.get(judged.allocation_id, [])
+        decision = self._decisions.get(judged.allocation_id)
         if not decision:
             return None
         names = tuple(row["variant_name"] for row in decision)
         place = {name: k for k, name in enumerate(names)}
         counts = [
-            row for row in self._counts.get(experiment_id, []) if row["metric_date"] <= judged.day
+            row for row in self._counts.get(experiment_id) if row["metric_date"] <= judged.day
         ]
         first = _first_day(counts, judged.day)
         n_days = 0 if first is None else (judged.day - first).days + 1
@@ -124,7 +149,7 @@ class _Read:
         for row, day, k in _cells(counts, first, n_days, place):
             planes[:, day, k] = row["impressions"], row["clicks"]
         least = n_days - self._settings.max_window_days
-        live = self._shares.get(experiment_id, [])
+        live = self._shares.get(experiment_id)
         for row, day, k in _cells(live, first, n_days, place):
             if day >= least:
                 own = json.loads(row["buckets"]).get(row["variant_name"], [])
@@ -158,11 +183,6 @@ class _Read:
             for row in rows.to_pylist()
             if row["rejected_count"] > allowed * row["received_count"]
         }
-
-
-def _grouped(rows: pa.Table, column: str = "experiment_id") -> dict[str, list[Row]]:
-    ordered = sorted(rows.to_pylist(), key=itemgetter(column))  # stable: the order of days stays
-    return {key: list(group) for key, group in groupby(ordered, key=itemgetter(column))}
 
 
 def _first_day(counts: list[Row], last: date) -> date | None:
