@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
-from mab_pipeline.operations.up import ROOT, environment
+from mab_pipeline.operations.up import environment
 from mab_store.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 PATIENCE_SECONDS = 900
 

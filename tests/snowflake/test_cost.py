@@ -9,7 +9,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 from mab_pipeline.operations import demo
 
-MOST_STATEMENTS = {"ddl": 45, "frame": 135, "query": 103, "write": 18, "load": 20}
+MOST_STATEMENTS = {"ddl": 15, "frame": 45, "query": 115, "write": 18, "load": 20}
 LAST = date(2025, 2, 22)
 
 
@@ -56,9 +56,9 @@ def sessions(world):
 
 def test_a_day_takes_no_more_statements_than_documented(sessions):
     counted = Counter(kind(text) for session in sessions for text in session)
-    assert not counted["other"]
+    assert not counted["other"], counted
     for name, number in counted.items():
-        assert number <= MOST_STATEMENTS[name], (name, number)
+        assert number <= MOST_STATEMENTS[name], counted
 
 
 def test_no_session_issues_ddl_inside_a_transaction_or_leaves_one_open(sessions):
@@ -66,6 +66,9 @@ def test_no_session_issues_ddl_inside_a_transaction_or_leaves_one_open(sessions)
     assert sessions
     for session in sessions:
         frame = [kind(text) for text in session]
+        if "begin" not in session:  # a session of the checks: it reads, without the writer lock
+            assert set(frame) == {"query"}
+            continue
         assert session[-1] in {"commit", "rollback"}
         assert "ddl" not in frame[session.index("begin") :]
         assert session.count("begin") == session.count("commit") + session.count("rollback") == 1
