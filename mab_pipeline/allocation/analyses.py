@@ -15,13 +15,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mab_pipeline.allocation.analysis import Analysis, Evidence, analyse_all
+from mab_pipeline.allocation.analysis import (
+    Analysis,
+    Compared,
+    Evidence,
+    analyse_with,
+    compare_all,
+)
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.stop_rule import HORIZON_WEEKS, WEEK
 from mab_pipeline.bandit.arrays import FloatArray
+from mab_store.days import Days
 from mab_store.settings import Settings
 from mab_store.warehouse.table_schema import declared_tables
-from mab_store.warehouse.warehouse import Transaction
+from mab_store.warehouse.warehouse import Transaction, Warehouse
 
 HUNDREDTHS, BUCKETS = 10_000, 100
 DAY = timedelta(days=1)
@@ -48,8 +55,40 @@ class Judged:
     faults: tuple[str, ...] = ()
 
 
+def compare_ahead(warehouse: Warehouse, days: Days) -> dict[str, Compared]:
+    """Compare the newest decisions that are not published, before the publication holds the lock.
+
+    Minutes for ten thousand experiments: nothing else could be written meanwhile.
+
+    Args:
+        warehouse: The warehouse.
+        days: The days of the run; the last one has the decisions that readers will see.
+
+    Returns:
+        The comparisons by allocation id.
+    """
+    newest = Days(days.end - DAY, days.end).parameters
+    with warehouse.reading() as queries:
+        decisions = queries.fetch_arrow("assets/analysis_decisions", newest)
+        published = queries.fetch_arrow("assets/publication_published", newest)
+    settled = set(published["allocation_id"].to_pylist())
+    ordered = decisions.sort_by("computed_at")
+    pairs = (ordered[name].to_pylist() for name in ("experiment_id", "allocation_id"))
+    last = dict(zip(*pairs, strict=True))
+    grouped = _Grouped(decisions, "allocation_id")
+    ids = [name for name in last.values() if name not in settled]
+    return dict(
+        zip(ids, compare_all([_posteriors(grouped.get(name)) for name in ids]), strict=True)
+    )
+
+
 def store_analyses(
-    transaction: Transaction, settings: Settings, judged: Mapping[str, Judged], *, run_id: str
+    transaction: Transaction,
+    settings: Settings,
+    judged: Mapping[str, Judged],
+    *,
+    run_id: str,
+    ahead: Mapping[str, Compared],
 ) -> None:
     """Analyse the decisions and append the rows of `analysis`.
 
@@ -58,6 +97,7 @@ def store_analyses(
         settings: The settings.
         judged: The decisions by experiment id.
         run_id: The run.
+        ahead: Comparisons that are there already, by allocation id.
     """
     if not judged:
         return
@@ -69,9 +109,19 @@ def store_analyses(
         found = {name: evidence.of(name, judged[name]) for name in names[start : start + AT_ONCE]}
         # Without a stored share there is nothing to analyse: `allocations` must be there first.
         known = {name: given for name, given in found.items() if given is not None}
-        for experiment_id, analysis in zip(known, analyse_all(list(known.values())), strict=True):
-            row = _row(experiment_id, judged[experiment_id], analysis)
-            rows.append(row | {"run_id": run_id})
+        late = {name: g for name, g in known.items() if judged[name].allocation_id not in ahead}
+        compared = dict(
+            zip(
+                late,
+                compare_all([(g.alpha, g.beta, g.control) for g in late.values()]),
+                strict=True,
+            )
+        )
+        for experiment_id, given in known.items():
+            decision = judged[experiment_id]
+            found_ahead = ahead.get(decision.allocation_id)
+            analysis = analyse_with(given, found_ahead or compared[experiment_id])
+            rows.append(_row(experiment_id, decision, analysis) | {"run_id": run_id})
     if rows:
         schema = declared_tables()["analysis"].arrow_schema
         transaction.load_arrow("analysis", pa.Table.from_pylist(rows, schema=schema))
@@ -155,13 +205,13 @@ class _Read:
                 own = json.loads(row["buckets"]).get(row["variant_name"], [])
                 buckets = sum(last - begin + 1 for begin, last in own)
                 shares[:, day, k] = row["allocation_hundredths"] / HUNDREDTHS, buckets / BUCKETS
-        controls = [k for k, row in enumerate(decision) if row["is_control"]]
+        alpha, beta, control = _posteriors(decision)
         rejected = self._rejections[judged.day].get(experiment_id)
         return Evidence(
             variants=names,
-            control=controls[0] if controls else None,
-            alpha=np.array([row["alpha"] for row in decision]),
-            beta=np.array([row["beta"] for row in decision]),
+            control=control,
+            alpha=alpha,
+            beta=beta,
             first_day=first,
             impressions=planes[0],
             clicks=planes[1],
@@ -183,6 +233,13 @@ class _Read:
             for row in rows.to_pylist()
             if row["rejected_count"] > allowed * row["received_count"]
         }
+
+
+def _posteriors(decision: list[Row]) -> tuple[FloatArray, FloatArray, int | None]:
+    """Return alpha, beta and the control's index of a decision's rows."""
+    controls = [k for k, row in enumerate(decision) if row["is_control"]]
+    alpha, beta = (np.array([row[name] for row in decision]) for name in ("alpha", "beta"))
+    return alpha, beta, controls[0] if controls else None
 
 
 def _first_day(counts: list[Row], last: date) -> date | None:

@@ -152,7 +152,7 @@ class Analysis:
         return json.dumps(_rounded(asdict(self)), separators=(",", ":"), ensure_ascii=False)
 
 
-class _Compared(NamedTuple):
+class Compared(NamedTuple):
     """Numbers of the posteriors of one experiment, each of shape `(K,)`; NaN if there is none."""
 
     low: FloatArray
@@ -167,32 +167,41 @@ class _Compared(NamedTuple):
 
 def analyse(evidence: Evidence) -> Analysis:
     """Compute everything that is shown with a decision's shares."""
-    return analyse_all([evidence])[0]
+    (compared,) = compare_all([(evidence.alpha, evidence.beta, evidence.control)])
+    return analyse_with(evidence, compared)
 
 
-def analyse_all(evidence: Sequence[Evidence]) -> list[Analysis]:
-    """Analyse many decisions; those of one shape together, which takes a fraction of the time."""
+def compare_all(
+    posteriors: Sequence[tuple[FloatArray, FloatArray, int | None]],
+) -> list[Compared]:
+    """Compare the variants of each decision; those of one shape together, which costs a fraction.
+
+    This is by far the dearest part of an analysis, and it needs the decisions alone.
+
+    Args:
+        posteriors: Of each decision alpha and beta, both of shape `(K,)`, and its control's index.
+    """
     shapes: dict[tuple[int, int | None], list[int]] = defaultdict(list)
-    for place, given in enumerate(evidence):
-        shapes[len(given.variants), given.control].append(place)
-    compared: dict[int, _Compared] = {}
+    for place, (alpha, _, control) in enumerate(posteriors):
+        shapes[len(alpha), control].append(place)
+    compared: dict[int, Compared] = {}
     for (_, control), places in shapes.items():
-        alpha = np.array([evidence[place].alpha for place in places])
-        beta = np.array([evidence[place].beta for place in places])
+        alpha = np.array([posteriors[place][0] for place in places])
+        beta = np.array([posteriors[place][1] for place in places])
         columns = _compare(alpha, beta, control)
         for row, place in enumerate(places):
-            compared[place] = _Compared(*(column[row] for column in columns))
-    return [_analysis(given, compared[place]) for place, given in enumerate(evidence)]
+            compared[place] = Compared(*(column[row] for column in columns))
+    return [compared[place] for place in range(len(posteriors))]
 
 
-def _compare(alpha: FloatArray, beta: FloatArray, control: int | None) -> _Compared:
+def _compare(alpha: FloatArray, beta: FloatArray, control: int | None) -> Compared:
     """Compare the variants of experiments of one shape; arrays have the shape `(n, K)`."""
     beats = lift_low = lift_high = np.full(alpha.shape, np.nan)
     if control is not None:
         beats = bandit.probability_beats(alpha, beta, control)
         lift_low, lift_high = bandit.lift_interval(alpha, beta, control)
     remaining = np.broadcast_to(bandit.value_remaining(alpha, beta)[:, None], alpha.shape)
-    return _Compared(
+    return Compared(
         *bandit.credible_interval(alpha, beta),
         bandit.probability_best(alpha, beta),
         bandit.expected_loss(alpha, beta),
@@ -203,7 +212,8 @@ def _compare(alpha: FloatArray, beta: FloatArray, control: int | None) -> _Compa
     )
 
 
-def _analysis(evidence: Evidence, compared: _Compared) -> Analysis:
+def analyse_with(evidence: Evidence, compared: Compared) -> Analysis:
+    """Complete an analysis whose comparison is there."""
     ratio = sample_ratio(evidence)
     rates, note = _rates(evidence)
     is_counted = evidence.clicks.any()
@@ -280,7 +290,7 @@ def _rates(evidence: Evidence) -> tuple[tuple[Estimate | None, ...], str]:
 
 
 def _variants(
-    evidence: Evidence, compared: _Compared, rates: tuple[Estimate | None, ...]
+    evidence: Evidence, compared: Compared, rates: tuple[Estimate | None, ...]
 ) -> tuple[VariantAnalysis, ...]:
     alpha, beta, control = evidence.alpha, evidence.beta, evidence.control
     mean = alpha / (alpha + beta)

@@ -12,7 +12,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from mab_pipeline import bandit
-from mab_pipeline.allocation.analyses import Judged, store_analyses
+from mab_pipeline.allocation.analyses import Judged, compare_ahead, store_analyses
 from mab_pipeline.allocation.gate import (
     CurrentAllocations,
     Failure,
@@ -110,9 +110,12 @@ def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
     Raises:
         PublicationRefusedError: Readers would lose data, and the loss is not intended.
     """
+    ahead = compare_ahead(platform.warehouse, days)
     with platform.warehouse.transaction() as transaction:
         report = _Gate(transaction, platform, days, order).decide()
-        store_analyses(transaction, platform.settings, report.judged, run_id=order.run_id)
+        store_analyses(
+            transaction, platform.settings, report.judged, run_id=order.run_id, ahead=ahead
+        )
     serve(platform, accept_loss=order.accept_loss)
     return report
 

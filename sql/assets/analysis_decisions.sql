@@ -10,6 +10,7 @@ select
     allocations.alpha,
     allocations.beta,
     allocations.settings,
+    allocations.computed_at,
     variants.is_control
 from allocations
 inner join variants

@@ -20,7 +20,7 @@ OF_ASSETS = {
     "daily_metrics": 2,
     "windowed_aggregates": 1,
     "allocations": 3,
-    "publication": 3,
+    "publication": 4,  # one to compare the decisions before the writing one
 }
 
 

@@ -11,6 +11,7 @@ from mab_api.analysis_schemas import Analysis
 from mab_api.app import create_app
 from mab_api.snapshot.loader import published_parts
 from mab_pipeline.alerts.conditions import notices_of_run
+from mab_pipeline.allocation import analysis
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.text import Grid
@@ -178,3 +179,24 @@ def test_one_variant_that_is_left_is_analysed_too(world):
     row = analyses(world)[LAST, experiment_id_of("alone")]
     assert row["advice"] == "keep_running"
     assert "There is one variant and nothing to compare." in row["analysis"]
+
+
+def test_the_dear_comparisons_are_made_while_the_warehouse_is_free(make_world, monkeypatch):
+    """They take minutes for ten thousand experiments; a writer waits for one minute."""
+    world = make_world(now="2025-03-15T02:00:00")
+    world.register("checkout")
+    world.metrics(BEFORE, ("checkout", "control", 500, 5), ("checkout", "variant_a", 500, 9))
+    compared = []
+
+    def compare(alpha, beta, control):
+        with world.platform.warehouse.transaction():  # would wait for a lock that is held
+            compared.append(alpha.tolist())
+        return comparison(alpha, beta, control)
+
+    comparison = analysis._compare
+    monkeypatch.setattr(analysis, "_compare", compare)
+    world.run(BEFORE)
+    assert compared == [[[6.0, 10.0]]]
+    assert analyses(world)[BEFORE, CHECKOUT]["is_published"]
+    world.run(BEFORE)
+    assert len(compared) == 1, "a published decision is not compared again"

@@ -12,7 +12,8 @@ from mab_pipeline.allocation.analysis import (
     MISMATCH_P,
     Evidence,
     analyse,
-    analyse_all,
+    analyse_with,
+    compare_all,
     sample_ratio,
 )
 
@@ -200,6 +201,6 @@ def test_the_same_evidence_gives_the_same_bytes():
 
 def test_many_decisions_together_are_each_alone():
     several = [evidence(), evidence(control=None), evidence(alpha=np.array([45.0, 50.0]))]
-    assert [found.to_json() for found in analyse_all(several)] == [
-        analyse(given).to_json() for given in several
-    ]
+    together = compare_all([(given.alpha, given.beta, given.control) for given in several])
+    found = [analyse_with(*pair) for pair in zip(several, together, strict=True)]
+    assert [one.to_json() for one in found] == [analyse(given).to_json() for given in several]
