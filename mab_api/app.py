@@ -3,7 +3,6 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import cache
 from typing import BinaryIO
 
@@ -30,6 +29,7 @@ from mab_api.snapshot.refresher import Refresher
 from mab_api.snapshot.worker import Read, read_in_worker
 from mab_api.submissions import Submissions
 from mab_api.telemetry import RequestLines, ServerMetrics, make_log
+from mab_store.clock import Clock, utc_now
 from mab_store.files.inbox import Inbox
 from mab_store.files.receipts import Receipts
 from mab_store.settings import Settings
@@ -37,15 +37,10 @@ from mab_store.settings import Settings
 HISTORY_SLOTS = 2
 
 
-def utc_now() -> datetime:
-    """Return the time as naive UTC."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 def create_app(
     settings: Settings,
     *,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Clock = utc_now,
     is_dev: bool = False,
     log_stream: BinaryIO | None = None,
     read: Read = read_in_worker,

@@ -5,9 +5,10 @@ Dagster concept: https://docs.dagster.io/guides/build/external-resources
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol, TypeVar
 
+from mab_store.clock import Clock, utc_now
 from mab_store.files.entries import local_path
 from mab_store.files.inbox import Inbox
 from mab_store.files.journal import Journal
@@ -17,7 +18,6 @@ from mab_store.home_lock import HomeLock, Say
 from mab_store.settings import Settings
 from mab_store.warehouse.warehouse import Warehouse, open_warehouse
 
-Clock = Callable[[], datetime]
 Result = TypeVar("Result")
 
 
@@ -31,11 +31,6 @@ class Entrance(Protocol):
             doing: The work, for processes that wait.
             say: Receives messages about waiting and about repairs.
         """
-
-
-def utc_now() -> datetime:
-    """Return the time as naive UTC, which is how the warehouse holds times."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class LastResult:

@@ -39,7 +39,7 @@ DECIDING_SQL = (
 )
 """The statements that count the inputs of a decision."""
 
-RECORDED_AS = {"d67b44d6d614": "53b7ca78479d"}
+RECORDED_AS = {"de233f0c5e63": "53b7ca78479d"}
 """Versions under another name: the same decisions, recorded before the code was only reshaped."""
 
 _PACKAGES = ("mab_pipeline", "mab_store")

@@ -108,6 +108,45 @@ def as_rows(values: FloatArray, name: str) -> FloatArray:
     return np.atleast_2d(values)
 
 
+def as_padded(
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str]
+) -> tuple[FloatArray, FloatArray]:
+    """Convert two arrays that lie cell on cell, padding on padding.
+
+    Args:
+        first: An array; NaN pads a cell.
+        second: Another one, with the same padding.
+        names: The names in the message.
+
+    Raises:
+        ValueError: If one is no array of real numbers, the shapes differ, or a cell is NaN in one
+            array only.
+    """
+    a, b = as_floats(first, names[0]), as_floats(second, names[1])
+    same_shape(a, b, names)
+    refuse(
+        np.isnan(a) != np.isnan(b),
+        f"a padded cell is NaN in both {names[0]} and {names[1]}, a real one in neither",
+        **{names[0]: a, names[1]: b},
+    )
+    return a, b
+
+
+def as_counts(
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str]
+) -> tuple[FloatArray, FloatArray]:
+    """Convert two arrays of counts as `as_padded` does.
+
+    Raises:
+        ValueError: As `as_padded`, or if a count is negative or infinite.
+    """
+    a, b = as_padded(first, second, names)
+    for name, counts in zip(names, (a, b), strict=True):
+        bad = np.isinf(counts) | (counts < 0.0)
+        refuse(bad, f"{name} must be finite and not negative", **{names[0]: a, names[1]: b})
+    return a, b
+
+
 def as_batch(alpha: ArrayLike, beta: ArrayLike) -> Batch:
     """Check posteriors and bring them into rows.
 
@@ -123,14 +162,7 @@ def as_batch(alpha: ArrayLike, beta: ArrayLike) -> Batch:
         ValueError: If the shapes are wrong, a cell is NaN in one array only, infinite, zero or
             negative, or an experiment has no real cell.
     """
-    a, b = as_floats(alpha, "alpha"), as_floats(beta, "beta")
-    same_shape(a, b, ("alpha", "beta"))
-    refuse(
-        np.isnan(a) != np.isnan(b),
-        "a padded cell is NaN in both alpha and beta, a real one in neither",
-        alpha=a,
-        beta=b,
-    )
+    a, b = as_padded(alpha, beta, ("alpha", "beta"))
     for name, values in (("alpha", a), ("beta", b)):
         bad = np.isinf(values) | (values <= 0.0)
         refuse(bad, f"{name} must be finite and above 0", alpha=a, beta=b)

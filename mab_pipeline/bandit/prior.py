@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mab_pipeline.bandit.arrays import FloatArray, as_floats, as_rows, refuse, same_shape
+from mab_pipeline.bandit.arrays import FloatArray, as_counts, as_rows, refuse
 
 PSEUDO_CLICKS = 1.0
 PSEUDO_IMPRESSIONS = 100.0
@@ -27,19 +27,8 @@ def own_rate_prior(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArra
         ValueError: If a count is negative or infinite, NaN in one array only, clicks exceed
             impressions, or shapes differ.
     """
-    shown, hits = as_floats(impressions, "impressions"), as_floats(clicks, "clicks")
-    same_shape(shown, hits, ("impressions", "clicks"))
-    quoted = {"impressions": shown, "clicks": hits}
-    refuse(
-        np.isnan(shown) != np.isnan(hits),
-        "a padded cell is NaN in both impressions and clicks, a real one in neither",
-        **quoted,
-    )
-    for name, counts in quoted.items():
-        refuse(
-            np.isinf(counts) | (counts < 0.0), f"{name} must be finite and not negative", **quoted
-        )
-    refuse(hits > shown, "clicks must not exceed impressions", **quoted)
+    shown, hits = as_counts(impressions, clicks, ("impressions", "clicks"))
+    refuse(hits > shown, "clicks must not exceed impressions", impressions=shown, clicks=hits)
     total = np.nansum(as_rows(shown, "impressions"), axis=1) + PSEUDO_IMPRESSIONS
     rate = (np.nansum(as_rows(hits, "clicks"), axis=1) + PSEUDO_CLICKS) / total
     beta = np.maximum(1.0 / rate - 1.0, 1.0 / PSEUDO_IMPRESSIONS)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from mab_pipeline.bandit.arrays import FloatArray, as_floats, as_rows, refuse, same_shape
+from mab_pipeline.bandit.arrays import FloatArray, as_counts, as_rows
 
 
 def sample_ratio_p_value(observed: ArrayLike, expected: ArrayLike) -> FloatArray:
@@ -33,18 +33,7 @@ def sample_ratio_p_value(observed: ArrayLike, expected: ArrayLike) -> FloatArray
     References:
         Fabijan et al., Diagnosing sample ratio mismatch in online controlled experiments, KDD 2019.
     """
-    seen, promised = as_floats(observed, "observed"), as_floats(expected, "expected")
-    same_shape(seen, promised, ("observed", "expected"))
-    quoted = {"observed": seen, "expected": promised}
-    refuse(
-        np.isnan(seen) != np.isnan(promised),
-        "a padded cell is NaN in both observed and expected, a real one in neither",
-        **quoted,
-    )
-    for name, counts in quoted.items():
-        refuse(
-            np.isinf(counts) | (counts < 0.0), f"{name} must be finite and not negative", **quoted
-        )
+    seen, promised = as_counts(observed, expected, ("observed", "expected"))
     o = np.nan_to_num(as_rows(seen, "observed"))
     e = np.nan_to_num(as_rows(promised, "expected"))
     total, sums = o.sum(axis=1), e.sum(axis=1)

@@ -1,6 +1,5 @@
 """`mab backtest`: play policies on one's own past traffic."""
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +14,14 @@ from mab_pipeline.cli.console import (
     say,
 )
 from mab_pipeline.cli.options import DAY, to_date
-from mab_pipeline.cli.simulate import Format, Output, Policies, Seed
+from mab_pipeline.cli.output import Format, Output, print_records
+from mab_pipeline.cli.simulate import Policies, Seed
 from mab_store.errors import UsageError
 from mab_store.settings import load_settings
 from mab_store.warehouse.reader import open_reader
 
 if TYPE_CHECKING:
-    from mab_pipeline.simulation.backtest import Backtest, Earned
+    from mab_pipeline.simulation.backtest import Backtest
 
 
 def backtest(
@@ -70,10 +70,10 @@ def backtest(
             seed=seed,
             follow=lambda step: show(step.text, step.done),
         )
-    if output is Format.JSON:
-        typer.echo(json.dumps([_rounded(one) for one in result.earned], indent=2))
-    else:
+    if output is Format.TABLE:
         _print(result, policies[0].name)
+    else:
+        print_records(result.earned, output)
     count = sum(history.impressions.shape[1] for history in histories)
     say(
         notes_console(),
@@ -115,8 +115,3 @@ def _print(result: "Backtest", first: str) -> None:
 
 def _interval(value: float, low: float, high: float) -> str:
     return f"{value:+.2f} % [{low:+.2f}, {high:+.2f}]"
-
-
-def _rounded(one: "Earned") -> dict[str, object]:
-    fields = one._asdict().items()
-    return {name: round(x, 6) if isinstance(x, float) else x for name, x in fields}

@@ -156,7 +156,7 @@ def _login_name() -> str:
 
 def _status(listed: "Listed") -> str:
     from mab_pipeline.operations.experiments import changes_in_words
-    from mab_pipeline.resources import utc_now
+    from mab_store.clock import utc_now
 
     ahead = listed.ahead(utc_now().date())
     return "; ".join([listed.row["status"], *changes_in_words(ahead, is_brief=True)])

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -37,6 +37,21 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
     say(console, _csv_line(columns))
     for row in rows:
         say(console, _csv_line([row.get(name) for name in columns]))
+
+
+def print_records(records: Sequence[NamedTuple], output: Format) -> None:
+    """Print records of one type to stdout as JSON or CSV, numbers rounded to 6 decimals."""
+    rows = [
+        {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in record._asdict().items()
+        }
+        for record in records
+    ]
+    if output is Format.JSON:
+        print_json(rows)
+    else:
+        print_csv(records[0]._fields if records else (), rows)
 
 
 def _csv_line(cells: Sequence[object]) -> str:

@@ -1,8 +1,6 @@
 """`mab simulate`: play policies in simulated worlds."""
 
-import json
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,19 +15,13 @@ from mab_pipeline.cli.console import (
     progress_bar,
     say,
 )
+from mab_pipeline.cli.output import Format, Output, print_records
 from mab_store.errors import UsageError
 from mab_store.settings import load_settings
 
 if TYPE_CHECKING:
-    from mab_pipeline.simulation.outcome import Detail, Outcome
+    from mab_pipeline.simulation.outcome import Detail
     from mab_pipeline.simulation.worlds import World
-
-
-class Format(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 Policies = Annotated[
@@ -41,7 +33,6 @@ Policies = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed prints the same bytes.")]
-Output = Annotated[Format, typer.Option("--format", help="Table or JSON.")]
 
 
 def simulate(
@@ -92,10 +83,10 @@ def simulate(
                 follow=lambda step: show(step.text, step.done),
             )
         )
-    if output is Format.JSON:
-        typer.echo(json.dumps([_rounded(detail.outcome) for detail in details], indent=2))
-    else:
+    if output is Format.TABLE:
         _print(details)
+    else:
+        print_records([detail.outcome for detail in details], output)
     if report:
         page = html_report(chosen, details, reps=reps, seed=seed)
         _write(report, page)
@@ -107,11 +98,6 @@ def _chosen(worlds: "Sequence[World]", names: Sequence[str]) -> "Sequence[World]
         if name not in known:
             raise UsageError(f"--world {name}: no such world. There are {', '.join(known)}.")
     return [known[name] for name in dict.fromkeys(names)] or worlds
-
-
-def _rounded(outcome: "Outcome") -> dict[str, object]:
-    fields = outcome._asdict().items()
-    return {name: round(x, 6) if isinstance(x, float) else x for name, x in fields}
 
 
 def _print(details: "Sequence[Detail]") -> None:

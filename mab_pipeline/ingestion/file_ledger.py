@@ -89,11 +89,7 @@ def unloaded_files(
         The day of each such file, by name.
     """
     present = {file.source_file: file for file in inbox.metric_files(start, end)}
-    differing = {
-        row.source_file: row.metric_date
-        for row in known.values()
-        if row.has_rows and row.source_file not in present and row.metric_date
-    }
+    differing = _vanished(known, present)
     for name, file in present.items():
         row = known.get(name)
         is_loaded = row is not None and (row.has_rows or (row.row_count == 0 and not row.error))
@@ -115,11 +111,7 @@ def arrived_files(
         The day of each such file, by name.
     """
     present = {file.source_file: file for file in inbox.metric_files(start, end)}
-    differing = {
-        row.source_file: row.metric_date
-        for row in known.values()
-        if row.has_rows and row.source_file not in present and row.metric_date
-    }
+    differing = _vanished(known, present)
     for name, file in present.items():
         row = known.get(name)
         assert file.metric_date is not None
@@ -128,6 +120,15 @@ def arrived_files(
             continue
         differing[name] = file.metric_date
     return differing
+
+
+def _vanished(known: dict[str, LedgerRow], present: Mapping[str, InboxFile]) -> dict[str, date]:
+    """Return the day of each file that has rows and is gone, by name."""
+    return {
+        row.source_file: row.metric_date
+        for row in known.values()
+        if row.has_rows and row.source_file not in present and row.metric_date
+    }
 
 
 def new_content(inbox: Inbox, file: InboxFile, sha256: str, loaded_at: datetime) -> str | None:

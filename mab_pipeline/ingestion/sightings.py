@@ -94,7 +94,7 @@ def order_of_receipt(
         moment = moments[place] if is_new and place < len(moments) else now
         entries.append(_Entry(moment, False, inbox.modified(file), file.source_file))
     order = Order()
-    last = max((row.received_at for row in known.values()), default=datetime.min)  # noqa: DTZ901
+    last = max((row.received_at for row in known.values()), default=datetime.min)  # noqa: DTZ901  # naive UTC
     for entry in sorted(entries):
         moment = entry.moment
         if entry.source_file not in known or not entry.is_receipt:

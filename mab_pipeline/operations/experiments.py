@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mab_pipeline.resources import inbox_fault, open_inbox, utc_now
+from mab_pipeline.resources import inbox_fault, open_inbox
+from mab_store.clock import utc_now
 from mab_store.errors import HomeError, NotRegisteredError, UsageError
 from mab_store.experiments.events import Registry, fold_events, true_on, validation_faults
 from mab_store.experiments.registration import Change, Registration, change, register

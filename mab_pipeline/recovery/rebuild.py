@@ -22,7 +22,8 @@ from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion.waiting_files import journaled, missing_files
-from mab_pipeline.resources import Clock, Platform
+from mab_pipeline.resources import Platform
+from mab_store.clock import Clock
 from mab_store.days import Days, unbroken
 from mab_store.errors import WarehouseError, WarehouseLockedError
 from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file

@@ -8,6 +8,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from openpyxl import load_workbook
@@ -29,6 +30,7 @@ def excel_sheets(payload: bytes, asked: str | None, limits: Limits) -> list[Shee
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
             size = sum(part.file_size for part in archive.infolist())
             is_locked = any(part.flag_bits & 1 for part in archive.infolist())
+    # zipfile raises the last for a compression that it does not know: the file is at fault.
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise UnreadableFileError(
             "is not an .xlsx workbook, or has a password; save it as .xlsx without one"
@@ -46,7 +48,7 @@ def excel_sheets(payload: bytes, asked: str | None, limits: Limits) -> list[Shee
         raise UnreadableFileError(f"has no sheet {asked!r}; it has {', '.join(map(repr, names))}")
     chosen = [asked] if asked is not None else names
     return [
-        Sheet(f"Excel, sheet {name!r}", name, lambda name=name: _excel_rows(payload, name, limits))  # type: ignore[misc]
+        Sheet(f"Excel, sheet {name!r}", name, partial(_excel_rows, payload, name, limits))
         for name in chosen
     ]
 

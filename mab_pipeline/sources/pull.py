@@ -159,9 +159,8 @@ class Puller:
                     continue
                 key = count.experiment, count.variant
                 before = held.get(key)
-                if before is not None:
-                    count = _sum(before, count, file, mapping)  # noqa: PLW2901
-                held[key] = count, file.name
+                total = count if before is None else _sum(before, count, file, mapping)
+                held[key] = total, file.name
         return DayCounts([held[key][0] for key in sorted(held)], other_days, notes, len(fetched))
 
     def _understand(

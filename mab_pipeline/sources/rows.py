@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mab_pipeline.sources.columns import Header
-from mab_pipeline.sources.known_exports import TOTAL_WORDS, folded
+from mab_pipeline.sources.known_exports import TOTAL_WORDS, Role, folded
 from mab_pipeline.sources.mapping import Mapping
 from mab_store.errors import UnreadableFileError
 
@@ -117,11 +117,11 @@ def _row(
 ) -> DataRow:
     """Take the columns of a mapping; equal names share one text."""
 
-    def text(role: str) -> str:
-        place = header.places.get(role)  # type: ignore[call-overload]
+    def text(role: Role) -> str:
+        place = header.places.get(role)
         return "" if place is None else cells[place]
 
-    def name(role: str) -> str:
+    def name(role: Role) -> str:
         value = text(role)
         return names.setdefault(value, unicodedata.normalize("NFC", value))
 

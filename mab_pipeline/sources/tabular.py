@@ -11,6 +11,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -79,6 +80,10 @@ def sheets_of(name: str, payload: bytes, *, reading: Reading, limits: Limits) ->
 # Text files
 
 
+def _counted_csv_rows(text: bytes, delimiter: str, limits: Limits) -> Iterator[Row]:
+    return counted(_csv_rows(text, delimiter), limits)
+
+
 def _csv_sheets(payload: bytes, reading: Reading, limits: Limits) -> list[Sheet]:
     text = decoded(payload, reading.encoding)
     require_short_lines(text)
@@ -87,7 +92,7 @@ def _csv_sheets(payload: bytes, reading: Reading, limits: Limits) -> list[Sheet]
         Sheet(
             f"CSV with {DELIMITERS.get(delimiter, repr(delimiter))}",
             "",
-            lambda delimiter=delimiter: counted(_csv_rows(text, delimiter), limits),  # type: ignore[misc]
+            partial(_counted_csv_rows, text, delimiter, limits),
             is_comma_separated=delimiter == ",",
         )
         for delimiter in chosen

@@ -165,7 +165,7 @@ def _after_the_last(registry: Registry, now: datetime) -> datetime:
         for event in registry.changes.values()
         if event.created_at_utc.date() == now.date()
     ]
-    after = max(today, default=datetime.min) + timedelta(microseconds=1)  # noqa: DTZ901
+    after = max(today, default=datetime.min) + timedelta(microseconds=1)  # noqa: DTZ901  # naive UTC
     return max(now, after) if after.date() == now.date() else now
 
 

@@ -24,8 +24,9 @@ import dagster as dg
 import psutil
 
 from mab_pipeline.operations.demo import sample_rows
-from mab_pipeline.resources import Platform, build_platform, utc_now
+from mab_pipeline.resources import Platform, build_platform
 from mab_pipeline.sensors import INTERVAL_SECONDS
+from mab_store.clock import utc_now
 from mab_store.experiments.registration import register
 from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import Settings, load_settings

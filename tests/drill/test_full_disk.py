@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from mab_pipeline.resources import utc_now
+from mab_store.clock import utc_now
 
 DAY, NEXT = "2025-03-18", "2025-03-19"
 NAME = "checkout"

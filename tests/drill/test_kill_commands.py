@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 
 from mab_pipeline.operations.run import run_days
-from mab_pipeline.resources import utc_now
+from mab_store.clock import utc_now
 from mab_store.days import Days
 from mab_store.files.journal import JOURNALED, last_of_each_file
 from mab_store.warehouse.table_schema import declared_tables

@@ -19,8 +19,8 @@ import pytest
 
 from mab_pipeline.ingestion.late_data import find_arrivals
 from mab_pipeline.operations.dagster_home import prepare_home
-from mab_pipeline.resources import utc_now
 from mab_pipeline.sensors import UNFINISHED
+from mab_store.clock import utc_now
 from mab_store.errors import NotPublishedError
 from mab_store.warehouse.table_schema import declared_tables
 from tests.drill.services import answers, daemon, wait_until, webserver

@@ -25,8 +25,9 @@ from mab_pipeline.checks.finders import Subject
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.operations.dagster_home import DAGSTER_YAML
-from mab_pipeline.resources import Clock, build_platform
+from mab_pipeline.resources import build_platform
 from mab_store.allocation_payload import allocation_bodies
+from mab_store.clock import Clock
 from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import Settings, load_settings

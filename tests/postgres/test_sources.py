@@ -7,7 +7,7 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
-from mab_pipeline.resources import utc_now
+from mab_store.clock import utc_now
 from tests.integration.conftest import World
 from tests.integration.sources.scenes import DAY, Home
 

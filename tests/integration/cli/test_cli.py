@@ -13,7 +13,7 @@ import pytest
 
 from mab_pipeline.cli.main import main
 from mab_pipeline.operations.demo import place_sample, sample_rows
-from mab_pipeline.resources import utc_now
+from mab_store.clock import utc_now
 from mab_store.errors import UsageError
 
 BRIEF_KEYS = [

@@ -38,6 +38,9 @@ def test_json_is_a_list_of_objects_and_the_same_bytes_for_the_same_seed(worlds):
     assert 0.0 < found[0]["gain"] < 24.0
     assert first.stderr == ""
     assert mab(*options).stdout == first.stdout
+    head, *lines = mab(*options[:-1], "csv").stdout.splitlines()
+    assert head.split(",") == KEYS
+    assert [line.split(",")[2] for line in lines] == [str(outcome["gain"]) for outcome in found]
 
 
 def test_a_table_and_a_report_of_the_built_in_worlds(tmp_path):

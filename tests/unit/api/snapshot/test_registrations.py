@@ -14,7 +14,7 @@ from mab_store.experiments.registration import change, register
 from mab_store.experiments.schemas import ChangeSpec, ExperimentSpec
 from mab_store.files.inbox import Inbox
 
-NOW = datetime(2026, 3, 10, 9, 30)  # noqa: DTZ001
+NOW = datetime(2026, 3, 10, 9, 30)  # noqa: DTZ001  # naive UTC
 VARIANTS = [{"name": "a", "is_control": True}, {"name": "b"}]
 
 

@@ -110,7 +110,8 @@ def test_exact_shares_are_no_draws():
     ],
 )
 def test_shares_sum_to_10000_and_none_is_negative(hundredths, is_found):
-    shares = {name: Share(h, 0.5, 10_000) for name, h in zip(("control", "b"), hundredths)}  # noqa: B905
+    names = ("control", "b")[: len(hundredths)]
+    shares = {name: Share(h, 0.5, 10_000) for name, h in zip(names, hundredths, strict=True)}
     assert bool(wrong_totals(current(**shares))) is is_found
 
 
