@@ -37,17 +37,24 @@ EXPERIMENTS = 10_000
 HISTORY_DAYS = 31
 
 REGISTRY = """
-insert into experiments
+insert into experiments (
+    experiment_id, valid_from_date, experiment_name, description, status, start_date, created_at,
+    valid_to_date
+)
 select 'exp_' || lpad(i::varchar, 12, '0'), date '1900-01-01', 'experiment ' || i, null, 'running',
     null, timestamp '2025-01-01', date '9999-12-31'
 from range({experiments}) as e (i);
-insert into variants
+insert into variants (
+    experiment_id, variant_name, valid_from_date, is_control, position, status, valid_to_date
+)
 select 'exp_' || lpad(i::varchar, 12, '0'), 'variant_' || v, date '1900-01-01', v = 0, v,
     'active', date '9999-12-31'
 from range({experiments}) as e (i), range({variants}) as w (v);
 """
 HISTORY = """
-insert into daily_metrics
+insert into daily_metrics (
+    metric_date, experiment_id, variant_name, impressions, clicks, source_file, received_at
+)
 select date '{start}' + d::integer, 'exp_' || lpad(i::varchar, 12, '0'), 'variant_' || v,
     1000 + (hash(i, v, d) % 1000)::bigint, (hash(i, v, d) % 50)::bigint, 'metrics/x.csv',
     timestamp '2025-01-01'
@@ -71,7 +78,7 @@ def run() -> list[Row]:
 def _one_day_over_16m_rows() -> list[Row]:
     """Compare one as-of day with the least that any such statement must do."""
     with tempfile.TemporaryDirectory() as folder:
-        platform = _filled(Path(folder), experiments=10_000, days=400)
+        platform = filled(Path(folder), experiments=10_000, days=400)
         day = START + timedelta(days=399)
         path = platform.settings.warehouse_path
 
@@ -82,7 +89,7 @@ def _one_day_over_16m_rows() -> list[Row]:
                 connection.commit()
 
         def ours() -> None:
-            _aggregate(platform, Days(day, day + timedelta(days=1)))
+            aggregate(platform, Days(day, day + timedelta(days=1)))
 
         ratio = _ratio(ours, bare, repeats=9)
         name = "windowed_aggregates of one day over 16M rows / bare 30-day sum, each a transaction"
@@ -92,16 +99,16 @@ def _one_day_over_16m_rows() -> list[Row]:
 def _a_year_in_one_range() -> Row:
     """Compare one statement for a year with a statement and a transaction for each day."""
     with tempfile.TemporaryDirectory() as folder:
-        platform = _filled(Path(folder), experiments=1_000, days=400)
+        platform = filled(Path(folder), experiments=1_000, days=400)
         first = START + timedelta(days=35)
         days = [first + timedelta(days=offset) for offset in range(365)]
 
         def whole() -> None:
-            _aggregate(platform, Days(first, first + timedelta(days=365)))
+            aggregate(platform, Days(first, first + timedelta(days=365)))
 
         def singly() -> None:
             for day in days:
-                _aggregate(platform, Days(day, day + timedelta(days=1)))
+                aggregate(platform, Days(day, day + timedelta(days=1)))
 
         ratio = _ratio(whole, singly, repeats=3)
         name = "windowed_aggregates of 365 days in one range / 365 single days (1,000 x 4)"
@@ -146,7 +153,8 @@ def _the_daily_run() -> list[Row]:
     ]
 
 
-def _filled(home: Path, *, experiments: int, days: int) -> Platform:
+def filled(home: Path, *, experiments: int, days: int) -> Platform:
+    """Return a home whose warehouse holds a generated registry and history."""
     platform = build_platform(load_settings(mab_home=home))
     platform.warehouse.create_schema()
     with duckdb.connect(platform.settings.warehouse_path) as connection:
@@ -156,7 +164,8 @@ def _filled(home: Path, *, experiments: int, days: int) -> Platform:
     return platform
 
 
-def _aggregate(platform: Platform, days: Days) -> None:
+def aggregate(platform: Platform, days: Days) -> None:
+    """Compute the windows of a range of days in a transaction of its own."""
     parameters = days.parameters | RuleSettings.of(platform.settings).window_parameters
     with platform.warehouse.transaction() as transaction:
         transaction.execute("assets/windowed_aggregates", parameters)
