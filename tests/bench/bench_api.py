@@ -42,7 +42,7 @@ def run() -> list[Row]:
         home.invent(EXPERIMENTS)
         home.publish()
         with (
-            _api(Path(folder) / "empty") as (_, empty),
+            _api(Path(folder) / "empty", ready=False) as (_, empty),
             _api(home.settings.mab_home) as (port, api),
         ):
             grown = (_memory(api) - _memory(empty)) / 2**20
@@ -130,12 +130,23 @@ def _process(*command: str, **environment: str) -> Iterator[subprocess.Popen[byt
 
 
 @contextmanager
-def _api(home: Path) -> Iterator[tuple[int, psutil.Process]]:
+def _api(home: Path, *, ready: bool = True) -> Iterator[tuple[int, psutil.Process]]:
+    """Serve a home; ready: wait for its first load. An empty home is never ready."""
     port = free_port()
     settings = {"MAB_HOME": str(home), "API_PORT": str(port), "API_REFRESH_SECONDS": "0.5"}
     with _process("-m", "mab_api", **settings) as process:
         wait_until_up(f"http://127.0.0.1:{port}")
+        if ready:
+            _wait_until_ready(port)
         yield port, psutil.Process(process.pid)
+
+
+def _wait_until_ready(port: int) -> None:
+    """Wait for the first load; a server answers before it."""
+    deadline = time.monotonic() + 300
+    while httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @contextmanager
