@@ -1,4 +1,4 @@
-"""Undecided days: days with metrics in the inbox but without a decision, and the commands."""
+"""Undecided days: days without a decision or with one of old windows, and the commands."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
@@ -9,6 +9,7 @@ from mab_pipeline.resources import Platform
 from mab_store.days import Days, unbroken
 
 RANGES_SHOWN = 3
+WINDOWS, DECISIONS = dg.AssetKey("windowed_aggregates"), dg.AssetKey("allocations")
 
 
 def notes_of_run(
@@ -21,7 +22,7 @@ def notes_of_run(
     made = {
         event.partition or ""
         for event in result.get_asset_materialization_events()
-        if event.asset_key == dg.AssetKey("windowed_aggregates")
+        if event.asset_key == WINDOWS
     }
     left = [day for day in undecided_days(platform) if not days.start <= day < days.end]
     notes = (outdated_note(platform, days, made), undecided_note(left))
@@ -75,6 +76,27 @@ def outdated_note(platform: Platform, days: Days, made: Collection[str]) -> str:
         f"Late data moved the windows of {newest}, the newest decided day. To decide it again: "
         f"`{run_command(Days(newest, newest + timedelta(days=1)))}`."
     )
+
+
+def moved_windows(instance: dg.DagsterInstance, day: date) -> str | None:
+    """Return a key of the newest change of a decided day's windows if its decision missed it.
+
+    It did if another run computed the windows after the run of the decision had begun. That run had
+    loaded a file of the day on its way: inbox and ledger no longer show it as new.
+    """
+    made, decided = (_last_event(instance, asset, day) for asset in (WINDOWS, DECISIONS))
+    if made is None or decided is None or made.run_id == decided.run_id:
+        return None
+    run = instance.get_run_record_by_id(decided.run_id)
+    began = None if run is None else run.start_time
+    return None if began is None or made.timestamp <= began else f"windows-{made.storage_id}"
+
+
+def _last_event(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, day: date
+) -> dg.EventLogRecord | None:
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[str(day)])
+    return next(iter(instance.fetch_materializations(wanted, limit=1).records), None)
 
 
 def _decided_days(platform: Platform) -> list[date]:

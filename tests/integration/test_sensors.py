@@ -146,6 +146,20 @@ def test_a_daemon_that_starts_again_asks_for_the_same_runs_under_the_same_keys(d
     assert requests(decided) == []
 
 
+def test_a_correction_that_a_run_of_old_days_loads_still_decides_the_newest_day(decided):
+    decided.metrics("2025-02-01", ("cta", "control", 5000, 900))
+    asked = requests(decided)
+    assert [request.job_name for request in asked] == ["refresh_day"]
+    decided.metrics(NEWEST, ("cta", "control", 5000, 900), name="late.csv")
+    before = decided.bodies()["cta"]["allocation_id"]
+    serve(decided, asked[0])  # it also loads the correction, and decides nothing
+    assert decided.windows("cta", NEWEST)["control"][2:] == (8000, 990)
+
+    assert tick(decided) == {"daily_allocation": (NEWEST, NEWEST)}
+    assert decided.bodies()["cta"]["allocation_id"] != before
+    assert tick(decided) == {}
+
+
 def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
     job = build_defs(platform=decided.platform).resolve_job_def("daily_allocation")
