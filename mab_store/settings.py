@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     thompson_samples: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     prior_alpha: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] = 1.0
     prior_beta: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] = 99.0
-    allocation_method: Literal["monte_carlo", "exact"] = "monte_carlo"
+    allocation_method: Literal["monte_carlo", "multinomial", "exact"] = "monte_carlo"
     mab_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     # Options of the rule; the defaults are the brief's rule

@@ -24,6 +24,7 @@ DECIDING_MODULES = (
     "mab_pipeline.bandit.exact",
     "mab_pipeline.bandit.exploration",
     "mab_pipeline.bandit.logit_beta",
+    "mab_pipeline.bandit.multinomial",
     "mab_pipeline.bandit.posterior",
     "mab_pipeline.bandit.prior",
     "mab_pipeline.bandit.quadrature",
@@ -39,7 +40,7 @@ DECIDING_SQL = (
 )
 """The statements that count the inputs of a decision."""
 
-RECORDED_AS = {"de233f0c5e63": "53b7ca78479d"}
+RECORDED_AS = {"a005eddeb787": "53b7ca78479d"}
 """Versions under another name: the same decisions, recorded before the code was only reshaped."""
 
 _PACKAGES = ("mab_pipeline", "mab_store")

@@ -24,10 +24,15 @@ from mab_pipeline.allocation.evidence import (
 )
 from mab_pipeline.allocation.rule_arrays import Draw, Evidence, kept_counts, weigh
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.bandit.multinomial import multinomial_shares
 from mab_pipeline.bandit.thompson import experiment_seed, thompson_shares
 from mab_store.warehouse.table_schema import declared_tables
 
-ALGORITHMS = {"monte_carlo": "thompson_sampling", "exact": "probability_best"}
+ALGORITHMS = {
+    "monte_carlo": "thompson_sampling",
+    "multinomial": "thompson_multinomial",
+    "exact": "probability_best",
+}
 _INPUT_COLUMNS = (
     "variant_name",
     "window_days",
@@ -160,9 +165,10 @@ def _draw(rule: RuleSettings, seeds: npt.NDArray[np.int64]) -> Draw | None:
     """Return the method that the rule names; None is the exact one."""
     if rule.allocation_method == "exact":
         return None
-    return lambda alpha, beta, _: thompson_shares(
-        alpha, beta, samples=rule.thompson_samples, seeds=seeds
-    )
+    samples = rule.thompson_samples
+    if rule.allocation_method == "multinomial":
+        return lambda _alpha, _beta, best: multinomial_shares(best, samples=samples, seeds=seeds)
+    return lambda alpha, beta, _: thompson_shares(alpha, beta, samples=samples, seeds=seeds)
 
 
 def _record(

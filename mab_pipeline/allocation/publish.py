@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation.analyses import Judged, compare_ahead, store_analyses
+from mab_pipeline.allocation.cross_check import disagreements
 from mab_pipeline.allocation.gate import (
     CurrentAllocations,
     Failure,
@@ -20,7 +21,6 @@ from mab_pipeline.allocation.gate import (
     Share,
     current_allocations,
     missing_rows,
-    unlikely_draws,
     wrong_totals,
 )
 from mab_pipeline.allocation.timestamps import next_stamp
@@ -39,7 +39,7 @@ from mab_store.warehouse.warehouse import Transaction
 EXPERIMENT_GATES = {
     "every_running_variant_has_a_row": missing_rows,
     "shares_sum_to_100": wrong_totals,
-    "monte_carlo_agrees_with_exact": unlikely_draws,
+    "monte_carlo_agrees_with_exact": disagreements,
 }
 DATA_GAP = "data_gap"
 

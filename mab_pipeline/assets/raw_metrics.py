@@ -4,7 +4,7 @@ A run for day D loads D. Of the days that D's windows see, and of those from D t
 computed day, it also loads the ones that changed since: a late file needs no run of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -80,20 +80,29 @@ def raw_metrics(
     )
 
 
-def load_raw_metrics(platform: Platform, days: Days) -> LoadReport:
+def load_raw_metrics(
+    platform: Platform, days: Days, *, only: Collection[str] | None = None
+) -> LoadReport:
     """Make raw_metrics mirror the inbox for these days, and for changed days around them.
 
     That is: in the days that their windows see, and in those up to the newest computed day.
+
+    Args:
+        platform: The shared resources.
+        days: The days.
+        only: Ids and names of the experiments whose rows are loaded; all if omitted.
     """
     unreadable: dict[str, str] = {}
     while True:
         try:
-            return _load(platform, days, unreadable)
+            return _load(platform, days, unreadable, only)
         except KnownFileUnreadableError as error:
             unreadable[error.source_file] = error.reason  # its day stays unchanged
 
 
-def _load(platform: Platform, days: Days, unreadable: Mapping[str, str]) -> LoadReport:
+def _load(
+    platform: Platform, days: Days, unreadable: Mapping[str, str], only: Collection[str] | None
+) -> LoadReport:
     """Load in one transaction."""
     report = LoadReport()
     lookback = platform.lookback_start(days.start)
@@ -118,6 +127,7 @@ def _load(platform: Platform, days: Days, unreadable: Mapping[str, str]) -> Load
                 now=now,
                 report=report,
                 unreadable=unreadable,
+                only=only,
             )
         dated = {*report.days, *report.kept}
         report.unreadable |= note_unplaced(transaction, platform, now=now, loaded=dated)

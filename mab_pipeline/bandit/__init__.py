@@ -10,6 +10,7 @@ from mab_pipeline.bandit.day_effects import day_effects, information_kept, overd
 from mab_pipeline.bandit.decision import to_hundredths
 from mab_pipeline.bandit.exact import expected_loss, probability_best
 from mab_pipeline.bandit.exploration import explore
+from mab_pipeline.bandit.multinomial import multinomial_shares
 from mab_pipeline.bandit.posterior import credible_interval, posterior
 from mab_pipeline.bandit.prior import own_rate_prior
 from mab_pipeline.bandit.ratios import lift_interval, probability_beats, value_remaining
@@ -29,6 +30,7 @@ __all__ = [
     "information_kept",
     "inverse_probability_rates",
     "lift_interval",
+    "multinomial_shares",
     "overdispersion",
     "own_rate_prior",
     "posterior",

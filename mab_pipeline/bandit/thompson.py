@@ -83,7 +83,16 @@ def _wins(alpha: FloatArray, beta: FloatArray, samples: int, seed: int) -> IntAr
     return wins
 
 
-def _as_seeds(seeds: ArrayLike | int, n_experiments: int) -> list[int]:
+def as_seeds(seeds: ArrayLike | int, n_experiments: int) -> list[int]:
+    """Return one seed per experiment, or say which of them cannot be one.
+
+    Args:
+        seeds: Integers in [0, 2**63), shape `(n_experiments,)`; a scalar for one experiment.
+        n_experiments: Number of experiments.
+
+    Raises:
+        ValueError: If the shape is wrong, or a seed is no integer or out of range.
+    """
     given = np.atleast_1d(np.asarray(seeds))
     if given.shape != (n_experiments,):
         raise ValueError(
@@ -96,6 +105,17 @@ def _as_seeds(seeds: ArrayLike | int, n_experiments: int) -> list[int]:
         if not 0 <= seed < 2**SEED_BITS:
             raise ValueError(f"seeds must lie in [0, 2**63); experiment {i} has seed {seed}")
     return numbers
+
+
+def as_samples(samples: int) -> int:
+    """Return a number of draws, or say why it cannot be one.
+
+    Raises:
+        ValueError: If it is not whole, or below 1.
+    """
+    if isinstance(samples, bool) or samples != int(samples) or samples < 1:
+        raise ValueError(f"samples must be a whole number of at least 1, not {samples}")
+    return int(samples)
 
 
 def thompson_shares(
@@ -137,16 +157,14 @@ def thompson_shares(
         Marsaglia and Tsang, ACM Trans. Math. Softw. 26 (2000), 363-372, also for small shapes.
     """
     batch = as_batch(alpha, beta)
-    if isinstance(samples, bool) or samples != int(samples) or samples < 1:
-        raise ValueError(f"samples must be a whole number of at least 1, not {samples}")
-    numbers = _as_seeds(seeds, batch.alpha.shape[0])
+    draws, numbers = as_samples(samples), as_seeds(seeds, batch.alpha.shape[0])
     shares = np.zeros(batch.alpha.shape)
 
     def work(rows: range) -> None:
         for i in rows:
             real = batch.real[i]
-            wins = _wins(batch.alpha[i, real], batch.beta[i, real], int(samples), numbers[i])
-            shares[i, real] = wins / samples
+            wins = _wins(batch.alpha[i, real], batch.beta[i, real], draws, numbers[i])
+            shares[i, real] = wins / draws
 
     # A few chunks per core even out experiments of unequal width.
     n_rows = len(numbers)

@@ -1,6 +1,7 @@
 """Decisions: computed from fresh windows, complete, and in agreement with the exact method."""
 
-from mab_pipeline.allocation.gate import missing_rows, unlikely_draws, wrong_totals
+from mab_pipeline.allocation.cross_check import disagreements
+from mab_pipeline.allocation.gate import missing_rows, wrong_totals
 from mab_pipeline.checks.asset_checks import AssetChecks, Check
 from mab_pipeline.checks.finders import gate_check, stale_windows
 
@@ -26,8 +27,9 @@ CHECKS = AssetChecks(
         ),
         Check(
             "monte_carlo_agrees_with_exact",
-            "No share is all but impossible under the exact probability (tail below 1e-9).",
-            gate_check(unlikely_draws),
+            "No share is all but impossible under the exact probability (tail below 1e-9), nor "
+            "that probability under literal draws.",
+            gate_check(disagreements),
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """`mab allocations`: print published allocations."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from mab_pipeline.cli.console import (
     data_console,
     new_table,
     notes_console,
+    print_aligned,
     print_table,
     say,
 )
@@ -20,6 +22,14 @@ from mab_pipeline.operations.allocations import published_bodies
 from mab_pipeline.operations.text import Side
 from mab_store.settings import Settings, load_settings
 
+MOST_ROWS = 200
+"""Rows that are printed as a table; a longer one is cut, unless all are asked for."""
+
+FIRST_COLUMNS: tuple[tuple[str, Side], ...] = (
+    ("experiment", "left"),
+    ("as-of date", "left"),
+    ("effective date", "left"),
+)
 VARIANT_COLUMNS: tuple[tuple[str, Side], ...] = (
     ("variant", "left"),
     ("share", "right"),
@@ -27,6 +37,7 @@ VARIANT_COLUMNS: tuple[tuple[str, Side], ...] = (
     ("clicks / impressions", "right"),
     ("window", "left"),
 )
+NOTE_COLUMN: tuple[str, Side] = ("note", "left")
 CSV_COLUMNS = (
     *("experiment_id", "experiment_name", "as_of_date", "effective_date", "allocation_id"),
     *("variant_name", "is_control", "allocation_percentage", "probability_best"),
@@ -40,6 +51,9 @@ def allocations(
         list[str] | None,
         typer.Option("--experiment", metavar="NAME", help="Only this one; may be given again."),
     ] = None,
+    is_whole: Annotated[
+        bool, typer.Option("--all", help="Print a long table whole; JSON and CSV always are.")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Print the newest published allocation of each experiment, or those of an as-of date."""
@@ -50,39 +64,72 @@ def allocations(
     elif output is Format.CSV:
         print_csv(CSV_COLUMNS, _csv_rows(bodies))
     else:
-        print_allocations(bodies, settings)
+        print_allocations(bodies, settings, is_whole=is_whole)
 
 
-def print_allocations(bodies: Sequence[dict[str, Any]], settings: Settings) -> None:
+def print_allocations(
+    bodies: Sequence[dict[str, Any]], settings: Settings, *, is_whole: bool = False
+) -> None:
     """Print a row per variant, with remarks on the experiment in its first row.
 
-    A terminal that is too narrow gets a heading and a small table for each experiment.
+    A terminal that is too narrow gets a heading and a small table for each experiment. Of more than
+    `MOST_ROWS` rows the first experiments are printed, and how to see all.
 
     Args:
         bodies: Bodies of `mab_store.allocation_payload`.
         settings: For the title.
+        is_whole: Whether to print all of them; many get a line per variant instead of a table.
     """
     title = f"Published allocations ({settings.mab_home})"
+    shown = _first(bodies)
+    if is_whole and len(shown) < len(bodies):
+        say(notes_console(), (title, "italic"))
+        columns = (*FIRST_COLUMNS, *VARIANT_COLUMNS, NOTE_COLUMN)
+        print_aligned(columns, (line for body in bodies for line in _lines(body)))
+    else:
+        _print_tables(title, shown)
+    say(notes_console(), ("* control", "dim"))
+    if not is_whole and len(shown) < len(bodies):
+        rows = sum(len(body["allocations"]) for body in bodies)
+        text = (
+            f" {len(shown):,} of {len(bodies):,} experiments are shown, of {rows:,} rows in all. "
+            "`--experiment NAME` shows one, `--all` all of them; `--format csv` and `--format "
+            "json` are always complete."
+        )
+        say(notes_console(), ("cut:", "yellow"), text)
+
+
+def _first(bodies: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return the first experiments, with at most `MOST_ROWS` rows in all; at least one."""
+    totals = accumulate(len(body["allocations"]) for body in bodies)
+    return bodies[: max(1, sum(1 for _ in takewhile(lambda total: total <= MOST_ROWS, totals)))]
+
+
+def _print_tables(title: str, bodies: Sequence[dict[str, Any]]) -> None:
     table = _wide_table(title, bodies)
     console = data_console()
     if table.fits(console.width):
         print_table(table)
-    else:
-        say(console, (title, "italic"))
-        for body in bodies:
-            _print_narrow(body)
-    say(notes_console(), ("* control", "dim"))
+        return
+    say(console, (title, "italic"))
+    for body in bodies:
+        _print_narrow(body)
+
+
+def _lines(body: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a line per variant that names its experiment, for people who search."""
+    for variant in body["allocations"]:
+        yield (*_shared(body), *_cells(variant), ", ".join(_marks(body)))
+
+
+def _shared(body: dict[str, Any]) -> tuple[str, str, str]:
+    return body["experiment_name"], body["as_of_date"], body["effective_date"]
 
 
 def _wide_table(title: str, bodies: Iterable[dict[str, Any]]) -> FittingTable:
-    first: tuple[tuple[str, Side], ...] = (
-        ("experiment", "left"),
-        ("as-of date", "left"),
-        ("effective date", "left"),
-    )
-    table = new_table(title, (*first, *VARIANT_COLUMNS, ("note", "left")))
+    table = new_table(title, (*FIRST_COLUMNS, *VARIANT_COLUMNS, NOTE_COLUMN))
     for body in bodies:
-        shared = (body["experiment_name"], body["as_of_date"], body["effective_date"])
+        shared = _shared(body)
         for place, variant in enumerate(body["allocations"]):
             cells = (
                 *(shared if place == 0 else ("", "", "")),

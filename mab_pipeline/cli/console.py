@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
@@ -121,6 +122,35 @@ def note_table(table: Table) -> None:
 def print_table(table: Table) -> None:
     """Print a table to stdout."""
     data_console().print(table)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines of plain text to stdout, as they are: many, and much faster than `say`."""
+    file = data_console().file
+    for line in lines:
+        file.write(f"{plain(line)}\n")
+
+
+def print_aligned(columns: Sequence[tuple[str, Side]], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows to stdout as lines in columns, below a line of headers, without a frame."""
+    cells = [[header for header, _ in columns]]
+    cells += [[plain(cell) for cell in row] for row in rows]
+    sizes = [[cell_len(cell) for cell in row] for row in cells]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
+    print_lines(
+        _aligned(*line, widths, [side for _, side in columns])
+        for line in zip(cells, sizes, strict=True)
+    )
+
+
+def _aligned(
+    cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int], sides: Sequence[Side]
+) -> str:
+    padded = (
+        " " * (width - size) + cell if side == "right" else cell + " " * (width - size)
+        for cell, size, width, side in zip(cells, sizes, widths, sides, strict=True)
+    )
+    return "  ".join(padded).rstrip()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from mab_pipeline.cli.console import data_console, say
+from mab_pipeline.cli.console import print_lines
 
 
 class Format(StrEnum):
@@ -33,10 +33,8 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
     Control and invisible characters are escaped, so that each row is one line.
     """
-    console = data_console()
-    say(console, _csv_line(columns))
-    for row in rows:
-        say(console, _csv_line([row.get(name) for name in columns]))
+    records = ([row.get(name) for name in columns] for row in rows)
+    print_lines(map(_csv_line, [columns, *records]))
 
 
 def print_records(records: Sequence[NamedTuple], output: Format) -> None:

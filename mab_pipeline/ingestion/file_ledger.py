@@ -4,7 +4,7 @@
 `received_at` is its time of receipt, or the time when the pipeline first saw it (`sightings.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -151,6 +151,7 @@ def load_day(
     now: datetime,
     report: LoadReport,
     unreadable: Mapping[str, str],
+    only: Collection[str] | None = None,
 ) -> None:
     """Make raw_metrics and the ledger mirror the files of one day.
 
@@ -162,6 +163,8 @@ def load_day(
         now: The time to stamp new files with.
         report: Gets the results of this day.
         unreadable: Known files that an earlier attempt could not read, and the reasons.
+        only: Ids and names of the experiments whose rows are loaded, as `RawRows` does; all if
+            omitted.
 
     Raises:
         KnownFileUnreadableError: A file that counted can no longer be read. The caller must roll
@@ -176,7 +179,7 @@ def load_day(
         _note_waiting(transaction, inbox, day, known=known_today, now=now, report=report)
         return
     ledger: dict[str, LedgerRow] = dict(known_today)
-    load = RawRows(transaction)
+    load = RawRows(transaction, only=only)
     present = set()
     transaction.execute("ledger/delete_day", {"metric_date": day})
     files = inbox.metric_files(day, _next(day))

@@ -1,8 +1,10 @@
 """Raw rows: a file's content as rows of raw_metrics, loaded in chunks of a bounded size."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mab_store.warehouse.table_schema import declared_tables
 from mab_store.warehouse.warehouse import Transaction
@@ -17,10 +19,16 @@ class RawRows:
     """Loads rows into raw_metrics in chunks of a bounded size.
 
     They are loaded as they are read: the files of one day may be larger than memory.
+
+    Args:
+        transaction: The open transaction.
+        only: Texts of the column `experiment` whose rows are loaded; all rows if omitted. Of a file
+            with none of them its first row is loaded, which says that the file was.
     """
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, *, only: Collection[str] | None = None) -> None:
         self._transaction = transaction
+        self._only = None if only is None else pa.array(sorted(only), pa.string())
         self._schema = declared_tables()["raw_metrics"].arrow_schema
         self._waiting: list[pa.Table] = []
 
@@ -54,6 +62,10 @@ class RawRows:
             kind = self._schema.field(name).type
             columns[name] = pa.repeat(pa.scalar(value, kind), len(nothing))
         arrays = [columns[name] for name in self._schema.names]
-        self._waiting.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        rows = pa.Table.from_arrays(arrays, schema=self._schema)
+        if self._only is not None:
+            is_wanted = pc.is_in(rows["experiment"], value_set=self._only)
+            rows = rows.filter(pc.or_(is_wanted, pc.equal(rows["row_number"], 1)))
+        self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= ROWS_AT_ONCE:
             self.finish()

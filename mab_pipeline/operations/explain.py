@@ -203,9 +203,10 @@ def _how_it_was_drawn(record: Record) -> Iterator[str]:
     if head["samples"] == 0:
         yield f"{prior} {what} the exact probability of being best."
         return
+    how = " (their counts drawn at once, from P(best))" * (rule.allocation_method == "multinomial")
     yield (
         f"{prior} {what} the part of {head['samples']} draws (seed {head['seed']}) in which "
-        f"the variant's click rate was the highest; P(best) is its exact value, loss is what "
+        f"the variant's click rate was the highest{how}; P(best) is its exact value, loss is what "
         f"choosing the variant alone is expected to cost."
     )
     name = record.experiment_name

@@ -85,7 +85,7 @@ def replay(platform: Platform, record: Record) -> Replay:
     with tempfile.TemporaryDirectory(prefix="mab-replay-") as folder:
         past = _past_platform(platform, record, Path(folder))
         wanted = _without_gone(_wanted(ledger, record, platform.inbox), result)
-        result.files = _lay_out(platform.inbox, past.inbox, wanted, result)
+        result.files = _lay_out(platform.inbox, past.inbox, wanted, record.experiment_id, result)
         rows = _compute(past, record, ledger, first_day=_first_day(wanted, record))
     for name in sorted(set(record.rows) | set(rows)):
         recorded, replayed = record.rows.get(name), rows.get(name)
@@ -166,14 +166,16 @@ def _past_platform(platform: Platform, record: Record, folder: Path) -> Platform
     return build_platform(settings, clock=lambda: record.computed_at)
 
 
-def _lay_out(inbox: Inbox, past: Inbox, wanted: list[dict[str, Any]], result: Replay) -> int:
+def _lay_out(
+    inbox: Inbox, past: Inbox, wanted: list[dict[str, Any]], experiment_id: str, result: Replay
+) -> int:
     """Copy the files of that time; note files that are missing or changed."""
     days = {row["metric_date"] for row in wanted if row["metric_date"]}
     present = {
         file.source_file: file
         for day in sorted(days)
         for file in inbox.metric_files(day, day + timedelta(days=1))
-    } | {file.source_file: file for file in inbox.experiment_files()}
+    } | {file.source_file: file for file in inbox.event_files(experiment_id)}
     copied = 0
     for row in wanted:
         name = row["source_file"]
@@ -197,7 +199,9 @@ def _compute(
     with past.warehouse.transaction() as transaction:
         transaction.load_arrow("inbox_files", ledger)  # receipt times of the files
     load_experiments(past)
-    load_raw_metrics(past, Days(first_day, day.end))
+    # No verdict on a row depends on another experiment's rows.
+    own = {record.experiment_id, record.experiment_name}
+    load_raw_metrics(past, Days(first_day, day.end), only=own)
     load_daily_metrics(past, Days(first_day, day.end))
     with past.warehouse.transaction() as transaction:
         parameters = day.parameters | record.rule.window_parameters

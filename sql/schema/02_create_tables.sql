@@ -106,7 +106,7 @@ create table if not exists allocations (
     data_source varchar not null,            -- default_window, max_window (also the few counts that SHORT_WINDOW=keep kept) or prior [source]
     impressions bigint not null,             -- Impressions that the posterior used [impressions]
     clicks bigint not null,                  -- Clicks that the posterior used [clicks]
-    algorithm varchar not null,              -- thompson_sampling, or probability_best if ALLOCATION_METHOD=exact [name]
+    algorithm varchar not null,              -- thompson_sampling; thompson_multinomial or probability_best by ALLOCATION_METHOD [name]
     samples bigint not null,                 -- Draws per variant; 0 if the exact value is used [draws]
     seed bigint not null,                    -- Seed of the experiment's generator, below 2^63 [integer]
     settings varchar not null,               -- Settings that entered the decision [JSON]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from mab_store.days import Days
 from mab_store.experiments.registration import register
 from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import load_settings
+from tests.bench import daily_run
+from tests.bench.empty_job import empty_job
 from tests.bench.rows import Row
 
 START = date(2025, 6, 1)
@@ -72,7 +74,12 @@ group by experiment_id, variant_name
 
 def run() -> list[Row]:
     """Measure everything of this module."""
-    return [*_one_day_over_16m_rows(), _a_year_in_one_range(), *_the_daily_run()]
+    return [
+        *_one_day_over_16m_rows(),
+        _a_year_in_one_range(),
+        *_the_daily_run(),
+        *daily_run.rows(lambda home: _in_process("prepare", home)),
+    ]
 
 
 def _one_day_over_16m_rows() -> list[Row]:
@@ -125,10 +132,7 @@ def _the_daily_run() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("first", "empty", "prepare", "daily"):
             home = Path(scratch) / ("later" if kind in {"prepare", "daily"} else kind)
-            command = [sys.executable, "-m", "tests.bench.bench_pipeline", kind, str(home)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            seconds, peak = done.stdout.split()[-2:]
-            times[kind], peaks[kind] = float(seconds), int(peak) / 2**20
+            times[kind], peaks[kind] = _in_process(kind, home)
     ratio = times["daily"] / times["empty"]
     steps = f"{len(CHECKS)} assets and {len(CHECKS)} steps of checks"
     return [
@@ -151,6 +155,14 @@ def _the_daily_run() -> list[Row]:
             peaks["first"] < 2,
         ),
     ]
+
+
+def _in_process(kind: str, home: Path) -> tuple[float, float]:
+    """Do one thing of `main` in a process of its own; return its seconds and its peak [GB]."""
+    command = [sys.executable, "-m", "tests.bench.bench_pipeline", kind, str(home)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, peak = done.stdout.split()[-2:]
+    return float(seconds), int(peak) / 2**20
 
 
 def filled(home: Path, *, experiments: int, days: int) -> Platform:
@@ -223,37 +235,8 @@ def _hand_in(home: Path) -> Platform:
 
 def _run_nothing() -> float:
     """Run a job of the same assets and checks, one behind the other, whose bodies are empty."""
-    partitions = dg.DailyPartitionsDefinition(start_date="2025-01-01", timezone="UTC")
-
-    def empty(name: str, before: str | None) -> dg.AssetsDefinition:
-        @dg.asset(name=name, partitions_def=partitions, deps=[before] if before else [])
-        def nothing() -> None:
-            return None
-
-        return nothing
-
-    def empty_checks(name: str) -> dg.AssetChecksDefinition:
-        specs = [
-            dg.AssetCheckSpec(
-                check.name, asset=name, blocking=check.blocking, partitions_def=partitions
-            )
-            for check in CHECKS[name]
-        ]
-
-        @dg.multi_asset_check(name=f"{name}_checks", specs=specs)
-        def nothing() -> Iterator[dg.AssetCheckResult]:
-            for check in CHECKS[name]:
-                yield dg.AssetCheckResult(passed=True, check_name=check.name, asset_key=name)
-
-        return nothing
-
-    definitions = dg.Definitions(
-        assets=[empty(*pair) for pair in zip(CHECKS, [None, *CHECKS], strict=False)],
-        asset_checks=[empty_checks(name) for name in CHECKS],
-        jobs=[dg.define_asset_job("nothing", selection=dg.AssetSelection.all())],
-        executor=dg.in_process_executor,
-    )
-    return _timed(definitions.resolve_job_def("nothing"), "2025-06-01")
+    shape = {asset: [check.name for check in own] for asset, own in CHECKS.items()}
+    return _timed(empty_job(shape), "2025-06-01")
 
 
 def _timed(job: dg.JobDefinition, partition: str) -> float:

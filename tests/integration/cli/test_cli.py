@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from mab_pipeline.cli import allocations as allocations_module
 from mab_pipeline.cli.main import main
 from mab_pipeline.operations.demo import place_sample, sample_rows
 from mab_store.clock import utc_now
@@ -208,14 +209,18 @@ def look(demo, monkeypatch, capsys):
     monkeypatch.setenv("MAB_HOME", str(demo[0].home))
     monkeypatch.chdir(demo[0].home)
 
-    def run(*arguments, width=80):
+    def both(*arguments, width=80):
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setattr(sys, "argv", ["mab", *arguments])
         with pytest.raises(SystemExit):
             main()
-        out, err = capsys.readouterr()
+        return capsys.readouterr()
+
+    def run(*arguments, width=80):
+        out, err = both(*arguments, width=width)
         return out or err
 
+    run.both = both
     return run
 
 
@@ -231,6 +236,32 @@ def test_a_narrow_terminal_gets_whole_names_and_lines(look):
     out = look("explain", "asos_591c2c")
     assert "Posterior and share\nvariant: control\ncounts: 0 / 0\n" in out
     assert "┃ variant   ┃   counts ┃" in look("explain", "asos_591c2c", width=160)
+
+
+def test_a_long_table_is_cut_and_says_how_to_see_all(look, monkeypatch):
+    monkeypatch.setattr(allocations_module, "MOST_ROWS", 5)
+    complete = list(csv.DictReader(io.StringIO(look("allocations", "--format", "csv"))))
+    monkeypatch.setenv("COLUMNS", "200")
+    out, err = look.both("allocations", width=200)
+    shown = [row for row in complete if f" {row['experiment_name']} " in out]
+    assert 1 <= len(shown) <= 5
+    names = len({row["experiment_name"] for row in complete})
+    assert (
+        f"cut: {len({row['experiment_name'] for row in shown})} of {names} experiments are shown, "
+        f"of {len(complete)} rows in all. `--experiment NAME` shows one, `--all`" in err
+    )
+    out, err = look.both("allocations", "--all")
+    header, *lines = out.splitlines()
+    assert header.split()[:2] == ["experiment", "as-of"]
+    assert len(lines) == len(complete)
+    for line, row in zip(lines, complete, strict=True):
+        assert line.startswith(row["experiment_name"])
+        assert f" {row['variant_name']} " in line
+        assert f"{float(row['allocation_percentage']):.2f} %" in line
+    assert "cut:" not in err
+    monkeypatch.setattr(allocations_module, "MOST_ROWS", len(complete))
+    assert "cut:" not in look.both("allocations", width=200)[1]  # the limit itself is not cut
+    assert "┃ experiment" in look("allocations", "--all", width=200)
 
 
 def test_allocations_can_be_narrowed_to_some_experiments(look):

@@ -145,6 +145,14 @@ def test_a_world_without_traffic_gains_nothing():
     assert (detail.outcome.gain, detail.outcome.bad_traffic, detail.outcome.moved) == (0, 0, 0)
 
 
+def test_the_multinomial_plays_as_literal_draws_do():
+    """Both are drawn at once here: the same numbers."""
+    policies = [policy("ALLOCATION_METHOD=multinomial"), policy()]
+    world = World(name="w", traffic=500, rates=[0.05, 0.06], days=3)
+    first, second = (detail.outcome for detail in simulate([world], policies, reps=4, seed=1))
+    assert first.gain == second.gain
+
+
 def test_more_repetitions_than_memory_holds_are_refused():
     large = World(name="w", traffic=1, rates=[0.1] * 100, days=1000)
     with pytest.raises(UsageError, match="Use at most 200 repetitions"):
