@@ -65,7 +65,7 @@ class RawRows:
         rows = pa.Table.from_arrays(arrays, schema=self._schema)
         if self._only is not None:
             is_wanted = pc.is_in(rows["experiment"], value_set=self._only)
-            rows = rows.filter(pc.or_(is_wanted, pc.equal(rows["row_number"], 1)))
+            rows = rows.filter(pc.or_(is_wanted, pc.less_equal(rows["row_number"], 1)))
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= ROWS_AT_ONCE:
             self.finish()

@@ -46,7 +46,7 @@ def test_own_rows_keep_their_numbers_and_every_file_its_first_row(world, monkeyp
         ("a_mixed.csv", 3, experiment_id_of("one")),
         ("a_mixed.csv", 6, "one"),
         ("b_others.csv", 1, "two"),
-        ("d_broken.csv", 1, None),
+        ("d_broken.csv", 0, None),
     ]
 
 
