@@ -7,30 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mab_pipeline.cli.console import (
-    add_row,
-    complain,
-    new_table,
-    note_table,
-    notes_console,
-    own_name,
-    say,
+from mab_pipeline.cli.console import complain, notes_console, own_name, say
+from mab_pipeline.cli.import_output import (
+    EXPERIMENTS_SHOWN,
+    show,
+    show_next,
+    show_rejections,
+    show_stored,
 )
-from mab_pipeline.cli.ingest import check_day, print_rejections
+from mab_pipeline.cli.ingest import check_day
 from mab_pipeline.cli.options import Day, prepared, to_date
-from mab_pipeline.operations.text import Side
 from mab_store.errors import InboxError, MabError, UsageError
 from mab_store.plain_text import plain
 from mab_store.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from mab_pipeline.operations.import_metrics import MetricsImport, Understood
-    from mab_pipeline.sources.deposit import Deposited
     from mab_pipeline.sources.mapping import Mapping
 
-ROWS_SHOWN = 5
-EXPERIMENTS_SHOWN = 20
-FILES_SHOWN = 10
 Text = str | None
 
 
@@ -62,6 +56,16 @@ def import_(  # noqa: PLR0913  # each option is a parameter
     variant_column: Annotated[Text, typer.Option(metavar="COLUMN")] = None,
     impressions_column: Annotated[Text, typer.Option(metavar="COLUMN")] = None,
     clicks_column: Annotated[Text, typer.Option(metavar="COLUMN")] = None,
+    event_column: Annotated[
+        Text, typer.Option(metavar="COLUMN", help="Of the event's name, with a row per event.")
+    ] = None,
+    count_column: Annotated[Text, typer.Option(metavar="COLUMN", help="Of its count.")] = None,
+    impression_event: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An event that is an impression.")
+    ] = None,
+    click_event: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An event that is a click.")
+    ] = None,
     decimal: Annotated[
         Text, typer.Option(metavar="SIGN", help="Decimal sign of counts: point or comma.")
     ] = None,
@@ -98,6 +102,10 @@ def import_(  # noqa: PLR0913  # each option is a parameter
         "variant_column": variant_column,
         "impressions_column": impressions_column,
         "clicks_column": clicks_column,
+        "event_column": event_column,
+        "count_column": count_column,
+        "impression_events": impression_event or None,
+        "click_events": click_event or None,
         "decimal": decimal,
         "delimiter": delimiter,
         "encoding": encoding,
@@ -110,8 +118,9 @@ def import_(  # noqa: PLR0913  # each option is a parameter
         check_day(stated, settings, platform.clock().date())
     work = MetricsImport(platform, day=stated)
     understood = _understood(work, files, columns, can_ask=_can_ask(yes=yes))
+    work.require_apart(understood)
     _register(work, understood, control=control, can_ask=_can_ask(yes=yes))
-    _show_rejections(work, understood)
+    show_rejections(work, understood)
     notes = notes_console()
     if dry_run:
         say(notes, "Nothing was stored (--dry-run).")
@@ -120,9 +129,9 @@ def import_(  # noqa: PLR0913  # each option is a parameter
         say(notes, "Nothing was stored.")
         raise typer.Exit(1)
     kept = name or mapping
-    _show_stored(work.store(understood, name=kept))
+    show_stored(work.store(understood, name=kept))
     _keep(settings, understood, name=name, mapping=mapping)
-    _show_next(understood)
+    show_next(understood)
 
 
 def _can_ask(*, yes: bool) -> bool:
@@ -168,7 +177,7 @@ def _understood(
             complain(error)
             failed = True
             continue
-        _show(file)
+        show(file)
         found.append(file)
     if failed:
         if len(files) > 1:
@@ -245,67 +254,6 @@ def _control(name: str, variants: list[str], control: str | None, *, can_ask: bo
     return usual
 
 
-def _show(file: "Understood") -> None:
-    """Print how a file was understood."""
-    from mab_pipeline.operations.import_metrics import summaries
-    from mab_pipeline.sources.dates import spelled
-
-    notes, mapping = notes_console(), file.export.mapping
-    say(notes, (f"{file.path}", "bold"), f": {file.export.title}")
-    form = f" ({spelled(mapping.date_format)})" if mapping.date_format else ""
-    fixed = f"{mapping.experiment} (every row)" if mapping.experiment else None
-    for role, text in (
-        ("date", f"{mapping.date_column}{form}" if mapping.date_column else "the day of --date"),
-        ("experiment", fixed or mapping.experiment_column),
-        ("variant", mapping.variant_column),
-        ("impressions", mapping.impressions_column),
-        ("clicks", mapping.clicks_column),
-        *(("where", text) for text in mapping.where),
-    ):
-        say(notes, f"  {role:<12}", str(text))
-    for note in file.export.notes:
-        say(notes, ("  note: ", "yellow"), note)
-    names: list[tuple[str, Side]] = [("experiment", "left"), ("variant", "left")]
-    numbers: list[tuple[str, Side]] = [("impressions", "right"), ("clicks", "right")]
-    table = new_table("The first rows", [("day", "left"), *names, *numbers])
-    for count in file.export.counts[:ROWS_SHOWN]:
-        texts = count.experiment, count.variant, count.impressions, count.clicks
-        add_row(table, (str(count.day), *texts))
-    note_table(table)
-    table = new_table("In all", [*names, ("days", "left"), *numbers])
-    found = summaries([file])
-    for summary in found[:EXPERIMENTS_SHOWN]:
-        days = f"{summary.first_day} to {summary.last_day} ({summary.day_count})"
-        for place, (variant, counts) in enumerate(summary.variants.items()):
-            head = (summary.experiment, variant, days) if place == 0 else ("", variant, "")
-            add_row(table, (*head, *(f"{number:,}" for number in counts)))
-    note_table(table)
-    if len(found) > EXPERIMENTS_SHOWN:
-        say(notes, f"  and {len(found) - EXPERIMENTS_SHOWN} more experiments")
-
-
-def _show_rejections(work: "MetricsImport", files: Sequence["Understood"]) -> None:
-    """Print the rows that the run will reject; if it is all of them, nothing is stored."""
-    found = work.rejections(files)
-    print_rejections(found)
-    rejected = sum(rejections.row_count for rejections in found)
-    if rejected == sum(len(file.export.counts) for file in files):
-        raise InboxError(
-            "Every row would be rejected, for the reasons above. Correct the export or name its "
-            "columns (see `mab import --help`). Nothing was stored."
-        )
-
-
-def _show_stored(stored: "Deposited") -> None:
-    notes = notes_console()
-    for name in stored.added[:FILES_SHOWN]:
-        say(notes, f"added {name}")
-    if len(stored.added) > FILES_SHOWN:
-        say(notes, f"added {_files(len(stored.added) - FILES_SHOWN)} more")
-    if stored.unchanged:
-        say(notes, f"there already, unchanged: {_files(len(stored.unchanged))}")
-
-
 def _keep(
     settings: Settings, files: Iterable["Understood"], *, name: str | None, mapping: str | None
 ) -> None:
@@ -323,14 +271,3 @@ def _keep(
     save_mapping(settings, kept, file.export.mapping)
     say(notes, f"The mapping is kept: `{own_name()} import FILE --mapping {kept}`, or put files")
     say(notes, f"into {settings.inbox_root}/exports/{kept}/ and each run takes them in.")
-
-
-def _show_next(files: Sequence["Understood"]) -> None:
-    days = [count.day for file in files for count in file.export.counts]
-    first, last = min(days), max(days)
-    span = f"--date {first}" if first == last else f"--from {first} --to {last}"
-    say(notes_console(), f"Next: `{own_name()} run {span}`, then `{own_name()} allocations`.")
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"

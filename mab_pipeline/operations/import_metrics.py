@@ -6,7 +6,7 @@ join the two and register new experiments.
 
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from mab_pipeline.resources import Platform
 from mab_pipeline.sources.dates import AmbiguousDatesError
 from mab_pipeline.sources.deposit import Deposited, deposit, files_of_days
 from mab_pipeline.sources.import_file import Accepted, Count, Export, read_export
+from mab_pipeline.sources.known_exports import folded
 from mab_pipeline.sources.mapping import Mapping as ColumnMapping
 from mab_pipeline.sources.mapping import name_of
 from mab_store.errors import InboxError, UnreadableFileError, UsageError
@@ -96,6 +97,24 @@ class MetricsImport:
         except OSError as error:
             raise InboxError(f"{path} cannot be read: {error.strerror}.") from None
 
+    def require_apart(self, files: Sequence[Understood]) -> None:
+        """Refuse two files with counts of the same variant and day: the later would replace those.
+
+        Raises:
+            UsageError: There are two, and they are not the same.
+        """
+        held: dict[tuple[date, str, str], Understood] = {}
+        for file in files:
+            for count in file.export.counts:
+                before = held.setdefault(count[:3], file)
+                if before is not file and before.export.counts != file.export.counts:
+                    raise UsageError(
+                        f"{before.path} and {file.path} both have counts of {count.variant!r} of "
+                        f"{count.experiment!r} on {count.day}, and the later file would replace "
+                        "the other's. If it corrects them, import one after the other; if they "
+                        "are parts, join them into one file. Nothing was stored."
+                    )
+
     def unregistered(self, files: Iterable[Understood]) -> dict[str, list[str]]:
         """Return the experiments that are not registered, with the variants that the files name."""
         found: dict[str, dict[str, None]] = {}
@@ -116,6 +135,7 @@ class MetricsImport:
         Raises:
             UsageError: It cannot be registered so.
         """
+        _require_unlike(name, variants)
         try:
             spec = ExperimentSpec(
                 name=name,
@@ -209,6 +229,19 @@ def usual_control(variants: Iterable[str]) -> str | None:
     """Return the variant whose name says that it is the control; None if none does."""
     by_name = {name.casefold(): name for name in variants}
     return next((by_name[name] for name in CONTROL_NAMES if name in by_name), None)
+
+
+def _require_unlike(experiment: str, variants: Iterable[str]) -> None:
+    """Refuse new variants that nobody would tell apart: most likely they are one."""
+    seen: dict[str, str] = {}
+    for variant in variants:
+        other = seen.setdefault(folded(variant), variant)
+        if other != variant:
+            raise UsageError(
+                f"The new experiment {experiment!r} has the variants {other!r} and {variant!r}, "
+                "which differ in case, spaces or accents alone. Write them alike in the export; if "
+                "they are two variants, run `mab experiments create` first. Nothing was stored."
+            )
 
 
 def _table(counts: list[Count]) -> pa.Table:

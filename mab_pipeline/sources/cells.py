@@ -55,8 +55,19 @@ def text_of(value: object) -> str:
         return value.date().isoformat() if is_day else value.isoformat(sep=" ")
     if isinstance(value, float):
         return number_text(repr(value))
+    if isinstance(value, bytes):  # a Parquet file of Spark or Hive may not say that it is text
+        return text_of(_decoded(value))
     text = "" if value is None else value if isinstance(value, str) else str(value)
     return (cell(text) or "").strip()
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise UnreadableFileError(
+            "has bytes in a column that are no UTF-8 text; write it as a column of strings"
+        ) from None
 
 
 def number_text(text: str) -> str:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from mab_pipeline.sources.cells import Row, Sheet
-from mab_pipeline.sources.known_exports import KNOWN_EXPORTS, ROLES, KnownExport, Role, folded
+from mab_pipeline.sources.known_exports import (
+    EVENT_NAMES,
+    EVENT_ROLES,
+    KNOWN_EXPORTS,
+    ROLES,
+    KnownExport,
+    Role,
+    folded,
+)
 from mab_pipeline.sources.mapping import Mapping
 from mab_store.errors import UnreadableFileError
 
@@ -40,6 +48,14 @@ class Header:
         names = [folded(name) for name in self.names]
         aliases = self.known.columns.get("experiment", ()) if self.known else ()
         return next((names.index(alias) for alias in aliases if alias in names), None)
+
+    @property
+    def events(self) -> int | None:
+        """Place of the column that names the event of a row; None if there is none."""
+        if "event" in self.places:
+            return self.places["event"]
+        names = [folded(name) for name in self.names]
+        return next((names.index(alias) for alias in EVENT_NAMES if alias in names), None)
 
     def place(self, column: str) -> int:
         """Return the place of any column by its name.
@@ -122,10 +138,12 @@ def _places(
     names = [folded(cell) for cell in cells]
     places: dict[Role, int] = {}
     missing: list[str] = []
-    for role in ROLES:
+    for role in _roles(mapping, known):
         column = getattr(mapping, f"{role}_column")
         if column is not None:
-            if folded(column) in names:
+            if cells.count(column) == 1:  # another one may differ in case or accents alone
+                places[role] = cells.index(column)
+            elif folded(column) in names:
                 places[role] = _place(cells, column)
             else:
                 missing.append(column)
@@ -140,6 +158,16 @@ def _places(
     if len(set(places.values())) < len(places):
         missing.append("a column of its own for each of date, experiment, variant and counts")
     return places, missing
+
+
+def _roles(mapping: Mapping, known: KnownExport | None) -> tuple[Role, ...]:
+    """Return the roles that a header needs: those of a row per event, or of a row with both counts.
+
+    The same file can have both; a person who names columns of counts means those.
+    """
+    is_known = known is not None and "event" in known.columns
+    has_counts = mapping.impressions_column or mapping.clicks_column
+    return EVENT_ROLES if mapping.is_per_event or (is_known and not has_counts) else ROLES
 
 
 def _optional(mapping: Mapping, *, has_day: bool) -> set[str]:
@@ -182,7 +210,7 @@ def _no_header(search: _Search) -> UnreadableFileError:
         )
     options = []
     for name in search.missing:
-        if name in ROLES:
+        if name in {*ROLES, *EVENT_ROLES}:
             options.append(f"--{name}-column")
         if name == "experiment":
             options[-1] += " or --experiment NAME"

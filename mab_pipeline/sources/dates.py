@@ -5,7 +5,7 @@ says which it is, or the language of a known export does.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -20,6 +20,8 @@ _PARTS = {"Y": "year", "y": "year", "m": "month", "b": "month", "B": "month", "d
 _DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m/%d/%y", "%m-%d-%y", "%m.%d.%y")
 _NAMED = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y")
+# 25-10-26 fits these, too; they are compared only if all of their days are likely.
+_YEAR_FIRST = ("%y-%m-%d", "%y/%m/%d", "%y.%m.%d")
 FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", *_DAY_FIRST, *_MONTH_FIRST, *_NAMED)
 _MOST_SHOWN = 60
 _MOST_COMPARED = 1_000
@@ -91,7 +93,12 @@ def spelled(form: str) -> str:
 
 
 def find_format(
-    rows: Mapping[str, int], *, column: str, form: str | None, is_day_first: bool
+    rows: Mapping[str, int],
+    *,
+    column: str,
+    form: str | None,
+    is_day_first: bool,
+    is_likely: Callable[[date], bool],
 ) -> DateFormat:
     """Return the one format that fits every value of a column.
 
@@ -100,6 +107,7 @@ def find_format(
         column: The column's name, for messages.
         form: The format that a person or a mapping said.
         is_day_first: Whether the day comes first if both orders fit.
+        is_likely: Whether the file can hold counts of a day.
 
     Raises:
         AmbiguousDatesError: Two formats fit and read different days.
@@ -107,6 +115,8 @@ def find_format(
     """
     if form is not None:
         bad = _misfit(DateFormat(form), rows)
+        if bad == "":
+            raise _no_date(rows, column)
         if bad is not None:
             raise UnreadableFileError(
                 f"has {bad[:_MOST_SHOWN]!r} in the column {column!r} of row {rows[bad]}, "
@@ -116,7 +126,12 @@ def find_format(
         return DateFormat(form)
     fitting = [DateFormat(form) for form in FORMATS if _misfit(DateFormat(form), rows) is None]
     if not fitting:
-        raise _no_format(rows, column)
+        raise _no_date(rows, column) if "" in rows else _no_format(rows, column)
+    fitting += [
+        DateFormat(form)
+        for form in _YEAR_FIRST
+        if all((day := DateFormat(form).parse(text)) and is_likely(day) for text in rows)
+    ]
     for text in rows:
         read = {form.form: day for form in fitting if (day := form.parse(text))}
         if len(set(read.values())) > 1:
@@ -128,6 +143,13 @@ def find_format(
 
 def _misfit(form: DateFormat, texts: Iterable[str]) -> str | None:
     return next((text for text in texts if form.parse(text) is None), None)
+
+
+def _no_date(rows: Mapping[str, int], column: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"has no date in the column {column!r} of row {rows['']}; fill the cell (of merged cells "
+        f"only the first has the value), or leave such rows out with --where '{column} != '"
+    )
 
 
 def _no_format(rows: Mapping[str, int], column: str) -> UnreadableFileError:
@@ -142,7 +164,7 @@ def _no_format(rows: Mapping[str, int], column: str) -> UnreadableFileError:
             f"has {bad!r} {place}, while other dates are written {spelled(best)}; export it with "
             "one form"
         )
-    shown = repr(bad[:_MOST_SHOWN]) if bad else "no date"
+    shown = repr(bad[:_MOST_SHOWN])
     if re.fullmatch(r"[34-6]\d{4}", bad):
         return UnreadableFileError(
             f"has {shown} {place}, which is Excel's number of a day; format the column as a date"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mab_pipeline.sources.columns import Header, find_header
 from mab_pipeline.sources.counts import Decimal, find_decimal, whole_number
 from mab_pipeline.sources.dates import DateFormat, find_format
+from mab_pipeline.sources.events import split_events
 from mab_pipeline.sources.mapping import Mapping
 from mab_pipeline.sources.notes import notes_on
 from mab_pipeline.sources.rows import DataRow, Rows, read_rows
@@ -21,6 +22,7 @@ from mab_store.errors import UnreadableFileError
 from mab_store.files.limits import Limits
 
 _MOST_NAMED = 4
+_NEAR_DAYS = 731
 
 
 class Accepted(NamedTuple):
@@ -37,6 +39,11 @@ class Accepted(NamedTuple):
     first_day: date
     last_day: date
     day: date | None = None
+
+    def is_likely(self, day: date) -> bool:
+        """Return whether counts of a day are accepted, and near the day of a file that has one."""
+        is_near = self.day is None or abs((day - self.day).days) <= _NEAR_DAYS
+        return is_near and self.first_day <= day <= self.last_day
 
 
 class Count(NamedTuple):
@@ -93,7 +100,11 @@ def read_export(name: str, payload: bytes, mapping: Mapping, accepted: Accepted)
     header = find_header(sheets, mapping, has_day=accepted.day is not None)
     rows = read_rows(header, mapping)
     _refuse_mixed(rows, header, mapping)
-    form = _date_format(rows.data, header, mapping)
+    if "event" in header.places:
+        mapping = split_events(rows, mapping)
+    else:
+        _refuse_mixed_events(rows, header, mapping)
+    form = _date_format(rows.data, header, mapping, accepted)
     decimal = _decimal(rows.data, header, mapping)
     counts, added = _counts(rows, form, decimal, mapping, accepted)
     return Export(
@@ -108,7 +119,7 @@ def read_export(name: str, payload: bytes, mapping: Mapping, accepted: Accepted)
             is_day_first=bool(
                 header.known and header.known.is_day_first and not mapping.date_format
             ),
-            has_filter=bool(mapping.where),
+            is_whole=not mapping.where and "event" not in header.places,
         ),
     )
 
@@ -126,7 +137,23 @@ def _refuse_mixed(rows: Rows, header: Header, mapping: Mapping) -> None:
         )
 
 
-def _date_format(rows: Iterable[DataRow], header: Header, mapping: Mapping) -> DateFormat | None:
+def _refuse_mixed_events(rows: Rows, header: Header, mapping: Mapping) -> None:
+    """Refuse to add up a row per event whose columns count sessions or users."""
+    is_analytics = header.known is not None and header.known.name == "google_analytics"
+    if is_analytics and len(rows.events) > 1 and not mapping.add_up:
+        assert header.events is not None
+        column = header.names[header.events]
+        shown = ", ".join(repr(name[:60]) for name in list(rows.events)[:_MOST_NAMED])
+        raise UnreadableFileError(
+            f"has a row per event ({shown}), whose {header.names[header.places['impressions']]!r} "
+            f"would be added up; choose one with --where '{column} = VALUE', or export the column "
+            "'Event count'"
+        )
+
+
+def _date_format(
+    rows: Iterable[DataRow], header: Header, mapping: Mapping, accepted: Accepted
+) -> DateFormat | None:
     if "date" not in header.places:
         return None
     first: dict[str, int] = {}
@@ -137,6 +164,7 @@ def _date_format(rows: Iterable[DataRow], header: Header, mapping: Mapping) -> D
         column=header.names[header.places["date"]],
         form=mapping.date_format,
         is_day_first=bool(header.known and header.known.is_day_first),
+        is_likely=accepted.is_likely,
     )
 
 
@@ -164,6 +192,7 @@ def _counts(
     numbers: dict[str, int | None] = {}
     found: dict[tuple[date, str, str], Count] = {}
     identities: dict[tuple[date, str, str], dict[int, int]] = {}
+    events: set[tuple[date, str, str, str]] = set()
     added = 0
     for row in rows.data:
         if row.date not in days:
@@ -184,7 +213,8 @@ def _counts(
             for text in (row.impressions, row.clicks)
         ]
         held = found.get(key)
-        added += held is not None
+        added += held is not None and (*key, row.event) in events
+        events.add((*key, row.event))
         found[key] = _added(held, texts) if held else Count(*key, texts[0], texts[1], row.number)
     return sorted(found.values(), key=lambda count: count[:3]), added
 

@@ -1,14 +1,18 @@
 """Known exports: the columns of reports that map by themselves.
 
-Each name of a role is one that a tool writes, the most fitting first. Names are compared without
-case and with single spaces.
+Each name of a role is one that a tool writes, the most fitting first. Names are compared as
+`folded` returns them.
 """
 
+import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
-Role = Literal["date", "experiment", "variant", "impressions", "clicks"]
+Role = Literal["date", "experiment", "variant", "impressions", "clicks", "event", "count"]
 ROLES: tuple[Role, ...] = ("date", "experiment", "variant", "impressions", "clicks")
+# Of a table with a row per event: its name decides whether its count is impressions or clicks.
+EVENT_ROLES: tuple[Role, ...] = ("date", "experiment", "variant", "event", "count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class KnownExport:
     Attributes:
         name: Its key in a mapping.
         title: Its name for a person.
-        columns: The names of each role's column, in lower case.
+        columns: The names of each role's column, folded.
         is_day_first: Whether its language writes the day before the month, if a date fits both.
         is_strict: Whether two columns for one role are refused unless one has the first name.
         decimal: The decimal sign of its language, if counts fit both.
@@ -31,6 +35,23 @@ class KnownExport:
     is_strict: bool = False
     decimal: Literal["point", "comma"] | None = None
 
+
+EVENT_NAMES = ("event name", "eventname", "event_name", "event", "nome do evento")
+_ANALYTICS_EXPERIMENT = (
+    "item promotion name",
+    "itempromotionname",
+    "experiment name",
+    "experiment id",
+    "experience id",
+)
+_ANALYTICS_VARIANT = (
+    "item promotion creative name",
+    "itempromotioncreativename",
+    "experience variant string",
+    "exp_variant_string",
+    "experiment variant",
+    "variant id",
+)
 
 KNOWN_EXPORTS = (
     KnownExport(
@@ -67,32 +88,46 @@ KNOWN_EXPORTS = (
             "date": ("data",),
             "experiment": ("item de linha", "pedido"),
             "variant": ("criativo",),
-            "impressions": ("impressões do servidor de anúncios", "total de impressões"),
-            "clicks": ("cliques do servidor de anúncios", "total de cliques"),
+            "impressions": ("impressoes do servidor de anuncios", "total de impressoes"),
+            "clicks": ("cliques do servidor de anuncios", "total de cliques"),
         },
         is_day_first=True,
         decimal="comma",
+    ),
+    KnownExport(
+        "events",
+        "a row per event, as of Google Analytics 4",
+        {
+            "date": ("date", "day", "event date", "event_date", "metric_date", "data"),
+            "experiment": (
+                *_ANALYTICS_EXPERIMENT,
+                "experiment",
+                "experiment_id",
+                "experiment_name",
+                "customevent:experiment_id",
+                "customevent:experiment_name",
+                "customevent:experiment",
+            ),
+            "variant": (
+                *_ANALYTICS_VARIANT,
+                "variant",
+                "variant_name",
+                "variant name",
+                "customevent:experiment_variant",
+                "customevent:variant_name",
+                "customevent:variant",
+            ),
+            "event": EVENT_NAMES,
+            "count": ("event count", "eventcount", "event_count", "count", "contagem de eventos"),
+        },
     ),
     KnownExport(
         "google_analytics",
         "Google Analytics 4",
         {
             "date": ("date", "day"),
-            "experiment": (
-                "item promotion name",
-                "itempromotionname",
-                "experiment name",
-                "experiment id",
-                "experience id",
-            ),
-            "variant": (
-                "item promotion creative name",
-                "itempromotioncreativename",
-                "experience variant string",
-                "exp_variant_string",
-                "experiment variant",
-                "variant id",
-            ),
+            "experiment": _ANALYTICS_EXPERIMENT,
+            "variant": _ANALYTICS_VARIANT,
             "impressions": (
                 "promotion views",
                 "promotionviews",
@@ -149,9 +184,9 @@ KNOWN_EXPORTS = (
                 "visitors",
                 "exposures",
                 "users",
-                "impressões",
+                "impressoes",
             ),
-            "clicks": ("clicks", "conversions", "key events", "goals", "cliques", "conversões"),
+            "clicks": ("clicks", "conversions", "key events", "goals", "cliques", "conversoes"),
         },
         is_strict=True,
     ),
@@ -174,7 +209,14 @@ TOTAL_WORDS = frozenset(
     }
 )
 
+# What an analytics tool writes in the place of a name that it does not have.
+NO_NAMES = frozenset({"(not set)", "(other)", "(not provided)", "(data not available)"})
 
+
+@lru_cache(maxsize=1 << 14)
 def folded(text: str) -> str:
-    """Return a column's name as it is compared: in lower case, with single spaces."""
+    """Return a name as it is compared: lower case, single spaces, no accents."""
+    if not text.isascii():
+        parts = unicodedata.normalize("NFKD", text)
+        text = "".join(part for part in parts if not unicodedata.combining(part))
     return " ".join(text.split()).casefold()

@@ -60,6 +60,10 @@ class Mapping(BaseModel):
         variant_column: Column of the variant.
         impressions_column: Column of the impressions.
         clicks_column: Column of the clicks.
+        event_column: Column of the event's name, if each row is about one kind of event.
+        count_column: Column of how many of it there were.
+        impression_events: The events that are impressions.
+        click_events: The events that are clicks.
         where: Filters; a row counts if it meets all of them.
         decimal: The decimal sign of counts: point or comma.
         add_up: Whether equal rows, and rows of several experiments under one, are added up.
@@ -78,6 +82,10 @@ class Mapping(BaseModel):
     variant_column: Column | None = None
     impressions_column: Column | None = None
     clicks_column: Column | None = None
+    event_column: Column | None = None
+    count_column: Column | None = None
+    impression_events: tuple[Column, ...] = ()
+    click_events: tuple[Column, ...] = ()
     where: tuple[Annotated[str, AfterValidator(_filter)], ...] = ()
     decimal: Literal["point", "comma"] | None = None
     add_up: bool = False
@@ -90,6 +98,21 @@ class Mapping(BaseModel):
         if self.experiment is not None and self.experiment_column is not None:
             raise ValueError("give experiment or experiment_column, not both")
         return self
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Self:
+        if self.is_per_event and (self.impressions_column or self.clicks_column):
+            raise ValueError(
+                "give impressions_column and clicks_column, or event_column and count_column"
+            )
+        if bool(self.impression_events) != bool(self.click_events):
+            raise ValueError("give both impression_events and click_events")
+        return self
+
+    @property
+    def is_per_event(self) -> bool:
+        """Whether a row counts one kind of event."""
+        return bool(self.event_column or self.count_column or self.impression_events)
 
     @property
     def reading(self) -> Reading:

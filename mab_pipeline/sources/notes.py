@@ -9,7 +9,7 @@ _MOST_NAMED = 4
 
 
 def notes_on(
-    rows: Rows, decimal: Decimal, added: int, *, is_day_first: bool, has_filter: bool
+    rows: Rows, decimal: Decimal, added: int, *, is_day_first: bool, is_whole: bool
 ) -> list[str]:
     """Say how an export was read: the rows that do not count, and totals that differ.
 
@@ -18,7 +18,7 @@ def notes_on(
         decimal: Its decimal sign.
         added: How many rows were added to others.
         is_day_first: Whether its language decides that the day comes first in its dates.
-        has_filter: Whether rows were chosen by a filter.
+        is_whole: Whether a total counts what the rows count: no filter, and no other events.
     """
     notes = []
     if is_day_first:
@@ -27,11 +27,20 @@ def notes_on(
         notes.append(f"{_counted(added)} added to others of the same day and variant")
     if rows.filtered:
         notes.append(f"{_counted(rows.filtered)} left out by the filter")
+    if rows.other_events:
+        count = sum(rows.other_events.values())
+        notes.append(f"{_counted(count)} left out: other events ({_names(rows.other_events)})")
+    if rows.nameless:
+        notes.append(
+            f"{_listed(rows.nameless)} left out: (not set), or the like, in the place of a name"
+        )
+    if rows.headers:
+        notes.append(f"{_listed(rows.headers)} left out: the header again")
     if rows.totals:
         notes.append(f"{_listed(rows.totals)} left out: a total")
     if rows.notes:
         notes.append(f"{_listed(rows.notes)} left out: neither variant nor counts")
-    if len(rows.totals) == 1 and not has_filter:
+    if len(rows.totals) == 1 and is_whole:
         notes += _check_total(rows, decimal)
     return notes
 
@@ -52,6 +61,12 @@ def _check_total(rows: Rows, decimal: Decimal) -> Iterable[str]:
 
 def _counted(rows: int) -> str:
     return "1 row was" if rows == 1 else f"{rows} rows were"
+
+
+def _names(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
+    return ", ".join(name[:60] for name in shown[:_MOST_NAMED]) + more
 
 
 def _listed(rows: list[DataRow]) -> str:

@@ -27,7 +27,12 @@ from mab_store.errors import MabError, UnreadableFileError, UsageError
 from mab_store.files.inbox import Receiver
 
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
-_OPTIONS = {"sum": "add_up"}  # whose field in a mapping has another name
+# Options whose field in a mapping has another name.
+_OPTIONS = {
+    "sum": "add_up",
+    "impression-event": "impression_events",
+    "click-event": "click_events",
+}
 T = TypeVar("T")
 
 

@@ -4,17 +4,20 @@ One pass over a file keeps the columns that a mapping names. `dates.py` and `cou
 their meaning.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mab_pipeline.sources.columns import Header
-from mab_pipeline.sources.known_exports import TOTAL_WORDS, Role, folded
+from mab_pipeline.sources.known_exports import NO_NAMES, TOTAL_WORDS, Role, folded
 from mab_pipeline.sources.mapping import Mapping
 from mab_store.errors import UnreadableFileError
 
 _MOST_VALUES = 8
+_SPREADSHEET_ERROR = re.compile(r"#(?:N/A|NAME\?|[A-Z]+(?:/0)?!)")
+_PART_TOTAL = re.compile(r"^(?:sub)?totals?\b|\b(?:sub)?totals?$")
 _NO_VALUE = {"", "-", "--", "\u2013", "\u2014"}
 
 
@@ -33,6 +36,7 @@ class DataRow(NamedTuple):
         impressions: The count.
         clicks: The count.
         identity: Equal for rows that are equal in every cell.
+        event: Name of the event that the impressions count, in a table with a row per event.
     """
 
     number: int
@@ -42,6 +46,7 @@ class DataRow(NamedTuple):
     impressions: str
     clicks: str
     identity: int
+    event: str = ""
 
 
 @dataclass(slots=True)
@@ -52,22 +57,31 @@ class Rows:
         data: Rows of counts.
         totals: Rows that add others up.
         notes: Numbers of rows without variant and counts, below or between the others.
+        headers: Rows that repeat the header.
+        nameless: Rows whose experiment or variant the tool did not know.
         filtered: How many rows a filter left out.
+        other_events: How many rows count each event that is neither impression nor click.
         groups: Experiments in the file that a fixed experiment takes together.
+        events: The events that the rows name.
     """
 
     data: list[DataRow] = field(default_factory=list)
     totals: list[DataRow] = field(default_factory=list)
     notes: list[DataRow] = field(default_factory=list)
+    headers: list[DataRow] = field(default_factory=list)
+    nameless: list[DataRow] = field(default_factory=list)
     filtered: int = 0
+    other_events: dict[str, int] = field(default_factory=dict)
     groups: dict[str, None] = field(default_factory=dict)
+    events: dict[str, None] = field(default_factory=dict)
 
 
 def read_rows(header: Header, mapping: Mapping) -> Rows:
     """Read the rows below a header.
 
     Raises:
-        UnreadableFileError: There are none, or a row has more cells than the header.
+        UnreadableFileError: There are none, a row has more cells than the header, or a name is an
+            error of a spreadsheet.
     """
     rows = Rows()
     filters = [(header.place(name), operator, text) for name, operator, text in mapping.filters]
@@ -79,21 +93,41 @@ def read_rows(header: Header, mapping: Mapping) -> Rows:
             continue
         padded = [*cells, *[""] * (width - len(cells))]
         row = _row(number, padded, header, mapping, names)
-        if _is_total(row, padded, has_date="date" in header.places):
+        if cells == header.names:
+            rows.headers.append(row)
+        elif _is_total(row, padded, has_date="date" in header.places):
             rows.totals.append(row)
         elif not (row.variant or row.impressions or row.clicks):
             rows.notes.append(row)
         elif all(_meets(padded[place], operator, text) for place, operator, text in filters):
-            _require_width(number, cells, header)
-            rows.data.append(row)
-            if mapping.experiment and header.groups is not None:
-                rows.groups[padded[header.groups]] = None
+            _take(rows, row, cells, padded, header)
         else:
             rows.filtered += 1
             _note_values(seen, padded)
     if not rows.data:
         raise _no_rows(header, mapping, seen)
     return rows
+
+
+def _take(
+    rows: Rows, row: DataRow, cells: Sequence[str], padded: Sequence[str], header: Header
+) -> None:
+    """Take a row of counts unless the tool knew no name for it."""
+    _require_width(row.number, cells, header)
+    if {folded(row.experiment), folded(row.variant)} & NO_NAMES:
+        rows.nameless.append(row)
+        return
+    for name in (row.experiment, row.variant):
+        if name.startswith("#") and _SPREADSHEET_ERROR.fullmatch(name):
+            raise UnreadableFileError(
+                f"has {name!r} as a name in row {row.number}, an error of its spreadsheet; correct "
+                "the cell"
+            )
+    rows.data.append(row)
+    if "experiment" not in header.places and header.groups is not None:
+        rows.groups[padded[header.groups]] = None
+    if header.events is not None:
+        rows.events[padded[header.events]] = None
 
 
 def _require_width(number: int, cells: Sequence[str], header: Header) -> None:
@@ -130,18 +164,31 @@ def _row(
         names.setdefault(text("date"), text("date")),
         mapping.experiment or name("experiment"),
         name("variant"),
-        text("impressions"),
+        text("count" if "count" in header.places else "impressions"),
         text("clicks"),
         hash(tuple(cells)),
+        names.setdefault(text("event"), text("event")),
     )
 
 
 def _is_total(row: DataRow, cells: Sequence[str], *, has_date: bool) -> bool:
-    """Return whether a row adds others up: a total word in a name, or anywhere beside no day."""
-    if any(folded(text).rstrip(":") in TOTAL_WORDS for text in (row.date, row.variant)):
+    """Return whether a row adds others up: a total word in a name, or anywhere beside no day.
+
+    Beside neither day nor variant, it may be part of a name: `Homepage Total`.
+    """
+    if _says_total(row.variant) or _says_total(row.date, is_part=True):
         return True
     anchor = row.date if has_date else row.variant
-    return anchor in _NO_VALUE and any(folded(text).rstrip(":") in TOTAL_WORDS for text in cells)
+    if anchor not in _NO_VALUE:
+        return False
+    return any(_says_total(text, is_part=row.variant in _NO_VALUE) for text in cells)
+
+
+def _says_total(text: str, *, is_part: bool = False) -> bool:
+    name = folded(text).rstrip(":")
+    if name in TOTAL_WORDS:
+        return True
+    return is_part and "total" in name and bool(_PART_TOTAL.search(name))
 
 
 def _meets(value: str, operator: str, text: str) -> bool:

@@ -31,6 +31,8 @@ ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252")
 _CHUNK_ROWS = 1 << 13
 _BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TEXT = (".csv", ".tsv", ".txt")
+_HINTS = dict.fromkeys((".xls", ".ods", ".xlsm", ".xlsb"), "; save it as .xlsx or .csv")
+_HINTS |= dict.fromkeys((".gz", ".zip", ".bz2", ".zst"), "; unpack it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def sheets_of(name: str, payload: bytes, *, reading: Reading, limits: Limits) ->
     """
     extension = PurePosixPath(name).suffix.lower()
     if extension not in EXTENSIONS:
-        hint = "; save it as .xlsx or .csv" if extension in {".xls", ".ods", ".xlsm"} else ""
+        hint = _HINTS.get(extension, "")
         raise UnreadableFileError(
             f"has the extension {extension!r}; {', '.join(EXTENSIONS)} are read{hint}"
         )
@@ -138,7 +140,8 @@ def decoded(payload: bytes, encoding: str | None) -> bytes:
         raise UnreadableFileError(
             f"holds a NUL character at offset {text.index(chr(0))}; export it again as UTF-8 text"
         )
-    return text.encode()
+    # Files that were joined have a mark at the start of each; inside a text it has no meaning.
+    return text.replace("\ufeff", "").encode()
 
 
 # Parquet and JSON
