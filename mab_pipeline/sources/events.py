@@ -36,10 +36,9 @@ def split_events(rows: Rows, mapping: Mapping) -> Mapping:
         UnreadableFileError: Nothing tells which events are impressions and clicks, or none is.
     """
     if not mapping.impression_events:
-        views, click = _known_pair(rows)
-        mapping = mapping.model_copy(
-            update={"impression_events": (views,), "click_events": (click,)}
-        )
+        seen, followed = _known_pair(rows)
+        update = {"impression_events": (seen,), "click_events": (followed,)}
+        mapping = mapping.model_copy(update=update)
     views, clicks = (
         {folded(name) for name in names}
         for names in (mapping.impression_events, mapping.click_events)

@@ -1,6 +1,6 @@
-"""How fast operations are: a late file's way to its effect, and a year's backfill.
+"""How fast operations are: the way of a late file, a backfill of a year, the start of a command.
 
-Run it with `make bench`. Both are measured as they happen: with Dagster's daemon, and with the
+Run it with `make bench`. All are measured as they happen: with Dagster's daemon, and with the
 `mab run` that a person types. Seconds depend on the machine; the shares and ratios say what is
 Dagster's own part, and what one run for many days saves.
 """
@@ -41,6 +41,8 @@ YEAR, SINGLE_RUNS = 365, 10
 DEADLINE_SECONDS = 300.0
 TRIGGERED = {"mab/trigger": "inbox"}
 TICK = "dagster/tick"
+LOOKING = ("--help", "allocations", "explain asos_329386", "experiments list")
+STARTS, MOST_OF_IMPORTS = 9, 3.0
 
 
 class Effect(NamedTuple):
@@ -57,7 +59,7 @@ class Effect(NamedTuple):
 
 def run() -> list[Row]:
     """Measure everything of this module."""
-    return [*_a_late_file(), _a_year()]
+    return [*_a_late_file(), _a_year(), *_start_up()]
 
 
 def _a_late_file() -> list[Row]:
@@ -98,6 +100,36 @@ def _a_year() -> Row:
         f"{whole / each:.3f} ({whole:.2f} / {each:.1f} s)",
         None,
     )
+
+
+def _start_up() -> list[Row]:
+    """Compare commands that only look with the imports that any of them needs, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        platform, last = _home(Path(folder), days=SAMPLE_DAYS)
+        _mab_run(platform.settings, last, last)
+        python = (str(PROGRAMS / "python"), "-c", "import typer, duckdb, pyarrow")
+        mab = [(str(PROGRAMS / "mab"), *verb.split()) for verb in LOOKING]
+        seconds: dict[tuple[str, ...], list[float]] = {command: [] for command in (python, *mab)}
+        for _ in range(STARTS):
+            for command, measured in seconds.items():
+                measured.append(_seconds(command, platform.settings))
+    medians = {command: statistics.median(measured) for command, measured in seconds.items()}
+    base = medians.pop(python)
+    return [
+        Row(
+            f"`mab {' '.join(command[1:])}` / `python -c 'import typer, duckdb, pyarrow'`",
+            f"at most {MOST_OF_IMPORTS:g}",
+            f"{median / base:.2f} ({median:.2f} / {base:.2f} s)",
+            median / base <= MOST_OF_IMPORTS,
+        )
+        for command, median in medians.items()
+    ]
+
+
+def _seconds(command: tuple[str, ...], settings: Settings) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=_environment(settings))
+    return time.perf_counter() - began
 
 
 def _home(home: Path, *, days: int) -> tuple[Platform, date]:
@@ -141,10 +173,8 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _mab_run(settings: Settings, first: date, last: date) -> float:
     """Run days as a person does; return the seconds."""
-    command = [str(PROGRAMS / "mab"), "run", "--from", str(first), "--to", str(last)]
-    began = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env=_environment(settings))
-    return time.perf_counter() - began
+    command = (str(PROGRAMS / "mab"), "run", "--from", str(first), "--to", str(last))
+    return _seconds(command, settings)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -29,6 +31,19 @@ def commands(service):
 def test_it_runs_the_daemon_the_ui_the_api_and_postgresql():
     assert set(COMPOSE["services"]) == {"postgres", "init", "daemon", "ui", "api"}
     assert OURS["api"]["command"] == ["mab", "api"]
+
+
+def test_compose_yaml_is_valid_by_the_compose_specification(tmp_path):
+    def checked(path):
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+        command += ["vendor.compose-spec", str(path)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+
+    done = checked(ROOT / "deploy" / "compose.yaml")
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text((ROOT / "deploy" / "compose.yaml").read_text().replace("command:", "comand:"))
+    assert "comand" in checked(wrong).stdout
 
 
 def test_every_command_is_a_program_of_the_wheel_or_of_what_it_requires():
