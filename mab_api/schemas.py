@@ -144,6 +144,10 @@ class Experiment(_Shape):
     start_date: date | None
     variants: list[RegisteredVariant]
     status: Status
+    decision: Annotated[
+        dict[str, str | float] | None,
+        Field(description="Options of the rule that it has of its own; null if it has none."),
+    ]
     created_at: datetime
 
 

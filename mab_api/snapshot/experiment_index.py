@@ -39,11 +39,14 @@ def pack(record: ExperimentRecord) -> Packed:
     return Packed(record["name"].encode(), compact(record))
 
 
-def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[ExperimentRecord]:
+def records_of(
+    rows: Iterable[Mapping[str, Any]], own_options: Mapping[str, str]
+) -> Iterator[ExperimentRecord]:
     """Yield a record per experiment.
 
     Args:
         rows: Rows of `sql/serving/registry.sql`, in its order.
+        own_options: Options of the rule that experiments have of their own, as JSON by id.
     """
     for _, group in groupby(rows, key=lambda row: row["experiment_id"]):
         variants = list(group)
@@ -62,6 +65,7 @@ def records_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[ExperimentRecord]:
                 for row in variants
             ],
             "status": first["status"],
+            "decision": orjson.loads(own_options.get(first["experiment_id"]) or "null"),
             "created_at": timestamp(first["created_at"]),
         }
 
@@ -78,6 +82,7 @@ def registered_record(event: ExperimentRegistered) -> ExperimentRecord:
             for variant in event.variants
         ],
         "status": "running",
+        "decision": orjson.loads((event.decision and event.decision.to_json()) or "null"),
         "created_at": timestamp(event.created_at.astimezone(UTC).replace(tzinfo=None)),
     }
 

@@ -143,10 +143,21 @@ def _entries(reader: Reader, order: Order) -> dict[str, Entry]:
 
 def _records(reader: Reader, order: Order) -> dict[str, Packed]:
     records: dict[str, Packed] = {}
-    for rows in slices(reader.fetch_arrow("serving/registry", {"today": order.now.date()})):
-        found = records_of(rows.to_pylist())
+    today: dict[str, object] = {"today": order.now.date()}
+    own = _own_options(reader, today)
+    for rows in slices(reader.fetch_arrow("serving/registry", today)):
+        found = records_of(rows.to_pylist(), own)
         records |= {record["experiment_id"]: pack(record) for record in found}
     return records
+
+
+def _own_options(reader: Reader, today: dict[str, object]) -> dict[str, str]:
+    """Return the options that experiments have of their own, as JSON by id."""
+    try:
+        rows = reader.fetch_arrow("serving/own_options", today).to_pydict()
+    except duckdb.BinderException:  # a copy that was published before there were such options
+        return {}
+    return dict(zip(rows["experiment_id"], rows["decision"], strict=True))
 
 
 def _cut(values: Mapping[str, Value]) -> Iterator[dict[str, Value]]:

@@ -101,5 +101,5 @@ def record_on(registry: Registry, day: date) -> ExperimentRecord:
         }
         for variant in variants
     ]
-    (record,) = records_of(rows)
+    (record,) = records_of(rows, {experiment["experiment_id"]: experiment["decision"]})
     return record

@@ -121,7 +121,8 @@ def store_analyses(
             decision = judged[experiment_id]
             found_ahead = ahead.get(decision.allocation_id)
             analysis = analyse_with(given, found_ahead or compared[experiment_id])
-            rows.append(_row(experiment_id, decision, analysis) | {"run_id": run_id})
+            row = _row(experiment_id, decision, analysis)
+            rows.append(row | {"run_id": run_id, "first_date": given.oldest_day})
     if rows:
         schema = declared_tables()["analysis"].arrow_schema
         transaction.load_arrow("analysis", pa.Table.from_pylist(rows, schema=schema))
@@ -175,6 +176,7 @@ class _Read:
         past: dict[str, object] = {
             "run_id": run_id,
             "start_date": days[0] - horizon,
+            "as_of_date": days[0],
             "end_date": days[-1] + DAY,
         }
         self._counts = _Grouped(transaction.fetch_arrow("assets/analysis_counts", past))
@@ -220,6 +222,7 @@ class _Read:
             exploration=RuleSettings.from_json(decision[0]["settings"]).exploration,
             faults=judged.faults + ((rejected,) if rejected else ()),
             stop_loss=self._settings.stop_loss,
+            oldest_day=counts[0]["first_date"] if counts else None,
         )
 
     def _rejected(self, transaction: Transaction, day: date) -> dict[str, str]:

@@ -20,7 +20,7 @@ from mab_pipeline.bandit.arrays import FloatArray
 MISMATCH_P = 0.001
 """A sample ratio with a smaller p-value is a mismatch."""
 LEAST_EXPECTED = 5.0
-"""Impressions that each variant must be due before the sample ratio is tested."""
+"""Impressions that each cell of the sample ratio must be due; variants due fewer are pooled."""
 DIGITS = 10
 
 Interval = tuple[float, float]
@@ -43,6 +43,7 @@ class Evidence:
         exploration: Share of the traffic that is always split equally, 0 to 1.
         faults: Faults of the data, each in a few words.
         stop_loss: Relative expected loss of the leader below which stopping is safe.
+        oldest_day: First day that ever had impressions; weeks are counted from it.
     """
 
     variants: tuple[str, ...]
@@ -57,6 +58,7 @@ class Evidence:
     exploration: float = 0.0
     faults: tuple[str, ...] = ()
     stop_loss: float = 0.005
+    oldest_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class SampleRatio:
         days: Days with a live publication and impressions that were compared.
         observed: Impressions of each variant on those days.
         expected: Impressions that the shares promise.
-        note: Why it was not tested; empty if it was.
+        note: Why it was not tested, or which variants were counted as one; else empty.
     """
 
     p_value: float | None
@@ -255,12 +257,41 @@ def sample_ratio(evidence: Evidence) -> SampleRatio:
     found = (int(known.sum()), tuple(observed.tolist()), tuple(expected.tolist()))
     if len(evidence.variants) < 2:
         return SampleRatio(None, *found, "there is one variant")
-    if expected.min() < LEAST_EXPECTED:
-        return SampleRatio(
-            None, *found, f"a variant is due fewer than {LEAST_EXPECTED:g} impressions"
-        )
-    p = max(float(bandit.sample_ratio_p_value(observed, due)) for due in promised)
-    return SampleRatio(p, *found, "")
+    pool, note = _pool(evidence.variants, expected)
+    if len(pool) == len(evidence.variants):
+        return SampleRatio(None, *found, note)
+    seen, dues = _merged(observed, pool), [_merged(part, pool) for part in promised]
+    p = max(float(bandit.sample_ratio_p_value(seen, due)) for due in dues)
+    return SampleRatio(p, *found, note)
+
+
+def _pool(names: Sequence[str], expected: FloatArray) -> tuple[list[int], str]:
+    """Return which variants count as one, and why.
+
+    Chi-square wants `LEAST_EXPECTED` in each cell. Variants due fewer are pooled, with the next
+    smallest ones if together they are still due too few; none is left out, because traffic that a
+    starved variant should not have had is missing elsewhere.
+    """
+    order = np.argsort(expected, kind="stable")
+    small = int((expected < LEAST_EXPECTED).sum())
+    if small == 0:
+        return [], ""
+    is_enough = np.cumsum(expected[order]) >= LEAST_EXPECTED
+    enough = int(is_enough.argmax()) + 1 if is_enough.any() else len(order)
+    pool = sorted(order[: max(small, enough)].tolist())
+    due = ", ".join(names[k] for k in sorted(order[:small].tolist()))
+    few = f"due fewer than {LEAST_EXPECTED:g} impressions: {due}"
+    if len(pool) == len(order):
+        return pool, f"not tested, too few variants are due enough ({few})"
+    return pool, f"counted as one variant: {', '.join(names[k] for k in pool)} ({few})"
+
+
+def _merged(counts: FloatArray, pool: list[int]) -> FloatArray:
+    """Return the counts with those of the pool added up in a cell of their own."""
+    if not pool:
+        return counts
+    merged: FloatArray = np.append(np.delete(counts, pool), counts[pool].sum())
+    return merged
 
 
 def _mismatch(evidence: Evidence, ratio: SampleRatio) -> str:

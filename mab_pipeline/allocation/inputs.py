@@ -16,6 +16,8 @@ from mab_pipeline.allocation.evidence import OWN_OPTIONS
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_store.days import Days
 
+SINCE_JOINED = "impressions_since_joined"
+"""Column of what BURN_IN counts; decisions record it, as a rebuild may lack archived days."""
 IntArray = npt.NDArray[np.int64]
 
 
@@ -40,7 +42,7 @@ def read_inputs(
 
     Returns:
         The rows, in their order. `decision` holds an experiment's own options, if one has any;
-        `impressions_since_joined`, cut to MIN_IMPRESSIONS, if burn-in is on for one;
+        `impressions_since_joined`, cut to MIN_IMPRESSIONS, if burn-in is on for one, else nulls;
         `day_impressions` and `day_clicks`, lists of MAX_WINDOW_DAYS counts up to the as-of day,
         oldest first, for day effects.
     """
@@ -51,6 +53,8 @@ def read_inputs(
     rules = [rule.with_own_options(text) for text in set(own) | {None}]
     if any(each.burn_in == "on" for each in rules):
         inputs = _with_since_joined(source, days, rule, inputs)
+    else:
+        inputs = inputs.append_column(SINCE_JOINED, pa.nulls(len(inputs), pa.int64()))
     if any(each.estimate == "day_effects" for each in rules):
         inputs = _with_days(source, days, rule, inputs)
     return inputs
@@ -78,17 +82,24 @@ def _with_since_joined(
     source: Source, days: Days, rule: RuleSettings, inputs: pa.Table
 ) -> pa.Table:
     enough = rule.min_impressions
-    found = source.fetch_arrow(
-        "assets/allocations_since_joined", days.parameters | {"min_impressions": enough}
-    ).to_pydict()
     names = ("as_of_date", "experiment_id", "variant_name")
-    keys = zip(*(found[name] for name in names), strict=True)
-    since = dict(zip(keys, found["impressions_since_joined"], strict=True))
+
+    def counted(query: str, column: str) -> dict[tuple[date, str, str], int]:
+        found = source.fetch_arrow(query, days.parameters | {"min_impressions": enough}).to_pydict()
+        return dict(
+            zip(zip(*(found[name] for name in names), strict=True), found[column], strict=True)
+        )
+
+    since = counted("assets/allocations_since_joined", SINCE_JOINED)
+    before = counted("assets/allocations_recorded_impressions", "impressions_before")
     rows = zip(
         *(inputs[name].to_pylist() for name in (*names, "max_window_impressions")), strict=True
     )
-    shown = [min(enough, since.get((day, e, v), longest)) for day, e, v, longest in rows]
-    return inputs.append_column("impressions_since_joined", pa.array(shown, pa.int64()))
+    shown = [
+        min(enough, since.get((day, e, v), longest) + before.get((day, e, v), 0))
+        for day, e, v, longest in rows
+    ]
+    return inputs.append_column(SINCE_JOINED, pa.array(shown, pa.int64()))
 
 
 def _with_days(source: Source, days: Days, rule: RuleSettings, inputs: pa.Table) -> pa.Table:

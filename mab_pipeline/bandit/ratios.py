@@ -1,121 +1,15 @@
 """Ratios of click-through rates: better than the control, by how much, and what remains to gain."""
 
-from collections.abc import Iterator
-from typing import NamedTuple, Self
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.optimize import elementwise
 
 from mab_pipeline.bandit.arrays import Batch, FloatArray, IndexArray, as_batch
 from mab_pipeline.bandit.exact import probability_best
-from mab_pipeline.bandit.logit_beta import LogitBeta
-from mab_pipeline.bandit.quadrature import NODES, WEIGHTS
-from mab_pipeline.bandit.threads import available_cores, for_each
+from mab_pipeline.bandit.race import Race
+from mab_pipeline.bandit.ratio_roots import log_variance, ratio_roots
 
-# Panels around each mode, evenly in asinh(t / pi) on both sides out to the posterior's reach.
-_CUTS = np.arange(1, 7) / 6
 _TOLERANCE = 1e-11
-# Numbers that one evaluation may hold in an array.
-_BLOCK = 2**17
-
-
-class _Race(NamedTuple):
-    """One rate against several others, in many experiments.
-
-    Attributes:
-        base: The rate that is multiplied, shape `(n_experiments,)`.
-        base_cuts: Where its density is cut into panels, in logit units, `(n_experiments, n_cuts)`.
-        alpha: First shape parameters of the others, `(n_experiments, n_others)`; NaN pads.
-        beta: Second shape parameters.
-        cuts: Where the others' distribution functions change, `(n_experiments, n_others * n_cuts)`.
-    """
-
-    base: LogitBeta
-    base_cuts: FloatArray
-    alpha: FloatArray
-    beta: FloatArray
-    cuts: FloatArray
-
-    @classmethod
-    def of(cls, base: tuple[FloatArray, FloatArray], alpha: FloatArray, beta: FloatArray) -> Self:
-        """Build from shape parameters; `base` has shape `(n,)`, the others `(n, n_others)`."""
-        others = LogitBeta.of(np.nan_to_num(alpha, nan=1.0), np.nan_to_num(beta, nan=1.0))
-        own = LogitBeta.of(*base)
-        return cls(own, _cuts(own), alpha, beta, _cuts(others).reshape(len(alpha), -1))
-
-    def probability(self, log_ratio: FloatArray, rows: IndexArray) -> FloatArray:
-        """Return P(every other rate <= ratio * base) in some experiments."""
-        own = self.base.pick(rows)
-        others = self.cuts[rows] + np.zeros_like(log_ratio)[:, None]
-        # The others' cuts, as logits of the base's rate: logit(expit(c) / ratio).
-        log_rate = -np.logaddexp(0.0, -others) - log_ratio[:, None]
-        with np.errstate(over="ignore", divide="ignore"):
-            moved = log_rate - np.log(-np.expm1(np.minimum(log_rate, 0.0)))
-        low, high = self.base_cuts[rows, :1], self.base_cuts[rows, -1:]
-        edges = np.concatenate([self.base_cuts[rows], np.clip(moved, low, high)], axis=1)
-        edges.sort(axis=1)
-        half = 0.5 * np.diff(edges)[..., None]
-        y = edges[:, :-1, None] + half + half * NODES
-        t = own.sign[:, None, None] * (y - own.mode[:, None, None])
-        shaped = own.pick((slice(None), None, None))
-        mass = np.exp(shaped.fall(t, np.empty_like(t)) + shaped.log_peak) * half * WEIGHTS
-        rate = np.minimum(np.exp(log_ratio)[:, None, None] * special.expit(y), 1.0)
-        below = np.ones_like(mass)
-        for alpha, beta in zip(self.alpha[rows].T, self.beta[rows].T, strict=True):
-            cdf = special.betainc(alpha[:, None, None], beta[:, None, None], rate)
-            below *= np.where(np.isnan(alpha)[:, None, None], 1.0, cdf)
-        won = (mass * below).sum(axis=(1, 2))
-        result: FloatArray = won / mass.sum(axis=(1, 2))
-        return result
-
-
-def _cuts(posteriors: LogitBeta) -> FloatArray:
-    """Cut each posterior within its reach; shape `(..., n_cuts)`, ascending."""
-    ends = np.arcsinh((posteriors.reach() - posteriors.mode[..., None]) / np.pi)
-    low, high = ends[..., :1] * _CUTS[::-1], ends[..., 1:] * _CUTS
-    middle = np.zeros_like(low[..., :1])
-    steps = np.concatenate([low, middle, high], axis=-1)
-    cuts: FloatArray = posteriors.mode[..., None] + np.pi * np.sinh(steps)
-    return cuts
-
-
-def _blocks(n: int, width: int) -> Iterator[IndexArray]:
-    """Split experiments so that a block's arrays stay in cache and every core has work."""
-    step = max(1, min(_BLOCK // (NODES.size * width), -(-n // available_cores())))
-    for start in range(0, n, step):
-        yield np.arange(start, min(start + step, n))
-
-
-def _quantile(race: _Race, level: FloatArray, bracket: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """Return the logarithm of the least ratio at which the probability reaches `level`.
-
-    Args:
-        race: The rates.
-        level: The probability, shape `(n,)`.
-        bracket: Logarithms of a ratio below and one above, each of shape `(n,)`.
-    """
-    found = np.empty(len(level))
-
-    def solve(rows: IndexArray) -> None:
-        def miss(log_ratio: FloatArray, row: FloatArray) -> FloatArray:
-            index = row.astype(np.intp)
-            return race.probability(log_ratio, index) - level[index]
-
-        low, high = bracket[0][rows], bracket[1][rows]
-        result = elementwise.find_root(
-            miss,
-            (low, high),
-            args=(rows.astype(np.float64),),
-            tolerances={"xatol": _TOLERANCE, "xrtol": _TOLERANCE, "fatol": 0.0, "frtol": 0.0},
-        )
-        # Rates that round to 1 tie at the ratio 1 itself: then there is no root above it.
-        is_reached = miss(low, rows.astype(np.float64)) >= 0.0
-        found[rows] = np.where(is_reached, low, result.x)
-
-    for_each(list(_blocks(len(level), race.base_cuts.shape[1] + race.cuts.shape[1])), solve)
-    return found
 
 
 def _ends(alpha: FloatArray, beta: FloatArray, tail: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -202,21 +96,40 @@ def lift_interval(
     batch = as_batch(alpha, beta)
     _control_column(batch, control)
     rows, columns = _pairs(batch, control)
-    own = batch.alpha[rows, columns], batch.beta[rows, columns]
-    base = batch.alpha[rows, control], batch.beta[rows, control]
-    ends = []
-    tail = (1.0 - level) / 2.0
-    for q in (tail, 1.0 - tail):
-        end = np.full(batch.alpha.shape, np.nan)
-        if rows.size:
-            race = _Race.of(base, own[0][:, None], own[1][:, None])
-            left, right = np.full(rows.size, q / 2.0), np.full(rows.size, (1.0 - q) / 2.0)
-            lowest = _ends(*own, left)[0] - _ends(*base, left)[1]
-            highest = _ends(*own, right)[1] - _ends(*base, right)[0]
-            log_ratio = _quantile(race, np.full(rows.size, q), (lowest, highest))
-            end[rows, columns] = np.expm1(log_ratio)
-        ends.append(end.reshape(batch.shape))
-    return ends[0], ends[1]
+    ends = np.full((2, *batch.alpha.shape), np.nan)
+    if rows.size:
+        tail = (1.0 - level) / 2.0
+        ends[:, rows, columns] = np.expm1(_lift_ends(batch, rows, columns, control, tail))
+    low, high = (end.reshape(batch.shape) for end in ends)
+    return low, high
+
+
+def _lift_ends(
+    batch: Batch, rows: IndexArray, columns: IndexArray, place: int, tail: float
+) -> FloatArray:
+    """Return the logarithms of the ratios to the variant in a column, with this much beyond each.
+
+    The shape is `(2, n)`.
+    """
+    # Both ends of a pair side by side: they are found together. The narrower rate is the base,
+    # which needs the fewest panels: P(own <= r control) = 1 - P(control <= own / r).
+    own = np.array([np.tile(part[rows, columns], 2) for part in (batch.alpha, batch.beta)])
+    control = np.array([np.tile(part[rows, place], 2) for part in (batch.alpha, batch.beta)])
+    is_turned = log_variance(*own) < log_variance(*control)
+    base, other = np.where(is_turned, own, control), np.where(is_turned, control, own)
+    level = np.repeat([tail, 1.0 - tail], len(rows))
+    level = np.where(is_turned, 1.0 - level, level)
+
+    def bracket(some: IndexArray) -> tuple[FloatArray, FloatArray]:
+        low, high = level[some] / 2.0, (1.0 - level[some]) / 2.0
+        (mine, its), (more, less) = other[:, some], base[:, some]
+        lowest = _ends(mine, its, low)[0] - _ends(more, less, low)[1]
+        highest = _ends(mine, its, high)[1] - _ends(more, less, high)[0]
+        return lowest, highest
+
+    race = Race.of((base[0], base[1]), other[0][:, None], other[1][:, None])
+    log_ratio = ratio_roots(race, level, bracket)
+    return np.where(is_turned, -log_ratio, log_ratio).reshape(2, -1)
 
 
 def value_remaining(alpha: ArrayLike, beta: ArrayLike, quantile: float = 0.95) -> FloatArray:
@@ -251,15 +164,22 @@ def value_remaining(alpha: ArrayLike, beta: ArrayLike, quantile: float = 0.95) -
     leader = best.argmax(axis=1)
     rows = np.flatnonzero(best.max(axis=1) < quantile)
     if rows.size:
-        base = batch.alpha[rows, leader[rows]], batch.beta[rows, leader[rows]]
-        others_alpha, others_beta = batch.alpha[rows].copy(), batch.beta[rows].copy()
-        for others in (others_alpha, others_beta):
-            others[np.arange(rows.size), leader[rows]] = np.nan
-        tail = (1.0 - quantile) / batch.real[rows].sum(axis=1)
-        lowest = _ends(*base, tail)[0]
-        highest = np.nanmax(_ends(others_alpha, others_beta, tail[:, None])[1], axis=1)
-        race = _Race.of(base, others_alpha, others_beta)
-        bracket = np.zeros(rows.size), np.maximum(highest - lowest, _TOLERANCE)
-        level = np.full(rows.size, quantile)
-        remaining[rows] = np.expm1(np.maximum(_quantile(race, level, bracket), 0.0))
+        remaining[rows] = np.expm1(_gain_left(batch, rows, leader[rows], quantile))
     return remaining.reshape(batch.shape[:-1])
+
+
+def _gain_left(batch: Batch, rows: IndexArray, leader: IndexArray, quantile: float) -> FloatArray:
+    """Return the logarithm of the ratio that lifts each leader above all others, at least 0."""
+    base = batch.alpha[rows, leader], batch.beta[rows, leader]
+    columns = np.arange(batch.alpha.shape[1] - 1)
+    columns = columns + (columns >= leader[:, None])  # all but the leader's
+    alpha, beta = (part[rows[:, None], columns] for part in (batch.alpha, batch.beta))
+
+    def bracket(some: IndexArray) -> tuple[FloatArray, FloatArray]:
+        tail = (1.0 - quantile) / batch.real[rows[some]].sum(axis=1)
+        lowest = _ends(base[0][some], base[1][some], tail)[0]
+        highest = np.nanmax(_ends(alpha[some], beta[some], tail[:, None])[1], axis=1)
+        return np.zeros(some.size), np.maximum(highest - lowest, _TOLERANCE)
+
+    log_ratio = ratio_roots(Race.of(base, alpha, beta), np.full(rows.size, quantile), bracket)
+    return np.maximum(log_ratio, 0.0)

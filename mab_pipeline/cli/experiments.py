@@ -1,6 +1,7 @@
 """`mab experiments`: register, list and change experiments."""
 
 import getpass
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,7 +60,11 @@ def list_(*, output: Output = Format.TABLE) -> None:
 @app.command()
 def show(experiment: Experiment, *, output: Output = Format.TABLE) -> None:
     """Show one experiment, its variants and its changes."""
-    from mab_pipeline.operations.experiments import changes_in_words, find_experiment
+    from mab_pipeline.operations.experiments import (
+        changes_in_words,
+        find_experiment,
+        options_in_words,
+    )
 
     listed = find_experiment(load_settings(), experiment)
     if output is not Format.TABLE:
@@ -74,6 +79,8 @@ def show(experiment: Experiment, *, output: Output = Format.TABLE) -> None:
     for variant in listed.variants:
         retired = "" if variant["status"] == "active" else f" ({variant['status']})"
         say(console, f"  {_named(variant)}{retired}")
+    if row["decision"]:
+        say(console, options_in_words(row["decision"]))
     for text in changes_in_words(listed.changes):
         say(console, text)
     for name, error in listed.errors.items():
@@ -196,4 +203,5 @@ def _document(listed: "Listed") -> dict[str, Any]:
         | {"effective_date": str(event.effective_date)}
         for event in listed.changes
     ]
-    return row | {"variants": variants, "changes": changes}
+    decision = json.loads(listed.row["decision"] or "null")
+    return row | {"variants": variants, "decision": decision, "changes": changes}

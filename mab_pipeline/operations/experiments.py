@@ -4,6 +4,7 @@ The inbox is read, so an experiment is listed from the moment it is registered. 
 needed.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -126,9 +127,23 @@ def changes_in_words(
         what = [f"status {event.status}"] if event.status else []
         what += [f"adds {name}" for name in event.add_variants]
         what += [f"retires {name}" for name in event.retire_variants]
+        if event.decision is not None:
+            what.append(options_in_words(event.decision.to_json()))
         by = f", by {event.changed_by}" if event.changed_by and not is_brief else ""
         why = f": {event.reason}" if event.reason and not is_brief else ""
         yield f"from {event.effective_date} on: {', '.join(what)}{by}{why}"
+
+
+def options_in_words(text: str | None) -> str:
+    """Name an experiment's own options of the rule.
+
+    Args:
+        text: The options as `experiments.decision` has them; None if there are none.
+    """
+    if text is None:
+        return "options of the installation"
+    own = (f"{name.upper()}={value}" for name, value in json.loads(text).items())
+    return f"options of its own: {', '.join(own)}"
 
 
 def _inbox(settings: Settings) -> Inbox:

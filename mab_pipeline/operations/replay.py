@@ -86,7 +86,8 @@ def replay(platform: Platform, record: Record) -> Replay:
         past = _past_platform(platform, record, Path(folder))
         wanted = _without_gone(_wanted(ledger, record, platform.inbox), result)
         result.files = _lay_out(platform.inbox, past.inbox, wanted, record.experiment_id, result)
-        rows = _compute(past, record, ledger, first_day=_first_day(wanted, record))
+        tables = {"inbox_files": ledger} | _earlier(platform, record)
+        rows = _compute(past, record, tables, first_day=_first_day(wanted, record))
     for name in sorted(set(record.rows) | set(rows)):
         recorded, replayed = record.rows.get(name), rows.get(name)
         if recorded is None or replayed is None:
@@ -191,13 +192,23 @@ def _lay_out(
     return copied
 
 
+def _earlier(platform: Platform, record: Record) -> dict[str, pa.Table]:
+    """Return the earlier decisions if this one counted by them the days that were archived."""
+    if record.rule.burn_in == "off":
+        return {}
+    parameters = {"experiment_id": record.experiment_id, "as_of_date": record.as_of_date}
+    with platform.warehouse.reading() as queries:
+        return {"allocations": queries.fetch_arrow("assets/allocations_earlier", parameters)}
+
+
 def _compute(
-    past: Platform, record: Record, ledger: pa.Table, *, first_day: date
+    past: Platform, record: Record, tables: dict[str, pa.Table], *, first_day: date
 ) -> dict[str, dict[str, Any]]:
     """Run the pipeline's own steps in the empty warehouse; return the experiment's rows."""
     day = Days(record.as_of_date, record.as_of_date + timedelta(days=1))
     with past.warehouse.transaction() as transaction:
-        transaction.load_arrow("inbox_files", ledger)  # receipt times of the files
+        for name, table in tables.items():  # receipt times of the files are in the ledger
+            transaction.load_arrow(name, table)
     load_experiments(past)
     # No verdict on a row depends on another experiment's rows.
     own = {record.experiment_id, record.experiment_name}

@@ -1,8 +1,10 @@
--- Purpose: the accepted counts of the experiments that a run published or held back, of all days up
---          to the last, from a first day on.
+-- Purpose: the accepted counts of the experiments that a run published or held back, of some days, and
+--          the first day on which each ever had impressions. An earlier analysis knows a first day
+--          that lies before these days; all of history is read for an experiment without one.
 -- Grain:   experiment_id, metric_date, variant_name
--- Inputs:  publications, publication_holds, daily_metrics
--- Parameters: :run_id, :start_date first day, :end_date day after the last
+-- Inputs:  publications, publication_holds, analysis, daily_metrics
+-- Parameters: :run_id, :start_date first day, :end_date day after the last, :as_of_date first day that
+--          is analysed
 with judged as (
     select experiment_id
     from publications
@@ -13,14 +15,43 @@ with judged as (
     where run_id = :run_id
 ),
 
-first_days as (
+analysed as (
+    select
+        analysis.experiment_id,
+        analysis.first_date
+    from analysis
+    inner join judged on analysis.experiment_id = judged.experiment_id
+    where
+        analysis.as_of_date >= cast(:start_date as date)
+        and analysis.as_of_date < cast(:as_of_date as date)
+        and analysis.first_date is not null
+    qualify row_number() over (
+        partition by analysis.experiment_id
+        order by analysis.as_of_date desc, analysis.analysed_at desc nulls last
+    ) = 1
+),
+
+unknown as (
+    select judged.experiment_id
+    from judged
+    left join analysed on judged.experiment_id = analysed.experiment_id
+    where analysed.experiment_id is null
+),
+
+older as (
+    select
+        experiment_id,
+        first_date
+    from analysed
+    where first_date < cast(:start_date as date)
+    union all
     select
         daily_metrics.experiment_id,
         min(daily_metrics.metric_date) as first_date
     from daily_metrics
-    inner join judged on daily_metrics.experiment_id = judged.experiment_id
+    inner join unknown on daily_metrics.experiment_id = unknown.experiment_id
     where
-        daily_metrics.metric_date < cast(:end_date as date)
+        daily_metrics.metric_date < cast(:start_date as date)
         and daily_metrics.impressions > 0
     group by daily_metrics.experiment_id
 )
@@ -31,9 +62,12 @@ select
     daily_metrics.variant_name,
     daily_metrics.impressions,
     daily_metrics.clicks,
-    first_days.first_date
+    coalesce(
+        older.first_date, min(daily_metrics.metric_date) over (partition by daily_metrics.experiment_id)
+    ) as first_date
 from daily_metrics
-inner join first_days on daily_metrics.experiment_id = first_days.experiment_id
+inner join judged on daily_metrics.experiment_id = judged.experiment_id
+left join older on daily_metrics.experiment_id = older.experiment_id
 where
     daily_metrics.metric_date >= cast(:start_date as date)
     and daily_metrics.metric_date < cast(:end_date as date)

@@ -58,7 +58,8 @@ select
     status,
     start_date,
     created_at,
-    valid_to_date
+    valid_to_date,
+    decision
 from experiments;
 
 -- Variants with the days on which each row is true.

@@ -114,7 +114,8 @@ create table if not exists allocations (
     code_version varchar not null,           -- Hash of the rule's SQL and numerics [hash]
     numpy_version varchar not null,          -- Version of numpy that drew the samples [version]
     computed_at timestamp not null,          -- When it was computed [UTC time]
-    run_id varchar not null                  -- Dagster run that computed it [id]
+    run_id varchar not null,                 -- Dagster run that computed it [id]
+    impressions_since_joined bigint          -- Impressions since the variant joined, cut to MIN_IMPRESSIONS; null if burn-in was off for all [impressions]
 );
 
 -- Journal of publications, append-only: the allocation that was published for a day, and when.
@@ -152,5 +153,6 @@ create table if not exists analysis (
     advice varchar not null,                 -- keep_running, safe_to_stop, winner or data_problem; nothing acts on it [name]
     sample_ratio_p_value double,             -- Probability of so great a deviation of the traffic from the published shares; null if not tested [probability]
     analysis varchar not null,               -- Intervals, lifts, checks and the advice with its reason [JSON]
-    run_id varchar not null                  -- Dagster run that made it [id]
+    run_id varchar not null,                 -- Dagster run that made it [id]
+    first_date date                          -- First day on which the experiment ever had impressions: weeks are counted from it; null without any [UTC date]
 );

@@ -88,6 +88,30 @@ def empirical_bayes(impressions, clicks, there, day, generator):
     return _drawn(alpha, (1.0 - pooled) * strength + shown - hits, there, generator)
 
 
+def mantel_haenszel(impressions, clicks, there, day, generator):
+    """Rates relative to the first variant's, day by day over 28 days; normal draws of their logs.
+
+    Each variant is compared with the first alone; one without a common day with clicks is new.
+    """
+    days = slice(max(0, day - 28), day)
+    shown, hits = impressions[days].astype(float), clicks[days].astype(float)
+    base, base_hits = shown[..., :1], hits[..., :1]
+    both = np.maximum(shown + base, 1.0)
+    own, other = (hits * base / both).sum(axis=0), (base_hits * shown / both).sum(axis=0)
+    spread = ((hits + base_hits) * shown * base / both**2).sum(axis=0)
+    is_known = (own > 0.0) & (other > 0.0)
+    safe = np.where(is_known, own * other, 1.0)
+    centre = np.where(
+        is_known, np.log(np.where(is_known, own / np.where(other > 0, other, 1), 1)), 0.0
+    )
+    # Greenland and Robins, Biometrics 41 (1985): the variance of the log of the ratio.
+    error = np.where(is_known, np.sqrt(spread / safe), 1.0)
+    error[..., 0] = 0.0
+    draws = centre + error * generator.standard_normal((1_000, *centre.shape))
+    first = np.where(there, draws, -np.inf).argmax(axis=2)
+    return (first[..., None] == np.arange(centre.shape[1])).mean(axis=0)
+
+
 ALTERNATIVES: dict[str, Decide] = {
     "brief": brief,
     "tempering, power 0.5": tempered(0.5),
@@ -97,6 +121,7 @@ ALTERNATIVES: dict[str, Decide] = {
     "discounting, 0.9 a day": discounted(0.9),
     "discounting, 0.97 a day": discounted(0.97),
     "empirical-Bayes strength": empirical_bayes,
+    "Mantel-Haenszel": mantel_haenszel,
 }
 
 

@@ -252,6 +252,7 @@ def decision_inputs(n: int) -> pa.Table:
             "data_source": np.where(shown.ravel() > 0, "default_window", "prior"),
             **counts,
             **both,
+            "impressions_since_joined": pa.nulls(4 * n, pa.int64()),
         }
     )
 

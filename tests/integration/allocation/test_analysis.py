@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import date
 
 import duckdb
 import pytest
@@ -18,6 +19,7 @@ from mab_pipeline.operations.text import Grid
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.warehouse.reader import open_reader
+from mab_store.warehouse.warehouse import rolled_back
 
 FIRST, BEFORE, LAST = "2025-03-01", "2025-03-14", "2025-03-15"
 CHECKOUT = experiment_id_of("checkout")
@@ -106,6 +108,33 @@ def test_a_split_that_is_not_applied_warns_in_check_alert_and_advice(world, eval
     assert notice.experiments == (CHECKOUT,)
     assert "control has 5000 and was due 500" in notice.text
     assert world.published("checkout")[-1] == (LAST, True)  # nothing is held back
+
+
+def test_the_first_day_is_kept_so_that_history_is_not_read_again(world):
+    """Half a year later only the analyses tell when an experiment began."""
+    assert {str(row["first_date"]) for row in analyses(world).values()} == {FIRST, "None"}
+    late = {
+        "run_id": world.second.run_id,
+        "as_of_date": date(2025, 3, 15),
+        "start_date": date(2025, 3, 10),
+        "end_date": date(2025, 3, 16),
+    }
+    with rolled_back(world.platform.warehouse) as transaction:
+        kept = transaction.fetch_arrow("assets/analysis_counts", late)
+        connection = transaction._connection
+        connection.execute("delete from daily_metrics where metric_date < '2025-03-10'")
+        assert transaction.fetch_arrow("assets/analysis_counts", late) == kept
+        connection.execute("update analysis set first_date = null")
+        assert set(
+            map(
+                str,
+                transaction.fetch_arrow("assets/analysis_counts", late)["first_date"].to_pylist(),
+            )
+        ) == {"2025-03-10"}
+    with rolled_back(world.platform.warehouse) as transaction:
+        transaction._connection.execute("update analysis set first_date = null")
+        assert transaction.fetch_arrow("assets/analysis_counts", late) == kept
+    assert set(map(str, kept["first_date"].to_pylist())) == {FIRST}
 
 
 def test_what_was_held_back_is_a_data_problem(world):

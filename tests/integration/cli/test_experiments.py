@@ -141,6 +141,23 @@ def test_list_and_show_as_data(call):
     assert [row["is_control"] for row in rows] == ["true", "false", "false"]
 
 
+def test_own_options_are_shown_and_so_is_their_change(call, tmp_path):
+    call(*CREATE)
+    folder = tmp_path / "home" / "inbox" / "experiments" / CTA
+    event = json.loads((folder / "registered.json").read_text())
+    own = {"decision_preset": "safe", "exploration": 0.05}
+    (folder / "registered.json").write_text(json.dumps(event | {"decision": own}))
+    change = {"experiment_id": CTA, "created_at": event["created_at"], "decision": {}}
+    (folder / "changed.json").write_text(json.dumps(change))
+    _, out, _ = call("show", "cta")
+    lines = out.splitlines()
+    assert "options of its own: DECISION_PRESET=safe, EXPLORATION=0.05" in lines
+    assert lines[-1] == f"from {TOMORROW} on: options of the installation"
+    (document,) = json.loads(call("show", "cta", "--format", "json")[1])
+    assert document["decision"] == own
+    assert document["changes"][0]["decision"] == {}
+
+
 def test_a_mab_inbox_that_is_not_there_is_not_made(call, monkeypatch, tmp_path):
     monkeypatch.setenv("MAB_INBOX", str(tmp_path / "typo"))
     for arguments in (CREATE, ("list",)):

@@ -164,5 +164,6 @@ def test_a_record_is_what_was_registered(scene):
             {"name": "b", "is_control": False, "status": "active"},
         ],
         "status": "running",
+        "decision": None,
         "created_at": "2026-03-10T09:30:00Z",
     }

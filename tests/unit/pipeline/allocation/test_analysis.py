@@ -90,15 +90,42 @@ def test_permuting_the_variants_permutes_the_answer():
     assert first["advice"] == second["advice"] or first["advice"]["reason"]
 
 
-@pytest.mark.parametrize(("expected", "is_tested"), [(5.0, True), (4.999, False)])
-def test_the_ratio_is_tested_from_five_expected_impressions_on(expected, is_tested):
-    shown = np.array([[9.0, 991.0]])
-    shares = np.array([[expected / 1000, 1 - expected / 1000]])
-    found = sample_ratio(
-        evidence(impressions=shown, clicks=shown * 0, shares=shares, buckets=shares)
-    )
-    assert (found.p_value is not None) is is_tested
-    assert found.note == ("" if is_tested else "a variant is due fewer than 5 impressions")
+FEW = "due fewer than 5 impressions: "
+ALONE = f"not tested, too few variants are due enough ({FEW}a)"
+
+
+@pytest.mark.parametrize(
+    ("due", "note"),
+    [
+        ((5.0, 995.0), ""),
+        ((4.999, 995.001), ALONE),
+        ((0.0, 1000.0), ALONE),
+        ((5.0, 5.0, 990.0), ""),
+        ((4.0, 400.0, 596.0), f"counted as one variant: a, b ({FEW}a)"),
+        ((3.0, 2.0, 995.0), f"counted as one variant: a, b ({FEW}a, b)"),
+        ((3.0, 1.999, 995.001), f"not tested, too few variants are due enough ({FEW}a, b)"),
+        ((3.0, 3.0, 4.0, 990.0), f"counted as one variant: a, b, c ({FEW}a, b, c)"),
+    ],
+)
+def test_variants_that_are_due_fewer_than_five_impressions_are_pooled(due, note):
+    shown = np.array([due])
+    names = tuple("abcd"[: len(due)])
+    given = evidence(variants=names, impressions=shown, shares=shown / 1000, buckets=shown / 1000)
+    found = sample_ratio(given)
+    assert found.note == note
+    assert (found.p_value is None) is note.startswith("not tested")
+    assert found.p_value is None or found.p_value == pytest.approx(1.0)
+    assert (found.observed, found.expected) == (tuple(due), pytest.approx(due))
+
+
+def test_a_starved_variant_does_not_hide_a_split_that_nobody_applies():
+    shares = np.array([[0.0001, 0.4999, 0.5]])
+    shown = np.array([[3334.0, 3333.0, 3333.0]])
+    given = evidence(variants=("a", "b", "c"), impressions=shown, shares=shares, buckets=shares)
+    found = sample_ratio(given)
+    assert found.is_mismatch
+    two = bandit.sample_ratio_p_value([6667.0, 3333.0], [5000.0, 5000.0])
+    assert found.p_value == pytest.approx(float(two), rel=1e-9)
 
 
 def shown_with_p(p: float) -> np.ndarray:

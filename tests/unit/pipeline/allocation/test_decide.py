@@ -48,6 +48,7 @@ def inputs(*rows: tuple[date, str, str, int, int]) -> pa.Table:
             "default_window_clicks": pa.array([row[4] for row in rows], pa.int64()),
             "max_window_impressions": pa.array([row[3] + 9 for row in rows], pa.int64()),
             "max_window_clicks": pa.array([row[4] + 1 for row in rows], pa.int64()),
+            "impressions_since_joined": pa.nulls(len(rows), pa.int64()),
         }
     )
 

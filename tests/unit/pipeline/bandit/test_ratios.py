@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mab_pipeline import bandit
+from mab_pipeline.bandit.race import Race
 
 shapes = st.floats(0.05, 1e5)
 # A rate whose second parameter is below 1/2 rounds to 1 often enough to tie with another.
@@ -118,3 +119,50 @@ def test_one_variant_has_nothing_to_beat_and_nothing_to_gain():
     assert np.isnan(bandit.probability_beats([5.0], [95.0], 0)).all()
     assert np.isnan(bandit.lift_interval([5.0], [95.0], 0)).all()
     assert bandit.value_remaining([5.0], [95.0]) == 0.0
+
+
+ordinary = st.tuples(
+    st.floats(-0.7, 14.0).map(np.exp),  # 0.5 to a million: the least that Newton's method takes
+    st.floats(1.6, 16.0).map(np.exp),  # just below 5, the least, to nine million
+)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.lists(ordinary, min_size=2, max_size=4), st.sampled_from([0.5, 0.95, 0.999]))
+def test_the_fast_roots_are_those_of_the_safe_quadrature(pairs, level):
+    alpha, beta = np.array(pairs).T
+    ends = bandit.lift_interval(alpha, beta, 0, level)
+    own, control = (np.stack([part[1:], np.full(len(part) - 1, part[0])]) for part in (alpha, beta))
+    race = Race.of((own[1], control[1]), own[0][:, None], control[0][:, None])
+    for end, tail in zip(ends, ((1.0 - level) / 2.0, (1.0 + level) / 2.0), strict=True):
+        with np.errstate(divide="ignore"):
+            reached = race.probability(np.log1p(end[1:]))
+        # 1 + lift loses digits near -1.
+        assert reached == pytest.approx(tail, abs=1e-11 + 1e-16 / (1.0 + end[1:]).min())
+
+
+def test_posteriors_on_both_sides_of_what_newtons_method_takes_agree():
+    for low, high in (((0.4999999, 50.0), (0.5000001, 50.0)), ((9.0, 4.9999999), (9.0, 5.0000001))):
+        found = [
+            bandit.lift_interval([5.0, shape[0]], [95.0, shape[1]], 0) for shape in (low, high)
+        ]
+        assert found[0][0][1] == pytest.approx(found[1][0][1], rel=1e-5)
+        assert found[0][1][1] == pytest.approx(found[1][1][1], rel=1e-5)
+        left = [
+            float(bandit.value_remaining([5.0, shape[0]], [95.0, shape[1]], 0.9999))
+            for shape in (low, high)
+        ]
+        assert left[0] == pytest.approx(left[1], rel=1e-5)
+
+
+def test_a_result_depends_on_its_own_experiment_alone():
+    alpha, beta = (
+        np.array([[5.0, 9.0], [800.0, 900.0], [1.0, 38459.0]]),
+        np.array([[95.0, 91.0], [19_200.0, 19_100.0], [99.0, 536_316.0]]),
+    )
+    low, high = bandit.lift_interval(alpha, beta, 0)
+    left = bandit.value_remaining(alpha, beta)
+    for row in range(3):
+        alone = bandit.lift_interval(alpha[row], beta[row], 0)
+        assert (low[row, 1], high[row, 1]) == (alone[0][1], alone[1][1])
+        assert left[row] == bandit.value_remaining(alpha[row], beta[row])
