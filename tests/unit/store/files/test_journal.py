@@ -255,6 +255,25 @@ def test_of_the_ledger_only_loads_after_the_newest_known_count_and_each_file_onc
         assert journal.missing_from(transaction) == {"inbox_files": 1}
 
 
+def test_a_load_counts_under_whatever_name_its_entry_has(warehouse, journal, tmp_path):
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW), ("b", "1", LATER)))
+    write(warehouse, journal)
+    (newest,) = tmp_path.rglob(f"{LATER:%Y%m%dT%H%M%S%f}.parquet")
+    newest.rename(newest.with_name("0 restored.parquet"))  # sorts before every time
+    with warehouse.transaction() as transaction:
+        transaction._connection.execute("delete from inbox_files where source_file = 'b'")
+        assert journal.missing_from(transaction) == {"inbox_files": 1}
+
+
+def test_entries_that_the_warehouse_knows_are_not_read_again(warehouse, journal, tmp_path):
+    commit(warehouse, "publications", publications(("exp_1", "run-1", NOW)))
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW)))
+    write(warehouse, journal)
+    for path in tmp_path.rglob("*.parquet"):
+        path.write_bytes(b"not Parquet")
+    assert missing(warehouse, journal) == {}
+
+
 def test_an_entry_that_cannot_be_read_is_named(journal, tmp_path):
     entry = tmp_path / "journal" / "publications" / "run-1.parquet"
     entry.parent.mkdir(parents=True)
