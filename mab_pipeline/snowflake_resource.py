@@ -10,7 +10,6 @@ from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 RESOURCE_FIELDS = (
     "account", "user", "password", "private_key_path", "private_key_password", "authenticator",
     "role", "warehouse", "database", "schema", "autocommit", "paramstyle", "login_timeout",
-    "network_timeout",
 )  # fmt: skip
 
 

@@ -1,8 +1,12 @@
 """Ranges of days that a run covers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+
+DAYS_AT_ONCE = 31
+"""Days of one statement over a long range: Snowflake ends a recursive query after 100 steps, and
+decisions of many days need memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,14 @@ class Days:
     def parameters(self) -> dict[str, object]:
         """The days as SQL parameters."""
         return {"start_date": self.start, "end_date": self.end}
+
+    def parts(self, most: int = DAYS_AT_ONCE) -> Iterator["Days"]:
+        """Cut the range into ranges of at most so many days, in order."""
+        start = self.start
+        while start < self.end:
+            end = min(self.end, start + timedelta(days=most))
+            yield Days(start, end)
+            start = end
 
     def __len__(self) -> int:
         return (self.end - self.start).days

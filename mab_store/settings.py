@@ -29,6 +29,10 @@ from mab_store.rule_options import PRESETS, Estimate, Preset, Prior, ShortWindow
 # A setting with one of these in its name is never printed.
 SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY", "WEBHOOK")
 
+# Defaults of an engine that differ. Snowflake ends the transaction of a killed run 300 s after its
+# last statement or, if a statement was at work, 300 s after that is cancelled.
+ENGINES: dict[str, dict[str, object]] = {"snowflake": {"warehouse_lock_timeout_seconds": 660.0}}
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -170,9 +174,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset_gives_defaults(cls, values: dict[str, object]) -> dict[str, object]:
-        preset = values.get("decision_preset")
-        return {**PRESETS.get(str(preset), {}), **values}
+    def _preset_and_engine_give_defaults(cls, values: dict[str, object]) -> dict[str, object]:
+        of_preset = PRESETS.get(str(values.get("decision_preset")), {})
+        of_engine = ENGINES.get(str(values.get("mab_engine")), {})
+        return {**of_preset, **of_engine, **values}
 
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:

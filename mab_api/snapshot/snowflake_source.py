@@ -83,4 +83,5 @@ def snowflake_source(settings: Settings, *, query_seconds: int) -> SnowflakeSour
     """Return the source of the settings, which connects when it is first asked."""
     logging.getLogger("snowflake").setLevel(logging.CRITICAL)  # our own log line reports it, once
     connect = connect_directly(settings, query_seconds=query_seconds)
-    return SnowflakeSource(settings, Line(settings, connect=connect))
+    line = Line(settings, connect=connect, query_seconds=query_seconds)
+    return SnowflakeSource(settings, line)

@@ -1,6 +1,5 @@
 """The decisions: each variant's share of tomorrow's traffic; only missing ones are computed."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -23,8 +22,6 @@ from mab_pipeline.resources import Platform
 from mab_store.days import Days
 from mab_store.plain_text import plain
 from mab_store.warehouse.warehouse import Transaction
-
-DAYS_AT_ONCE = 31
 
 _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
 
@@ -80,7 +77,7 @@ def allocations(
     """Thompson sampling: the share of draws in which a variant has the highest click rate."""
     days, shard = days_of(context), Shard(config.shard, config.shards)
     row_count, added = 0, 0
-    for chunk in _chunks(days):
+    for chunk in days.parts():
         done = allocate(platform, chunk, run_id=context.run.run_id, shard=shard)
         row_count, added = row_count + done.row_count, added + done.added
         last = chunk.end - timedelta(days=1)
@@ -170,12 +167,3 @@ def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, 
         context.log_event(
             dg.AssetObservation(asset_key="allocations", partition=str(day), metadata=metadata)
         )
-
-
-def _chunks(days: Days) -> Iterator[Days]:
-    """Cut a long range into months, which bounds the memory."""
-    start = days.start
-    while start < days.end:
-        end = min(days.end, start + timedelta(days=DAYS_AT_ONCE))
-        yield Days(start, end)
-        start = end

@@ -35,9 +35,10 @@ def windowed_aggregates(
     """Each variant of tomorrow with its sums over both windows, and the one that counts."""
     days = days_of(context)
     rule = RuleSettings.of(platform.settings)
-    parameters = days.parameters | rule.window_parameters
     with platform.warehouse.transaction() as transaction:
-        transaction.execute("assets/windowed_aggregates", parameters)
+        for part in days.parts():
+            parameters = part.parameters | rule.window_parameters
+            transaction.execute("assets/windowed_aggregates", parameters)
         sources = transaction.fetch_arrow("assets/windowed_aggregates_sources", days.parameters)
     rows = {row["data_source"]: row["row_count"] for row in sources.to_pylist()}
     return dg.MaterializeResult(

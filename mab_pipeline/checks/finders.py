@@ -224,7 +224,9 @@ def stale_windows(subject: Subject) -> list[Failure]:
     parameters = subject.days.parameters
     with rolled_back(subject.platform.warehouse) as transaction:
         present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-        transaction.execute("assets/windowed_aggregates", parameters | rule.window_parameters)
+        for part in subject.days.parts():
+            window = part.parameters | rule.window_parameters
+            transaction.execute("assets/windowed_aggregates", window)
         expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
     if present.equals(expected):
         return []

@@ -122,7 +122,7 @@ def _make_days(
         if (first_as_of and day >= first_as_of) or any(a <= day <= b for a, b in spans)
     ]
     rule = RuleSettings.of(settings)
-    for days in unbroken(touched):
+    for days in (part for whole in unbroken(touched) for part in whole.parts()):
         transaction.execute("assets/windowed_aggregates", days.parameters | rule.window_parameters)
     return touched
 

@@ -128,7 +128,7 @@ def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
         load_daily_metrics(made, span)
     windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
     window = RuleSettings.of(made.settings).window_parameters
-    for span in unbroken(windowed):
+    for span in (part for whole in unbroken(windowed) for part in whole.parts()):
         with made.warehouse.transaction() as transaction:
             transaction.execute("assets/windowed_aggregates", span.parameters | window)
     with made.warehouse.transaction() as transaction:

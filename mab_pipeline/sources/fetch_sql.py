@@ -25,6 +25,7 @@ from mab_store.errors import UnreadableFileError, UsageError
 from mab_store.files.limits import Limits
 from mab_store.settings import Settings
 from mab_store.warehouse.snowflake.connection import connect_directly
+from mab_store.warehouse.snowflake.statements import run
 
 _CHUNK_ROWS = 1 << 12
 _DAY = re.compile(r"(?<![:\w\\]):day\b(?!:)")
@@ -136,10 +137,11 @@ def _of_snowflake(
         raise UsageError("snowflake = true needs the SNOWFLAKE_* settings; see .env.example")
     query = _DAY.sub("?", source.query)
     values = [day] * len(_DAY.findall(source.query))
-    connect = connect_directly(settings, query_seconds=max(1, int(source.timeout_seconds)))
+    seconds = max(1, int(source.timeout_seconds))
+    connect = connect_directly(settings, query_seconds=seconds)
     try:
         with connect() as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(query, values)
+            run(cursor, query, values, seconds=seconds)
             names = [str(column[0]).lower() for column in cursor.description or ()]
             chunks = iter(lambda: cursor.fetchmany(_CHUNK_ROWS), [])
             return _fetched(names, chunks, limits, most_bytes)

@@ -23,14 +23,3 @@ create table if not exists published_versions (
 create view if not exists served_versions as
 select version
 from published_versions;
-
--- Rows arrive by date, so there is little to cluster; the keys keep late data from undoing that.
-alter table raw_metrics cluster by (metric_date);
-
-alter table daily_metrics cluster by (metric_date);
-
-alter table windowed_aggregates cluster by (as_of_date);
-
-alter table allocations cluster by (as_of_date);
-
-alter table publications cluster by (as_of_date);

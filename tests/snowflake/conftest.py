@@ -29,17 +29,23 @@ from mab_store.warehouse.snowflake import connection as snowflake_connection
 from mab_store.warehouse.snowflake.connection import Connect, connect_directly
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.api.servers import free_port
+from tests.snowflake.account import Account
+from tests.snowflake.wire import serving
 from tests.snowflake.worlds import World
 
 LEFT_OUT = pytest.StashKey[dict[str, None]]()
 IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
-NOT_EMULATED = [r"\s*create\s+(warehouse|role|schema)\b.*", r"\s*grant\b.*"]
+NOT_EMULATED = [
+    r"\s*create\s+(warehouse|role|schema)\b.*",
+    r"\s*(grant|revoke)\b.*",
+    r"\s*use\s+(role|warehouse)\b.*",
+]
 START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[str | None]:
-    """Return the emulator's URL; None where a real account is used."""
+def account() -> Iterator[Account | None]:
+    """The emulator behind a stand-in for the account's locks; None where a real one is used."""
     if IS_LIVE:
         yield None
         return
@@ -50,9 +56,16 @@ def emulator() -> Iterator[str | None]:
     ) as process:
         try:
             _wait_for(port, process)
-            yield f"http://localhost:{port}"
+            with serving(Account(f"http://localhost:{port}")) as account:
+                yield account
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def emulator(account) -> str | None:
+    """Return the emulator's URL; None where a real account is used."""
+    return account.url if account else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,7 +73,7 @@ def quick_connections() -> Iterator[None]:
     """The connector repeats what the emulator answers with 500 until a timeout: keep it short."""
     with pytest.MonkeyPatch.context() as patch:
         if not IS_LIVE:
-            patch.setattr(snowflake_connection, "NETWORK_TIMEOUT_SECONDS", 3)
+            patch.setattr(snowflake_connection, "NETWORK_SECONDS", 3)
             patch.setattr(snowflake_connection, "LOGIN_TIMEOUT_SECONDS", 5)
             patch.setattr(snowflake_connection, "FIRST_WAIT_SECONDS", 0.05)
             emulated = _skip_what_is_not_emulated(snowflake_connection.session_parameters)

@@ -19,7 +19,8 @@ from mab_store.experiments.registration import register
 from mab_store.experiments.schemas import ExperimentSpec, VariantSpec, experiment_id_of
 from mab_store.settings import Settings
 from tests.snowflake.conftest import START_SECONDS
-from tests.snowflake.door import Door, Refusal
+from tests.snowflake.door import Door
+from tests.snowflake.wire import Refusal, serving
 from tests.snowflake.worlds import World
 
 needs_street = pytest.mark.emulator_only("an account cannot be closed, slowed down or listened to")
@@ -30,40 +31,11 @@ ALLOCATION = "/experiments/{}/allocation"
 
 
 class Street(Door):
-    """The way to Snowflake: it can be closed, or be slow for some statements.
-
-    Attributes:
-        is_closed: Whether nobody gets through.
-        statements: What was asked.
-        slow: Part of the statements that wait; None where none do.
-        go_on: Ends their wait.
-    """
-
-    def __init__(self, emulator: str) -> None:
-        super().__init__(emulator)
-        self.is_closed = False
-        self.statements: list[str] = []
-        self.slow: str | None = None
-        self.go_on = threading.Event()
-
-    def verify_request(self, _request: Any, _address: Any) -> bool:
-        return not self.is_closed
-
-    def refusal(self, path: str, body: dict[str, Any]) -> Refusal | None:
-        if self.is_closed:
-            raise ConnectionResetError
-        text = str(body.get("sqlText", ""))
-        self.statements += [text] if text else []
-        if self.slow and self.slow in text:
-            self.go_on.wait(60)
-        return super().refusal(path, body)
-
-    def handle_error(self, _request: Any, _address: Any) -> None:
-        """A connection that breaks is what is tested."""
+    """The way to Snowflake: it can be closed, or be slow for some statements."""
 
     def again(self) -> None:
         """Forget what was asked, and let everybody through."""
-        self.is_closed, self.slow = False, None
+        self.is_closed, self.hung = False, None
         self.refused_login = self.refused_statement = None
         self.logins.clear()
         self.statements.clear()
@@ -125,15 +97,9 @@ def worlds(make_worlds) -> tuple[World, World]:
 
 @pytest.fixture(scope="module")
 def street(emulator) -> Iterator[Street]:
-    with Street(emulator) as street:
-        thread = threading.Thread(target=street.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield street
-        finally:
-            street.go_on.set()
-            street.shutdown()
-            thread.join()
+    with serving(Street(emulator)) as street:
+        yield street
+        street.go_on.set()
 
 
 @pytest.fixture
@@ -230,10 +196,10 @@ def test_snowflake_away_means_old_answers_and_one_login_a_pause(api, street, sec
 
 
 @needs_street
-def test_a_slow_history_is_503_and_delays_no_allocation(api, street, monkeypatch):
-    monkeypatch.setattr("snowflake.connector.network.DEFAULT_SOCKET_CONNECT_TIMEOUT", 2)
+def test_a_slow_history_is_503_and_delays_no_allocation(api, street):
+    api.refresher._source._line._open.connection._socket_timeout = 2
     name = first_of(api)
-    street.slow = "served_metrics"
+    street.hung = "served_metrics"
     answers = []
     asking = threading.Thread(target=lambda: answers.append(api.get(HISTORY.format(name))))
     asking.start()

@@ -24,8 +24,9 @@ from mab_pipeline.snowflake_resource import connect_through_dagster
 from mab_store.errors import SettingsError, WarehouseError, WarehouseLockedError
 from mab_store.warehouse.snowflake.connection import connect_directly
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
-from tests.snowflake.door import Door, Refusal, opened
+from tests.snowflake.door import Door, opened
 from tests.snowflake.test_adapter import files, ledger_rows
+from tests.snowflake.wire import Refusal
 
 pytestmark = pytest.mark.emulator_only(
     "a door refuses in its place: an account locks a user whose logins it refuses"
@@ -195,8 +196,8 @@ def test_a_refused_statement_names_what_to_change_and_leaves_nothing_behind(
 def test_a_second_writer_that_waits_too_long_says_so(door, settings, warehouse):
     waited = "Statement 'x' has locked table 'WRITER_LOCK'; your statement was aborted"
     door.refused_statement = ("update writer_lock", Refusal("000625", waited))
-    own = through(door, settings)
-    said = "WAREHOUSE_LOCK_TIMEOUT_SECONDS=60"
+    own = through(door, settings.model_copy(update={"warehouse_lock_timeout_seconds": 0.0}))
+    said = "WAREHOUSE_LOCK_TIMEOUT_SECONDS=0"
     with pytest.raises(WarehouseLockedError, match=said), own.transaction():
         pass
     assert files(warehouse) == []

@@ -12,8 +12,8 @@ from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.resources import build_platform
 from mab_store.settings import Settings
-from mab_store.warehouse.snowflake.arrow import result_table
 from mab_store.warehouse.snowflake.connection import connect_directly
+from mab_store.warehouse.snowflake.statements import fetched
 from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.conftest import RANGE, silent
 
@@ -71,7 +71,7 @@ class World:
         with connect_directly(self.settings)() as connection:
             cursor = connection.cursor()
             cursor.execute(sql)
-            return result_table(cursor.fetch_arrow_all(), cursor.description)
+            return fetched(cursor)
 
     def table(self, name: str) -> Rows:
         """Return every row and value of a table but the run ids, in the order of its grain."""

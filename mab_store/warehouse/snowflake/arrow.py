@@ -1,6 +1,6 @@
 """Convert results to the types of `sql/schema`, and rows to Parquet files for COPY INTO."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,28 @@ _ARROW_TYPES = {
 }
 
 
-def result_table(rows: pa.Table | None, description: Any) -> pa.Table:
+def result_table(batches: Iterable[pa.Table], description: Any) -> pa.Table:
     """Return a result with lower-case names and declared types.
 
+    Each chunk is cast for itself, since the types of its columns depend on the values in it: the
+    width of an integer, the unit of a timestamp.
+
     Args:
-        rows: The result of `fetch_arrow_all`; None for an empty one.
+        batches: The chunks of the result; none for an empty one.
         description: The cursor's description of the columns.
 
     Raises:
         TypeError: A column has a type that no table of ours has.
     """
     schema = pa.schema([(column.name.lower(), _arrow_type(column)) for column in description])
-    if rows is None:
-        return schema.empty_table()
+    tables = [_cast(batch, schema) for batch in batches]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _cast(batch: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = [
         column.cast(field.type, safe=not pa.types.is_timestamp(field.type))  # ns to us
-        for column, field in zip(rows.columns, schema, strict=True)
+        for column, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -15,10 +15,15 @@ from mab_store.warehouse.query_tag import current_query_tag
 from mab_store.warehouse.snowflake.errors import is_transient
 
 LOGIN_TIMEOUT_SECONDS = 20
-NETWORK_TIMEOUT_SECONDS = 60
+# Snowflake holds a request for 45 s before it answers that the statement is still at work.
+SOCKET_TIMEOUT_SECONDS = 60
+# How long one request is repeated while the network or the server fails; a statement takes many.
+NETWORK_SECONDS = 120.0
 STATEMENT_TIMEOUT_SECONDS = 3600
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 16.0
+_FAILED_REQUEST = 250003  # the connector's number for it
 
 
 class Cursor(Protocol):
@@ -28,15 +33,15 @@ class Cursor(Protocol):
     rowcount: Any
 
     def execute(
-        self, command: str, params: Sequence[object] | None = None, **options: Mapping[str, str]
+        self, command: str, params: Sequence[object] | None = None, **options: object
     ) -> Any:
         """Run one statement."""
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
 
-    def fetch_arrow_all(self) -> Any:
-        """Return all rows as an Arrow table; None if there are none."""
+    def fetch_arrow_batches(self, *, force_microsecond_precision: bool) -> Any:
+        """Return an Arrow table for each chunk of the result."""
 
 
 class Connection(Protocol):
@@ -56,7 +61,9 @@ Opened = TypeVar("Opened")
 def connection_arguments(settings: Settings) -> dict[str, Any]:
     """Return the arguments of `snowflake.connector.connect` for our sessions.
 
-    Only our own statements begin and end a transaction (autocommit is on outside of it).
+    Only our own statements begin and end a transaction (autocommit is on outside of it). There is
+    no `network_timeout`: the connector cancels every statement that takes longer. A statement has
+    its own limit (`statements.run`), and `network_pauses` limits the requests.
 
     Raises:
         SettingsError: The private key cannot be used.
@@ -71,7 +78,8 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
         "autocommit": True,
         "paramstyle": "qmark",
         "login_timeout": LOGIN_TIMEOUT_SECONDS,
-        "network_timeout": NETWORK_TIMEOUT_SECONDS,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "backoff_policy": network_pauses,
         "session_parameters": session_parameters(settings),
         **_credentials(settings),
     }
@@ -101,7 +109,7 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
 
     Args:
         settings: The settings.
-        query_seconds: Limit of a query on client and server; None: the limits of a run [s].
+        query_seconds: Limit of a query on the server; None: that of a run [s].
     """
 
     @contextmanager
@@ -117,7 +125,7 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
                 arguments[theirs] = arguments.pop(ours)
         if query_seconds is not None:
             arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
-            arguments["network_timeout"] = min(arguments["network_timeout"], query_seconds)
+            arguments["socket_timeout"] = min(SOCKET_TIMEOUT_SECONDS, query_seconds)
         connection = snowflake.connector.connect(**arguments)
         try:
             yield connection
@@ -125,6 +133,28 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
             connection.close()
 
     return connected
+
+
+def network_pauses() -> Iterator[float]:
+    """Yield the pauses before one request is repeated, as the connector's `backoff_policy`.
+
+    Without an end the connector repeats a request for as long as its statement may take.
+
+    Raises:
+        OperationalError: The request failed for NETWORK_SECONDS.
+    """
+    end = time.monotonic() + NETWORK_SECONDS
+    pause = 1.0
+    while True:
+        yield min(pause, LONGEST_PAUSE_SECONDS)
+        if time.monotonic() >= end:
+            from snowflake.connector.errors import OperationalError  # noqa: PLC0415  # as above
+
+            raise OperationalError(
+                f"no answer for {NETWORK_SECONDS:g} s, however often the request was repeated",
+                errno=_FAILED_REQUEST,
+            )
+        pause *= 2
 
 
 def with_retries(attempt: Callable[[], Opened]) -> Opened:

@@ -92,7 +92,9 @@ _LOGIN = {
     290404: _NO_ACCOUNT,  # [c] 290000 + the HTTP status of the login
 }
 _STATEMENTS = {
+    604: "the statement was cancelled, by an administrator or since it took too long",  # [c]
     606: _NO_WAREHOUSE,  # [d] no active warehouse (snowflake-cli, errno.py)
+    630: "the statement took longer than it may; use a larger virtual warehouse",  # [r]
     666: _SUSPENDED,  # [r] "Your account is suspended"
     904: _OLD_COLUMNS,  # [r] invalid identifier
     2003: _MISSING,  # [d] does not exist or not authorized (the same)
@@ -104,7 +106,13 @@ _STATEMENTS = {
     100072: _OLD_COLUMNS,  # [c] null in a non-nullable column: the file has no such column
     390913: _SUSPENDED,  # [r] "Your free trial has ended", at the login
 }
-_LOCKED = {625}  # [r] "has locked table ... was aborted"
+# [r] "has locked table ... was aborted": the wait took too long, or 20 statements wait already
+_LOCKED = {625}
+
+
+def is_locked(error: BaseException) -> bool:
+    """Return whether Snowflake ended a statement that waited for a lock."""
+    return _code(error) in _LOCKED
 
 
 def is_transient(error: BaseException) -> bool:
@@ -120,13 +128,16 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
-def mab_error(error: BaseException, settings: Settings, *, doing: str) -> MabError:
+def mab_error(
+    error: BaseException, settings: Settings, *, doing: str, holder: str = ""
+) -> MabError:
     """Return the sentence for an error of the connector.
 
     Args:
         error: The connector's error.
         settings: For the names in the sentence, and the secrets to strike out.
         doing: The action that failed, such as the SQL file.
+        holder: Who holds the lock that was waited for, as a sentence.
     """
     code = _code(error)
     first = _scrub(str(error).strip(), settings).splitlines()
@@ -136,12 +147,11 @@ def mab_error(error: BaseException, settings: Settings, *, doing: str) -> MabErr
         for name in ("account", "user", "role", "warehouse", "database", "schema")
     }
     if code in _LOCKED:
-        return WarehouseLockedError(
-            said.format(
-                "another run holds the warehouse; waited WAREHOUSE_LOCK_TIMEOUT_SECONDS="
-                f"{settings.warehouse_lock_timeout_seconds:g}. Wait for it to end"
-            )
+        waited = (
+            "another run holds the warehouse; waited WAREHOUSE_LOCK_TIMEOUT_SECONDS="
+            f"{settings.warehouse_lock_timeout_seconds:g}. Wait for it to end"
         )
+        return WarehouseLockedError(f"{said.format(waited)} {holder}".rstrip())
     if code in _LOGIN:
         return SettingsError(said.format(_LOGIN[code].format(**names)))
     if code in _STATEMENTS:

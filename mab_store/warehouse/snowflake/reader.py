@@ -4,7 +4,7 @@ A program that runs for months uses `shared_connection`.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from mab_store.warehouse.snowflake.connection import (
     with_retries,
 )
 from mab_store.warehouse.snowflake.errors import explained
-from mab_store.warehouse.snowflake.warehouse import fetch
+from mab_store.warehouse.snowflake.statements import fetch
 
 
 class SnowflakeReader:
@@ -42,8 +42,8 @@ class SnowflakeReader:
                 if self._connection is None:
                     self._connection = self._stack.enter_context(self._connect())
                 return fetch(self._connection.cursor(), name, parameters)
-            except BaseException:
-                self.close()
+            except BaseException as error:
+                self._drop(error)
                 raise
 
         with explained(self._settings, doing=f"sql/{name}.sql"):
@@ -54,9 +54,15 @@ class SnowflakeReader:
         return SnowflakeReader(self._settings, self.name, connect=self._connect)
 
     def close(self) -> None:
-        """Close the connection; the next query opens another one."""
+        """Close the connection, or give it back; the next query opens another one."""
         self._connection = None
         self._stack.close()
+
+    def _drop(self, error: BaseException) -> None:
+        """End the connection's block by an error, so that it is not used again."""
+        self._connection = None
+        with suppress(type(error)), self._stack:
+            raise error
 
 
 def version_name(found: pa.Table, settings: Settings) -> str:

@@ -16,7 +16,7 @@ from mab_store.errors import MabError, SettingsError, WarehouseError
 from mab_store.settings import Settings
 from mab_store.warehouse.snowflake.connection import Connect, Connection
 from mab_store.warehouse.snowflake.errors import explained, is_transient
-from mab_store.warehouse.snowflake.warehouse import fetch
+from mab_store.warehouse.snowflake.statements import fetch
 
 LONGEST_PAUSE_SECONDS = 300.0
 
@@ -42,14 +42,21 @@ class Line:
     Args:
         settings: The settings.
         connect: Opens a connection, which is closed when its block ends.
+        query_seconds: Limit of a query; None for that of a run [s].
         clock: Returns monotonic seconds.
     """
 
     def __init__(
-        self, settings: Settings, *, connect: Connect, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        *,
+        connect: Connect,
+        query_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._connect = connect
+        self._query_seconds = query_seconds
         self._clock = clock
         self._open: _Open | None = None
         self._lock = Lock()
@@ -67,7 +74,8 @@ class Line:
         opened = self._opened()
         with explained(self._settings, doing=f"sql/{name}.sql"):
             try:
-                return fetch(opened.connection.cursor(), name, parameters)
+                cursor = opened.connection.cursor()
+                return fetch(cursor, name, parameters, seconds=self._query_seconds)
             except Exception as error:
                 if type(error).__name__ != "ProgrammingError" or is_transient(error):
                     self._drop(opened)  # not the query's fault

@@ -1,74 +1,99 @@
 """Write to Snowflake: transactions, bulk loading and publishing, one writer at a time.
 
-DDL commits implicitly on Snowflake, so none runs inside a transaction: the temporary stage for
-loading rows is created before BEGIN. A statement that may have been committed is never repeated
-blindly: only opening a transaction is retried, and the outcome of a COMMIT without an answer is
-looked up.
+DDL commits implicitly on Snowflake, so none runs inside a transaction: rows are loaded through the
+stage that every user has. A statement that may have been committed is never repeated blindly: only
+opening a transaction is retried, and the outcome of a COMMIT without an answer is looked up.
 """
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
 
 from mab_store.errors import WarehouseError
 from mab_store.settings import Settings
-from mab_store.warehouse.query_tag import current_query_tag
-from mab_store.warehouse.snowflake.arrow import result_table, write_files
+from mab_store.warehouse.snowflake.arrow import write_files
 from mab_store.warehouse.snowflake.connection import Connect, Connection, Cursor, with_retries
 from mab_store.warehouse.snowflake.errors import explained, is_transient, mab_error
+from mab_store.warehouse.snowflake.locks import (
+    LockHeldError,
+    roll_back,
+    take_lock,
+    waiting_for_lock,
+)
+from mab_store.warehouse.snowflake.reader import SnowflakeReader
 from mab_store.warehouse.snowflake.schema_setup import create_objects
+from mab_store.warehouse.snowflake.sessions import Heartbeat, Sessions
+from mab_store.warehouse.snowflake.statements import fetch, run
 from mab_store.warehouse.sql_loader import load_sql
 from mab_store.warehouse.warehouse import Replacement
+
+# The folder in the user's own stage, `@~`: it needs no grant, and no DDL makes it.
+LOAD_FOLDER = "@~/mab_load"
+
+
+class _Begun(NamedTuple):
+    """A transaction that holds the lock."""
+
+    connection: Connection
+    cursor: Cursor
 
 
 class SnowflakeTransaction:
     """A transaction on an open connection."""
 
-    def __init__(self, cursor: Cursor, stage: str, settings: Settings) -> None:
+    def __init__(self, cursor: Cursor, heartbeat: Heartbeat, settings: Settings) -> None:
         self._cursor = cursor
-        self._stage = stage
+        self._heartbeat = heartbeat
         self._settings = settings
 
     def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run every statement of `sql/<name>.sql` in order."""
         with explained(self._settings, doing=f"sql/{name}.sql"):
             for statement in load_sql(name):
-                self._cursor.execute(statement.text, statement.bind(parameters or {}))
+                self._run(statement.text, statement.bind(parameters or {}))
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
-        with explained(self._settings, doing=f"sql/{name}.sql"):
+        with explained(self._settings, doing=f"sql/{name}.sql"), self._heartbeat.statement:
             return fetch(self._cursor, name, parameters)
 
     def load_arrow(self, table_name: str, rows: pa.Table) -> None:
         """Append rows in bulk; their columns are those of the table, in its order."""
         if len(rows) == 0:
             return
-        folder = f"@{self._stage}/{uuid4().hex}"
+        folder = f"{LOAD_FOLDER}/{uuid4().hex}"
         with (
             explained(self._settings, doing=f"loading {len(rows)} rows into {table_name}"),
             tempfile.TemporaryDirectory(prefix="mab-load-") as local,
         ):
             self._check_columns(table_name, rows.column_names)
             for path in write_files(rows, Path(local)):
-                self._cursor.execute(
-                    f"put 'file://{path.as_posix()}' {folder} auto_compress = false"
+                # Not under the heartbeat's lock: an upload is no statement, and can take long.
+                run(
+                    self._cursor,
+                    f"put 'file://{path.as_posix()}' {folder} auto_compress = false",
                 )
-            self._cursor.execute(
+            # Without null_if a text of backslash and N would be loaded as NULL.
+            self._run(
                 f"copy into {table_name} from {folder} "
-                "file_format = (type = parquet use_logical_type = true) "
-                "match_by_column_name = case_insensitive on_error = abort_statement"
+                "file_format = (type = parquet use_logical_type = true null_if = ()) "
+                "match_by_column_name = case_insensitive on_error = abort_statement purge = true"
             )
             self._check_loaded(table_name, len(rows))
 
+    def _run(self, text: str, values: list[object] | None = None) -> None:
+        with self._heartbeat.statement:
+            run(self._cursor, text, values)
+
     def _check_columns(self, table_name: str, names: list[str]) -> None:
         """Refuse an older table: COPY by name silently skips a column that the table lacks."""
-        self._cursor.execute(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
+        self._run(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
         present = {column.name.lower() for column in self._cursor.description}
         if missing := [name for name in names if name not in present]:
             raise WarehouseError(
@@ -91,20 +116,6 @@ class SnowflakeTransaction:
             )
 
 
-class SnowflakeQueries:
-    """Queries on an open connection, each with the query tag of its own context."""
-
-    def __init__(self, cursor: Cursor, settings: Settings) -> None:
-        self._cursor = cursor
-        self._settings = settings
-
-    def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
-        with explained(self._settings, doing=f"sql/{name}.sql"):
-            tag = {"QUERY_TAG": current_query_tag()}
-            return fetch(self._cursor, name, parameters, _statement_params=tag)
-
-
 class SnowflakeWarehouse:
     """A schema of a Snowflake database.
 
@@ -115,7 +126,7 @@ class SnowflakeWarehouse:
 
     def __init__(self, settings: Settings, *, connect: Connect) -> None:
         self._settings = settings
-        self._connect = connect
+        self._sessions = Sessions(connect)
 
     @contextmanager
     def transaction(self) -> Iterator[SnowflakeTransaction]:
@@ -128,24 +139,38 @@ class SnowflakeWarehouse:
             SettingsError: The login was refused.
         """
         token = uuid4().hex
-        stage = f"mab_load_{token}"
+        failure: BaseException | None = None
         with ExitStack() as stack:
-            cursor = self._begin(stack, token, stage)
+            begun = self._begin(stack, token)
+            heartbeat = Heartbeat(begun.connection)
             try:
-                yield SnowflakeTransaction(cursor, stage, self._settings)
-            except BaseException:
-                roll_back(cursor)
-                raise
-            self._commit(cursor, token)
+                with heartbeat.beating():
+                    yield SnowflakeTransaction(begun.cursor, heartbeat, self._settings)
+            except BaseException as error:
+                if not roll_back(begun.cursor):
+                    raise
+                failure = error  # the session is as good as new, so it is kept
+            else:
+                self._commit(begun.cursor, token)
+        if failure is not None:
+            raise failure
 
     @contextmanager
-    def reading(self) -> Iterator[SnowflakeQueries]:
-        """Connect once for any number of queries, without a transaction or the writer lock.
+    def reading(self) -> Iterator[SnowflakeReader]:
+        """Read over one session with any number of queries, without the writer lock.
 
-        Each query sees what is committed when it starts.
+        There is no transaction: each query sees what is committed when it starts. One whose
+        connection broke is run again over another session.
         """
-        with self.connected(doing="reading") as connection:
-            yield SnowflakeQueries(connection.cursor(), self._settings)
+        reader = SnowflakeReader(self._settings, "tables", connect=self._sessions.session)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def close(self) -> None:
+        """Log out; the next use logs in again."""
+        self._sessions.close()
 
     def create_schema(self) -> list[str]:
         """Create missing databases, schemas, tables, views, roles and grants."""
@@ -186,72 +211,54 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def connected(self, *, doing: str) -> Iterator[Connection]:
-        """Open a connection; only opening it is retried."""
+        """Take a session; only logging in is retried."""
         with ExitStack() as stack:
             with explained(self._settings, doing="connecting"):
-                connection = with_retries(lambda: stack.enter_context(self._connect()))
+                connection = with_retries(lambda: stack.enter_context(self._sessions.session()))
             with explained(self._settings, doing=doing):
                 yield connection
 
-    def _begin(self, stack: ExitStack, token: str, stage: str) -> Cursor:
-        """Open a session, create its stage, begin, take the lock; retry all of it if needed."""
+    def _begin(self, stack: ExitStack, token: str) -> _Begun:
+        """Take a session, begin, take the lock; retry all of it if needed."""
 
-        def attempt() -> Cursor:
+        def attempt() -> _Begun:
             with ExitStack() as opened:
-                cursor: Cursor = opened.enter_context(self._connect()).cursor()
-                cursor.execute(f"create temporary stage {stage}")  # DDL: before the transaction
-                cursor.execute("begin")
+                connection = opened.enter_context(self._sessions.session())
+                cursor: Cursor = connection.cursor()
+                run(cursor, "begin")
                 try:
-                    self._take_lock(cursor, token)
+                    take_lock(cursor, token, self._settings)
                 except BaseException:
                     roll_back(cursor)
                     raise
                 stack.push(opened.pop_all())
-                return cursor
+                return _Begun(connection, cursor)
 
-        with explained(self._settings, doing="beginning a transaction"):
-            return with_retries(attempt)
-
-    def _take_lock(self, cursor: Cursor, token: str) -> None:
-        (statement,) = load_sql("snowflake/take_lock")
-        cursor.execute(statement.text, statement.bind({"holder": token, "taken_at": _now()}))
-        if not cursor.rowcount:
-            raise WarehouseError("The table writer_lock is empty. Run `mab init`.")
+        doing = "beginning a transaction"
+        with explained(self._settings, doing=doing):
+            try:
+                return waiting_for_lock(lambda: with_retries(attempt), self._settings)
+            except LockHeldError as held:
+                raise mab_error(
+                    held.error, self._settings, doing=doing, holder=held.holder
+                ) from None
 
     def _commit(self, cursor: Cursor, token: str) -> None:
         """Commit; if the answer is lost, look up whether the commit succeeded."""
         try:
-            cursor.execute("commit")
+            run(cursor, "commit")
         except Exception as error:  # noqa: BLE001  # judged in the next line
             if not is_transient(error):
                 raise mab_error(error, self._settings, doing="committing") from None
         else:
             return
-        with self.connected(doing="looking up a commit") as connection:
-            (row,) = fetch(connection.cursor(), "snowflake/lock_holder").to_pylist()
+        with self.reading() as queries:
+            (row,) = queries.fetch_arrow("snowflake/lock_holder").to_pylist()
         if row["holder"] != token:
             raise WarehouseError(
                 "The connection to Snowflake broke during a commit, and the transaction was not "
                 "found there. Run the same days again: rows that exist are not added twice."
             )
-
-
-def fetch(
-    cursor: Cursor,
-    name: str,
-    parameters: Mapping[str, object] | None = None,
-    **options: Mapping[str, str],
-) -> pa.Table:
-    """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
-    (statement,) = load_sql(name)
-    cursor.execute(statement.text, statement.bind(parameters or {}), **options)
-    return result_table(cursor.fetch_arrow_all(), cursor.description)
-
-
-def roll_back(cursor: Cursor) -> None:
-    """Roll back; ignore a failure here, since the error before it matters."""
-    with suppress(Exception):
-        cursor.execute("rollback")
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES
+from mab_store.warehouse.snowflake.schema_setup import keeping_grants
 from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql
 from mab_store.warehouse.table_schema import declared_tables
 
@@ -22,6 +23,8 @@ SNOWFLAKE_ONLY = {
     "schema/01_create_schema",
     "schema/02_create_tables_snowflake",
     "schema/03_grants",
+    "schema/04_resource_monitor",
+    "snowflake/show_locks",
 }
 ALL_FILES = {str(path.relative_to(SQL_ROOT).with_suffix("")) for path in SQL_ROOT.rglob("*.sql")}
 FILES = sorted(ALL_FILES - SNOWFLAKE_ONLY)
@@ -139,9 +142,10 @@ def test_snowflakes_own_files_name_no_object_but_by_a_variable_and_quote_nothing
 
 @pytest.mark.parametrize("name", sorted(SNOWFLAKE_ONLY))
 def test_snowflakes_own_files_parse_in_its_dialect(name):
-    """All but roles and grants on all objects of a schema, which the parser does not know."""
+    """All but roles, monitors, locks and rights on all objects, which the parser does not know."""
     unknown = re.compile(
         r"create role if not exists \w+|grant role \w+ to|grant .+ on all (table|view)s"
+        r"|create resource monitor if not exists|alter warehouse \S+ set resource_monitor|show locks$"
     )
     for statement in load_sql(name):
         for tree in sqlglot.parse(statement.text, dialect="snowflake"):
@@ -168,7 +172,44 @@ def test_snowflakes_own_files_can_be_run_twice():
         for statement in load_sql(name):
             create = statement.text.startswith("create")
             assert not create or " if not exists " in statement.text, statement.text
-            assert not statement.text.startswith(("drop", "truncate", "delete", "revoke"))
+            assert not statement.text.startswith(("drop", "truncate", "delete"))
+
+
+def test_the_pipeline_may_do_what_its_statements_do_and_no_more():
+    granted = {
+        (match[1], match[2])
+        for statement in load_sql("schema/03_grants")
+        if (
+            match := re.fullmatch(
+                r"grant (\w+) on table (\w+) to role mab_pipeline", statement.text
+            )
+        )
+    }
+    loaded = {("insert", name) for name in declared_tables()}
+    done = {
+        (match[1].split()[0], match[2])
+        for name in ALL_FILES
+        if not name.startswith("schema/")
+        for statement in load_sql(name)
+        if (match := re.match(r"(delete from|insert into|update) (\w+)", statement.text))
+    }
+    assert granted == loaded | done
+    assert {table for right, table in granted if right == "update"} == {"writer_lock"}
+    kept = {"publications", "publication_holds", "analysis", "published_versions"}
+    assert not [table for right, table in granted if right == "delete" and table in kept]
+
+
+def test_a_view_that_is_replaced_on_snowflake_keeps_the_grants_of_others():
+    views = [
+        statement.text
+        for name in ("schema/02_create_views", "schema/02_create_served_views")
+        for statement in load_sql(name)
+    ]
+    assert len(views) > 5
+    for text in views:
+        assert re.match(r"create or replace view \w+ copy grants as\b", keeping_grants(text))
+        assert len(keeping_grants(text)) == len(text) + len(" copy grants")
+    assert keeping_grants("create table if not exists a (b date)").endswith("(b date)")
 
 
 def test_the_api_may_read_what_it_serves_and_nothing_else():

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from mab_store.rule_options import PRESETS
-from mab_store.settings import Settings, load_settings
+from mab_store.settings import ENGINES, Settings, load_settings
 from mab_store.warehouse.sql_loader import SQL_ROOT
 
-# Empty in the file: a value that is written out would win over the preset.
-OF_PRESETS = set().union(*PRESETS.values())
+# Empty in the file: a value that is written out would win over that of the preset or the engine.
+OF_PRESETS = set().union(*PRESETS.values(), *ENGINES.values())
 EXAMPLE = SQL_ROOT.parent / ".env.example"
 
 

@@ -70,12 +70,14 @@ class Server:
 class Cursor:
     def __init__(self, server: Server, statements: list[str]) -> None:
         self.server, self.statements = server, statements
+        self.options: list[dict[str, object]] = []
         self.rowcount = 1
         self.rows: list[tuple[object, ...]] = []
         self.description = [SimpleNamespace(name="HOLDER", type_code=2, scale=None)]
         self.token = ""
 
-    def execute(self, command: str, params: list[object] | None = None) -> None:
+    def execute(self, command: str, params: list[object] | None = None, **options: object) -> None:
+        self.options.append(options)
         self.statements.append(command)
         if command.startswith("update writer_lock") and params:
             self.token = str(params[0])
@@ -92,8 +94,9 @@ class Cursor:
     def fetchone(self) -> tuple[object, ...] | None:
         return self.rows.pop(0) if self.rows else None
 
-    def fetch_arrow_all(self) -> pa.Table:
-        return pa.table({"HOLDER": [self.server.holder]})
+    def fetch_arrow_batches(self, *, force_microsecond_precision: bool) -> list[pa.Table]:
+        assert force_microsecond_precision
+        return [pa.table({"HOLDER": [self.server.holder]})]
 
 
 @pytest.fixture
@@ -147,13 +150,22 @@ def test_no_ddl_is_issued_inside_a_transaction(warehouse, server):
         transaction.execute("assets/daily_metrics", {"start_date": 1, "end_date": 2})
         transaction.load_arrow("publications", one_row())
     (statements,) = server.sessions
-    assert statements[0].startswith("create temporary stage mab_load_")
-    assert statements[1] == "begin"
-    assert statements[2].startswith("update writer_lock")
+    assert statements[0] == "begin"
+    assert statements[1].startswith("update writer_lock")
     assert statements[-1] == "commit"
     inside = list(inside_transactions(statements))
     assert len(inside) == 6  # the lock, delete, insert, a look at the columns, put, copy
     assert not [text for text in inside if DDL.match(text)]
+
+
+def test_rows_go_through_the_users_stage_and_no_text_is_taken_for_a_null(warehouse, server):
+    """Snowflake's default takes backslash and N for NULL; no emulator shows it."""
+    write_a_day(warehouse)
+    put, copy = server.sessions[0][-3:-1]
+    assert re.match(r"put 'file://\S+' @~/mab_load/\w{32} auto_compress = false$", put)
+    assert copy.startswith(f"copy into publications from {put.split()[2]} ")
+    assert "null_if = ()" in copy
+    assert "purge = true" in copy
 
 
 def test_the_check_for_ddl_finds_it():
@@ -167,6 +179,17 @@ def test_whatever_the_body_raises_it_is_rolled_back_and_closed(warehouse, server
         raise error
     assert server.sessions[0][-1] == "rollback"
     assert "commit" not in server.sessions[0]
+    with warehouse.transaction():
+        pass
+    assert (server.opened, server.closed) == (1, 0)
+    warehouse.close()
+    assert server.closed == 1
+
+
+def test_a_session_that_cannot_be_rolled_back_is_not_used_again(warehouse, server):
+    server.fail("rollback", ConnectorError(BROKEN))
+    with pytest.raises(ZeroDivisionError), warehouse.transaction():
+        raise ZeroDivisionError
     assert server.opened == server.closed == 1
 
 
@@ -182,7 +205,7 @@ def test_a_failed_statement_rolls_back_once_and_is_not_repeated(warehouse, serve
     assert statements[-1] == "rollback"
 
 
-@pytest.mark.parametrize("step", ["connect", "create temporary stage", "begin", "update"])
+@pytest.mark.parametrize("step", ["connect", "begin", "update"])
 def test_beginning_is_tried_again_over_a_new_connection_where_the_error_passes(
     warehouse, server, step
 ):
@@ -190,6 +213,7 @@ def test_beginning_is_tried_again_over_a_new_connection_where_the_error_passes(
     with warehouse.transaction():
         pass
     assert server.sessions[-1][-1] == "commit"
+    warehouse.close()
     assert server.opened == server.closed
     assert [statements[-1] for statements in server.sessions].count("commit") == 1
 
@@ -209,8 +233,8 @@ def test_a_refused_login_is_not_tried_again(warehouse, server):
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_found(warehouse, server, monkeypatch):
-    def commit_and_break(cursor: Cursor, command: str, params=None) -> None:
-        execute(cursor, command, params)
+    def commit_and_break(cursor: Cursor, command: str, params=None, **options) -> None:
+        execute(cursor, command, params, **options)
         if command == "commit":
             raise ConnectorError(BROKEN)
 
@@ -259,7 +283,7 @@ def test_an_empty_load_sends_nothing(warehouse, server):
         (904, WarehouseError, "02_create_tables.sql"),
         (2003, WarehouseError, "`mab init`"),
         (3001, WarehouseError, "03_grants.sql"),
-        (625, WarehouseLockedError, "WAREHOUSE_LOCK_TIMEOUT_SECONDS=60"),
+        (625, WarehouseLockedError, "WAREHOUSE_LOCK_TIMEOUT_SECONDS=660"),
         (BROKEN, WarehouseError, "check the network and SNOWFLAKE_ACCOUNT=xy12345"),
         (1003, WarehouseError, "rolled back"),
     ],
@@ -296,7 +320,7 @@ def test_no_secret_is_in_what_python_or_dagster_print_of_an_error(warehouse, ser
 
 def test_publishing_moves_the_pointer_in_a_transaction(warehouse, server, monkeypatch):
     monkeypatch.setattr(
-        "mab_store.warehouse.snowflake.warehouse.result_table",
+        "mab_store.warehouse.snowflake.statements.result_table",
         lambda *_: pa.table({"version": [7]}),
     )
     assert warehouse.publish_copy() == "version-7"
