@@ -5,6 +5,7 @@ Dagster concept: https://docs.dagster.io/deployment/code-locations
 
 import os
 import warnings
+from datetime import date
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from mab_pipeline.assets.table_asset import TableAsset
 from mab_pipeline.checks.definitions import build_checks
 from mab_pipeline.discovery import declared_in
 from mab_pipeline.jobs import daily_allocation, refresh_day, refresh_windows
+from mab_pipeline.partitions import daily_partitions, first_partition
 from mab_pipeline.recovery.home import platform_of_a_run
 from mab_pipeline.resources import Platform, build_platform
 from mab_pipeline.schedules import schedules
@@ -33,6 +35,7 @@ def build_defs(
     settings: Settings | None = None,
     platform: Platform | None = None,
     run_logger: dg.LoggerDefinition | None = None,
+    asked: date | None = None,
 ) -> dg.Definitions:
     """Return the definitions of everything that Dagster runs.
 
@@ -40,26 +43,29 @@ def build_defs(
         settings: The settings; read from the environment if omitted.
         platform: The shared resources; built from the settings if omitted.
         run_logger: A logger that run config can name `progress`.
+        asked: A day that must be a partition.
 
     Raises:
         SettingsError: A setting cannot be used.
         UsageError: `sources.toml` cannot be used.
     """
-    settings = platform.settings if platform else settings or load_settings()
+    platform = platform or build_platform(settings or load_settings())
+    settings = platform.settings
+    partitions = daily_partitions(min(first_partition(platform), asked or date.max))
     with warnings.catch_warnings():
         # Single-run backfills are marked beta; the version is pinned and the behaviour tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
             assets=[
                 *inbox_sources(),
-                *source_assets(settings),
-                *(asset.build(settings) for asset in table_assets()),
+                *source_assets(settings, partitions),
+                *(asset.build(settings, partitions) for asset in table_assets()),
             ],
-            asset_checks=build_checks(settings),
+            asset_checks=build_checks(partitions),
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),
             sensors=sensors(settings),
-            resources={"platform": platform_of_a_run(platform or build_platform(settings))},
+            resources={"platform": platform_of_a_run(platform)},
             executor=dg.in_process_executor,
             loggers={"progress": run_logger} if run_logger else None,
         )

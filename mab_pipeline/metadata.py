@@ -1,20 +1,70 @@
-"""Dagster metadata of the day's decisions: a table and a plot for people on the asset's page."""
+"""Dagster metadata for people: what the asset pages show of shares, of days and of experiments.
 
-from collections.abc import Mapping
+Tables and texts name experiments, never their ids alone; each has a bounded size.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.allocation.gate import CurrentAllocations
+from mab_store.days import Days
 from mab_store.plain_text import plain
+from mab_store.warehouse.warehouse import Queries
 
 COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
-SHOWN = ("experiment", *COLUMNS[1:], "share_percent", "probability_best")
-EXPERIMENTS_SHOWN = 20
+# The page cuts a wide table at its right: what matters comes first.
+SHOWN = ("experiment", "variant_name", "share_percent", "probability_best", *COLUMNS[2:])
+SERVED = ("experiment", "variant_name", "share_percent", "as_of_date", "served", "reason")
 ROWS_SHOWN = 100
+DAYS_SHOWN = 100
 NAME_WIDTH = 32
-BAR_WIDTH = 32
+BAR_WIDTH = 16
+# The Dagster UI shows Markdown in place if it is shorter than 1,000 UTF-16 units, else as a button.
+INLINE = 999
 EIGHTHS = " ▏▎▍▌▋▊▉"
+_ID = re.compile(r"exp_[0-9a-f]{12}")
+_TYPES = {int: "int", float: "float"}
+
+
+def names_of(queries: Queries) -> dict[str, str]:
+    """Return the name of each experiment by its id."""
+    names = queries.fetch_arrow("assets/allocations_names").to_pydict()
+    return dict(zip(names["experiment_id"], names["experiment_name"], strict=True))
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a text with the name of each known experiment in the place of its id."""
+    return _ID.sub(lambda found: names.get(found[0], found[0]), text)
+
+
+def add_days(
+    context: dg.AssetExecutionContext, days: Days, counts: Mapping[date, Mapping[str, Any]]
+) -> None:
+    """Add to the materialisation of each day its own counts, and to the last one a table of all.
+
+    A run of one day has them as its metadata already.
+
+    Args:
+        context: Of an asset that has not returned yet.
+        days: The days of the run.
+        counts: The counts by day, all with the same names; a day that is missing has zeros.
+    """
+    if len(days) == 1 or not counts:
+        return
+    none = {name: type(value)() for name, value in next(iter(counts.values())).items()}
+    rows = []
+    for offset in range(len(days)):
+        day = days.start + timedelta(days=offset)
+        own = counts.get(day, none)
+        of_day = {f"{name}_of_the_day": value for name, value in own.items()}
+        context.add_asset_metadata(of_day, partition_key=str(day))
+        rows.append({"day": str(day), **own})
+    last = str(days.end - timedelta(days=1))
+    context.add_asset_metadata({"days": _table(rows[-DAYS_SHOWN:])}, partition_key=last)
 
 
 def first_shares(current: CurrentAllocations) -> list[dict[str, Any]]:
@@ -44,42 +94,98 @@ def shares_table(
         rows: The first shares.
         names: The experiments' names by id.
     """
-    kinds = {"impressions": "int", "clicks": "int"}
-    kinds |= dict.fromkeys(("share_percent", "probability_best"), "float")
-    records = []
+    named = [row | {"experiment": _name(row["experiment_id"], names)} for row in rows]
+    return _table([{column: row[column] for column in SHOWN} for row in named], columns=SHOWN)
+
+
+def served_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[dg.TableMetadataValue]:
+    """Return what readers are served as a table, with the state of each experiment.
+
+    Args:
+        rows: Rows of `sql/assets/publication_served.sql`.
+    """
+    records: list[dict[str, Any]] = []
     for row in rows:
-        experiment_id = row["experiment_id"]
-        named = row | {"experiment": names.get(experiment_id, experiment_id)}
-        records.append(dg.TableRecord({column: named[column] for column in SHOWN}))
-    columns = [dg.TableColumn(column, kinds.get(column, "string")) for column in SHOWN]
-    return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
+        is_first = not records or records[-1]["experiment"] != row["experiment_name"]
+        hundredths, day = row["allocation_hundredths"], row["as_of_date"]
+        shown = {
+            "experiment": row["experiment_name"],
+            "variant_name": row["variant_name"] or "",
+            "share_percent": None if hundredths is None else hundredths / 100,
+            "as_of_date": "" if day is None else str(day),
+            "served": _state(row),
+            "reason": (is_first and row["held_back_detail"]) or "",
+        }
+        records.append({column: shown[column] for column in SERVED})
+    return _table(records, columns=SERVED)
 
 
 def shares_plot(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dg.MarkdownMetadataValue:
     """Return a bar for each share of one day's first experiments, as preformatted text.
 
+    It is short enough to be shown in place.
+
     Args:
         rows: The first shares.
         names: The experiments' names by id.
     """
+    width = min(NAME_WIDTH, max((len(plain(row["variant_name"])) for row in rows), default=0))
     lines: list[str] = []
-    shown: list[str] = []
-    for row in rows:
-        experiment_id = row["experiment_id"]
-        if experiment_id not in shown:
-            if len(shown) == EXPERIMENTS_SHOWN:
-                break
-            shown.append(experiment_id)
+    before = None
+    for count, row in enumerate(rows):
+        own = []
+        if row["experiment_id"] != before:
             # A name alone on a line could end the code block: the colon prevents that.
-            lines += ["", f"{plain(names.get(experiment_id, experiment_id))}:"]
-        percent = row["share_percent"]
-        lines.append(f"  {_fitted(row['variant_name'])} {percent:6.2f} % {_bar(percent)}")
-    return dg.MetadataValue.md("\n".join(["```text", *lines[1:], "```"]))
+            own += [*([""] if lines else []), f"{plain(_name(row['experiment_id'], names))}:"]
+        before, percent = row["experiment_id"], row["share_percent"]
+        name = _fitted(row["variant_name"], width)
+        own.append(f"  {name} {percent:6.2f} % {_bar(percent)}".rstrip())
+        rest = f"… and {len(rows) - count} more shares: see the table"
+        if _units([*lines, *own, "", rest]) > INLINE:
+            return _preformatted([*lines, "", rest])
+        lines += own
+    return _preformatted(lines)
 
 
-def _fitted(name: str) -> str:
+def _preformatted(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(["```text", *lines, "```"]))
+
+
+def _units(lines: Sequence[str]) -> int:
+    """Return the length of these lines, preformatted, in UTF-16 units."""
+    return len("\n".join(["```text", *lines, "```"]).encode("utf-16-le")) // 2
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    if row["held_back_reason"] is not None:
+        state = f"held back: {row['held_back_reason']}"
+        return state if row["as_of_date"] else f"nothing; {state}"
+    return "newest" if row["status"] == "running" else f"frozen: {row['status']}"
+
+
+def _name(experiment_id: str, names: Mapping[str, str]) -> str:
+    return names.get(experiment_id, experiment_id)
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = ()
+) -> dg.MetadataValue[dg.TableMetadataValue]:
+    """Return rows as a table; the first value of a column that is there gives its type."""
+    types: dict[str, str] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value is not None:
+                types.setdefault(name, _TYPES.get(type(value), "string"))
+    names = columns or (list(rows[0]) if rows else [])
+    schema = dg.TableSchema(columns=[dg.TableColumn(n, types.get(n, "string")) for n in names])
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(dict(row)) for row in rows], schema=schema
+    )
+
+
+def _fitted(name: str, width: int) -> str:
     text = plain(name)
-    return f"{text[: NAME_WIDTH - 1]}…" if len(text) > NAME_WIDTH else text.ljust(NAME_WIDTH)
+    return f"{text[: width - 1]}…" if len(text) > width else text.ljust(width)
 
 
 def _bar(percent: float) -> str:

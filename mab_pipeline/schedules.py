@@ -26,7 +26,11 @@ def schedules(settings: Settings) -> list[Schedule]:
         daily_allocation,
         name="daily_allocation_schedule",
         hour_of_day=settings.mab_schedule_hour,
-        description="Every day after its end, in UTC.",
+        description=(
+            f"Every day at {settings.mab_schedule_hour:02}:00 UTC (MAB_SCHEDULE_HOUR): runs the "
+            "day that has ended, from the inbox to the publication of the next day's shares. A "
+            "file that arrives later is the inbox sensor's."
+        ),
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     return [schedule]

@@ -23,7 +23,7 @@ from mab_pipeline.ingestion.late_data import (
     plan_runs,
 )
 from mab_pipeline.ingestion.undecided import moved_windows
-from mab_pipeline.jobs import daily_allocation, refresh_day
+from mab_pipeline.jobs import DAILY_ALLOCATION, daily_allocation, refresh_day
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import leave_advice
 from mab_pipeline.runs.liveness import (
@@ -33,13 +33,12 @@ from mab_pipeline.runs.liveness import (
     fail_dead_runs,
     partition_tags,
 )
+from mab_pipeline.runs.tags import ARRIVALS_TAG, TRIGGER, runs_tagged, value_of
 from mab_pipeline.sources.dropped import take_exports
 from mab_store.errors import MabError
 from mab_store.plain_text import plain
 from mab_store.settings import Settings
 
-TRIGGER = {"mab/trigger": "inbox"}
-ARRIVALS_TAG = "mab/arrivals"
 ATTEMPTS = 3
 INTERVAL_SECONDS = 30
 RUNS_LOOKED_AT = 100
@@ -60,6 +59,13 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
 
 @dg.sensor(
     jobs=[daily_allocation, refresh_day],
+    description=(
+        "Looks every 30 seconds for files in the inbox that no run has loaded: new, late and "
+        "corrected ones, and exports in inbox/exports. It asks for one run that loads them and "
+        "decides the newest published day again, or the days after it. After three failures with "
+        "the same files it waits for a person. It also marks runs whose process died as failed, "
+        "and writes into failed runs what to do."
+    ),
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -69,7 +75,7 @@ def inbox_sensor(
     """Load new, late and corrected files, and decide the newest published day again."""
     fail_dead_runs(context.instance)
     leave_advice(context.instance)
-    at_work = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=TRIGGER))
+    at_work = runs_tagged(context.instance, TRIGGER, statuses=UNFINISHED)
     if at_work:
         yield dg.SkipReason(f"Run {at_work[0].run_id} is loading earlier files.")
         return
@@ -89,15 +95,21 @@ def inbox_sensor(
             "materialise the day by hand; a new file makes the sensor try again."
         )
         return
-    yield from _requests(platform, arrivals, attempt=failed)
+    requests = list(_requests(platform, arrivals, attempt=failed))
+    known = [request for request in requests if _first_day(request) >= _first_loaded(context)]
+    yield from known
+    if requests and not known:
+        yield dg.SkipReason(
+            f"The inbox holds files for {_first_day(requests[0])}, before the first partition of "
+            "these definitions. The daemon loads them again each minute and goes on then; the UI "
+            "shows the day once you reload the code location (Deployment, Code locations)."
+        )
 
 
 def failed_attempts(instance: dg.DagsterInstance, arrivals: Arrivals) -> int:
     """Return how many runs for these files failed; after ATTEMPTS a person must look."""
-    failed = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.FAILURE], tags={ARRIVALS_TAG: arrivals.key}
-    )
-    return instance.get_runs_count(failed)
+    tags, failure = {ARRIVALS_TAG: arrivals.key}, dg.DagsterRunStatus.FAILURE
+    return len(runs_tagged(instance, tags, statuses=[failure]))
 
 
 def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterator[dg.RunRequest]:
@@ -141,8 +153,8 @@ def _broken_off(instance: dg.DagsterInstance, arrivals: Arrivals) -> list[dg.Run
     Inbox and ledger no longer show these files, but their windows and decisions are still missing.
     """
     runs: dict[tuple[str, str], list[dg.DagsterRun]] = defaultdict(list)
-    for run in instance.get_runs(dg.RunsFilter(tags=TRIGGER), limit=RUNS_LOOKED_AT):
-        runs[run.tags.get(ARRIVALS_TAG, ""), run.job_name].append(run)
+    for run in runs_tagged(instance, TRIGGER, limit=RUNS_LOOKED_AT):
+        runs[value_of(run, ARRIVALS_TAG) or "", run.job_name].append(run)
     requests = []
     for (key, job_name), attempts in runs.items():
         newest = attempts[0]
@@ -160,11 +172,31 @@ def _broken_off(instance: dg.DagsterInstance, arrivals: Arrivals) -> list[dg.Run
     return requests
 
 
+def _first_day(request: dg.RunRequest) -> str:
+    """Return the first day of a requested run."""
+    return request.partition_key or request.tags[RANGE_START_TAG]
+
+
+def _first_loaded(context: dg.SensorEvaluationContext) -> str:
+    """Return the first partition of the definitions that this sensor was loaded with."""
+    location = context.repository_def
+    partitions = location.get_job(DAILY_ALLOCATION).partitions_def if location else None
+    return (partitions and partitions.get_first_partition_key()) or ""
+
+
 def _partition(days: tuple[date, date]) -> dict[str, str]:
     return {} if days[0] == days[1] else partition_tags(*days)
 
 
-@dg.sensor(minimum_interval_seconds=INTERVAL_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    description=(
+        "Sends alerts to ALERT_WEBHOOK_URL: failed runs and checks, rejected rows, experiments "
+        "that are held back, a late publication; each cause at most once an hour. Without that "
+        "setting it does nothing. It starts no run."
+    ),
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def alert_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
 ) -> dg.SkipReason:

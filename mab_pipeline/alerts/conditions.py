@@ -5,6 +5,7 @@ notices. Findings come from the check's evaluation in the run: an alert says the
 Dagster UI.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,6 +18,7 @@ from mab_pipeline.ingestion.late_data import newest_due_day, newest_published_da
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import cause_of, failed_checks, first_found, name_of
 from mab_pipeline.runs.liveness import days_name
+from mab_store.experiments.schemas import experiment_id_of
 from mab_store.lateness import deadline_hours, newest_day_past_deadline
 
 # Checks that are an alert of their own kind: cause, title and remedy.
@@ -121,7 +123,7 @@ def notices_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
             remedy=remedy,
             days=days,
             run_id=run.run_id,
-            experiments=tuple(map(str, _list(experiments and experiments.value))),
+            experiments=tuple(map(_id, _list(experiments and experiments.value))),
         )
 
 
@@ -160,6 +162,12 @@ def _of_source(name: str) -> tuple[str, str, str]:
         "again for lookback_days, and `mab sources pull` at any time."
     )
     return f"source/{source}", f"The source {source} brought nothing", remedy
+
+
+def _id(experiment: object) -> str:
+    """Return the id of an experiment that a check names; earlier versions stored the id itself."""
+    name = str(experiment)
+    return name if re.fullmatch(r"exp_[0-9a-f]{12}", name) else experiment_id_of(name)
 
 
 def _line(text: str) -> str:

@@ -42,6 +42,7 @@ EXPERIMENT_GATES = {
     "monte_carlo_agrees_with_exact": disagreements,
 }
 DATA_GAP = "data_gap"
+SERVED_SHOWN = 100
 
 Buckets = dict[str, list[tuple[int, int]]]
 Row = dict[str, object]
@@ -88,6 +89,7 @@ class PublicationReport:
         unchanged: Decisions that were published before, or belong to a past day.
         judged: Of each experiment the newest decision that was published, or held back for a reason
             that is not noted yet.
+        served: The first rows of what readers are served, with its state; for people.
     """
 
     published: list[Row] = field(default_factory=list)
@@ -97,6 +99,7 @@ class PublicationReport:
     held_now: list[str] = field(default_factory=list)
     unchanged: int = 0
     judged: dict[str, Judged] = field(default_factory=dict)
+    served: list[Row] = field(default_factory=list)
 
 
 def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
@@ -112,10 +115,12 @@ def publish(platform: Platform, days: Days, order: Order) -> PublicationReport:
     """
     ahead = compare_ahead(platform.warehouse, days)
     with platform.warehouse.transaction() as transaction:
-        report = _Gate(transaction, platform, days, order).decide()
+        gate = _Gate(transaction, platform, days, order)
+        report = gate.decide()
         store_analyses(
             transaction, platform.settings, report.judged, run_id=order.run_id, ahead=ahead
         )
+        report.served = gate.served()
     serve(platform, accept_loss=order.accept_loss)
     return report
 
@@ -163,6 +168,12 @@ class _Gate:
             self._store("publication_holds", holds)
         self._report.held_now = self._held_now()
         return self._report
+
+    def served(self) -> list[Row]:
+        """Return the first rows of what readers get after these days."""
+        shown = {"today": self._today, "limit": SERVED_SHOWN}
+        rows = self._transaction.fetch_arrow("assets/publication_served", shown)
+        return list(rows.to_pylist())
 
     def _held_now(self) -> list[str]:
         """Return the held back experiments that nothing was published for since, by id."""

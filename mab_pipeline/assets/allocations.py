@@ -1,12 +1,13 @@
 """The decisions: each variant's share of tomorrow's traffic; only missing ones are computed."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import Decisions, decide, identify
@@ -16,7 +17,7 @@ from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.allocation.timestamps import next_stamp
 from mab_pipeline.assets.table_asset import same_columns, table_asset
-from mab_pipeline.metadata import first_shares, shares_plot, shares_table
+from mab_pipeline.metadata import add_days, first_shares, names_of, shares_plot, shares_table
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
@@ -27,16 +28,18 @@ _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
 
 
 class AllocationsConfig(dg.Config):
-    """The options of one run.
+    """The options of one run, as its launchpad shows them."""
 
-    Attributes:
-        shard: Which part of the experiments to decide, 1 to `shards`; `mab run --shard 2/7`.
-        shards: Into how many parts they are cut. With more than one the run decides its part and
-            nothing else: the day is not materialised, checked or published.
-    """
-
-    shard: int = 1
-    shards: int = 1
+    shard: int = Field(
+        default=1,
+        description="Which part of the experiments to decide, from 1 to `shards`. The same as "
+        "`mab run --shard 2/7`.",
+    )
+    shards: int = Field(
+        default=1,
+        description="Into how many parts the experiments are cut. With more than 1 the run decides "
+        "its part and nothing else: the day is not materialised, checked or published.",
+    )
 
 
 class Allocated(NamedTuple):
@@ -45,10 +48,12 @@ class Allocated(NamedTuple):
     Attributes:
         row_count: Rows of the decisions, new and old.
         added: Rows that were added now.
+        by_day: Rows and experiments of each day.
     """
 
     row_count: int
     added: int
+    by_day: dict[date, dict[str, int]]
 
 
 @table_asset(
@@ -77,9 +82,11 @@ def allocations(
     """Thompson sampling: the share of draws in which a variant has the highest click rate."""
     days, shard = days_of(context), Shard(config.shard, config.shards)
     row_count, added = 0, 0
+    by_day: dict[date, dict[str, int]] = {}
     for chunk in days.parts():
         done = allocate(platform, chunk, run_id=context.run.run_id, shard=shard)
         row_count, added = row_count + done.row_count, added + done.added
+        by_day |= done.by_day
         last = chunk.end - timedelta(days=1)
         message = f"{chunk.start} to {last}: {done.row_count} shares, {done.added} new"
         context.log.info(plain(message))
@@ -88,20 +95,23 @@ def allocations(
         platform.journal.write_missing(transaction)
         if shard.is_whole:
             current = current_allocations(transaction, last_day, platform)
-            names = transaction.fetch_arrow("assets/allocations_names").to_pydict()
+            names = names_of(transaction)
     if not shard.is_whole:
         counts = {"rows_of_the_shard": row_count, "rows_added": added}
         _observe(context, days, {"shard": str(shard), **counts})
         return None
     shown = first_shares(current)
-    name_of = dict(zip(names["experiment_id"], names["experiment_name"], strict=True))
+    of_last_day = {
+        "plot_of_the_day": shares_plot(shown, names),
+        "shares_of_the_day": shares_table(shown, names),
+    }
+    context.add_asset_metadata(of_last_day, partition_key=str(last_day.start))
+    add_days(context, days, by_day)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": row_count,
             "rows_added": added,
             "experiments_of_the_last_day": len(current.decisions),
-            "shares_of_the_last_day": shares_table(shown, name_of),
-            "plot_of_the_last_day": shares_plot(shown, name_of),
         }
     )
 
@@ -123,13 +133,25 @@ def allocate(
     inputs = (shard or Shard()).of(inputs)
     decisions = _undecided(platform, inputs, existing)
     if len(decisions) == 0:
-        return Allocated(len(inputs), 0)
+        return Allocated(len(inputs), 0, _by_day(inputs))
     rows = decide(decisions, version=version, now=now, run_id=run_id)
     with platform.warehouse.transaction() as transaction:
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         new = rows.filter(pc.invert(pc.is_in(rows["allocation_id"], existing["allocation_id"])))
         transaction.load_arrow("allocations", _at_a_moment_of_its_own(new, transaction))
-    return Allocated(len(inputs), len(new))
+    return Allocated(len(inputs), len(new), _by_day(inputs))
+
+
+def _by_day(inputs: pa.Table) -> dict[date, dict[str, int]]:
+    """Count the rows and experiments of each day."""
+    ids = ("experiment_id", "count"), ("experiment_id", "count_distinct")
+    return {
+        row["as_of_date"]: {
+            "rows": row["experiment_id_count"],
+            "experiments": row["experiment_id_count_distinct"],
+        }
+        for row in inputs.group_by("as_of_date").aggregate(list(ids)).to_pylist()
+    }
 
 
 def _undecided(platform: Platform, inputs: pa.Table, existing: pa.Table) -> Decisions:

@@ -1,11 +1,13 @@
 """The clean table: the accepted counts of each variant and day."""
 
+from collections import Counter
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.assets.table_asset import same_columns, table_asset
 from mab_pipeline.ingestion.follow_up import FollowUp, follow_metrics, log_follow_up
+from mab_pipeline.metadata import add_days
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
@@ -32,7 +34,11 @@ def daily_metrics(
     log_follow_up(context, follow_up)
     with platform.warehouse.reading() as queries:
         verdicts = queries.fetch_arrow("assets/daily_metrics_verdicts", days.parameters)
-    (counts,) = verdicts.to_pylist()
+    by_day = {row.pop("metric_date"): row for row in verdicts.to_pylist()}
+    add_days(context, days, by_day)
+    counts: Counter[str] = Counter()
+    for row in by_day.values():
+        counts.update(row)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": counts["accepted"],

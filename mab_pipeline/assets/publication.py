@@ -1,33 +1,43 @@
 """The act of publishing, as an asset: it reports publications and holds to Dagster."""
 
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from mab_pipeline.allocation.publish import Order, publish
+from mab_pipeline.allocation.publish import Order, PublicationReport, publish
 from mab_pipeline.allocation.variant_gaps import accepted_detail
 from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.metadata import add_days, names_of, served_table
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
+from mab_store.days import Days
 from mab_store.plain_text import plain
 from mab_store.warehouse.sql_loader import sql_fingerprint
 
 
 class PublicationConfig(dg.Config):
-    """The options of one run.
+    """The options of one run, as its launchpad shows them."""
 
-    Attributes:
-        republish: Publish a day older than the newest published one again if its decision
-            changed; `mab run --republish` sets it.
-        accept_loss: Publish although readers lose experiments or days that they are served now;
-            `mab run --accept-loss` sets it.
-        accept_variant_gap: Publish experiments whose data lack a variant, or a share of their rows;
-            `mab run --accept-variant-gap` sets it.
-    """
-
-    republish: bool = False
-    accept_loss: bool = False
-    accept_variant_gap: bool = False
+    republish: bool = Field(
+        default=False,
+        description="Publish a day older than the newest published one again if its decision "
+        "changed, and decisions of experiments that are paused or finished by now. The same as "
+        "`mab run --republish`.",
+    )
+    accept_loss: bool = Field(
+        default=False,
+        description="Publish although readers lose experiments or days that they are served now; "
+        "otherwise such a run fails. The same as `mab run --accept-loss`.",
+    )
+    accept_variant_gap: bool = Field(
+        default=False,
+        description="Publish experiments whose data lack a variant, or a share of their rows; "
+        "otherwise they keep their last publication. The same as `mab run --accept-variant-gap`.",
+    )
 
 
 @table_asset(
@@ -58,29 +68,48 @@ def publication(
         accept_loss=config.accept_loss,
         accept_variant_gap=config.accept_variant_gap,
     )
-    report = publish(platform, days_of(context), order)
-    held = sorted({experiment_id for _, experiment_id in report.held_back})
+    days = days_of(context)
+    report = publish(platform, days, order)
+    name_of = _names(platform, report)
     for row in report.held:
-        context.log.warning(
-            plain(
-                f"{row['experiment_id']} keeps its last publication on {row['as_of_date']}: "
-                f"{row['detail']}"
-            )
-        )
+        name, day = name_of(str(row["experiment_id"])), row["as_of_date"]
+        context.log.warning(plain(f"{name} keeps its last publication on {day}: {row['detail']}"))
     for row in report.accepted:
+        name, day = name_of(str(row["experiment_id"])), row["as_of_date"]
+        detail = accepted_detail(str(row["detail"]))
         context.log.warning(
-            plain(
-                f"{row['experiment_id']} is published on {row['as_of_date']} with a variant gap, "
-                f"which was accepted: {accepted_detail(str(row['detail']))}"
-            )
+            plain(f"{name} is published on {day} with a variant gap, which was accepted: {detail}")
         )
+    add_days(context, days, _by_day(report, days))
+    served = {"served_now": served_table(report.served)}
+    last = str(days.end - timedelta(days=1))
+    context.add_asset_metadata(served, partition_key=last)
+    # The decisions' page shows it too: whether a decision is served is known only here.
+    context.log_event(dg.AssetObservation("allocations", partition=last, metadata=served))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(report.published),
             "live": sum(bool(row["was_live"]) for row in report.published),
             "unchanged": report.unchanged,
-            "held_back": held,
-            "held_back_now": report.held_now,
-            "accepted_gaps": sorted({str(row["experiment_id"]) for row in report.accepted}),
+            "held_back": sorted({name_of(experiment_id) for _, experiment_id in report.held_back}),
+            "held_back_now": sorted(map(name_of, report.held_now)),
+            "accepted_gaps": sorted({name_of(str(r["experiment_id"])) for r in report.accepted}),
         }
     )
+
+
+def _names(platform: Platform, report: PublicationReport) -> Callable[[str], str]:
+    """Return the function from ids to names; they are read only if an experiment is to be named."""
+    names = {}
+    if report.held_back or report.accepted:
+        with platform.warehouse.reading() as queries:
+            names = names_of(queries)
+    return lambda experiment_id: names.get(experiment_id, experiment_id)
+
+
+def _by_day(report: PublicationReport, days: Days) -> dict[date, dict[str, object]]:
+    """Count what was published and held back on each day."""
+    published = Counter(row["as_of_date"] for row in report.published)
+    held = Counter(day for day, _ in report.held_back)
+    every = (days.start + timedelta(days=offset) for offset in range(len(days)))
+    return {day: {"published": published[day], "held_back": held[day]} for day in every}

@@ -11,7 +11,7 @@ import dagster as dg
 
 from mab_pipeline.assets.source_record import CHECK, check_of, metadata_of, source_key
 from mab_pipeline.assets.table_asset import OWNERS
-from mab_pipeline.partitions import daily_partitions, days_of
+from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_pipeline.sources.config import FileSource, HttpSource, Source, load_sources
 from mab_pipeline.sources.fetched import SourceDownError
@@ -30,16 +30,18 @@ def source_keys(settings: Settings) -> list[dg.AssetKey]:
     return [source_key(source.name) for source in load_sources(settings)]
 
 
-def source_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def source_assets(
+    settings: Settings, partitions: dg.DailyPartitionsDefinition
+) -> list[dg.AssetsDefinition]:
     """Return an asset per source.
 
     Raises:
         UsageError: `sources.toml` cannot be used.
     """
-    return [_asset_of(source, settings) for source in load_sources(settings)]
+    return [_asset_of(source, partitions) for source in load_sources(settings)]
 
 
-def _asset_of(source: Source, settings: Settings) -> dg.AssetsDefinition:
+def _asset_of(source: Source, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     key = source_key(source.name)
     return dg.asset(
         key=key,
@@ -47,7 +49,7 @@ def _asset_of(source: Source, settings: Settings) -> dg.AssetsDefinition:
         group_name=GROUP,
         owners=list(OWNERS),
         kinds=_kinds(source),
-        partitions_def=daily_partitions(settings),
+        partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=_retries(source),
         check_specs=[

@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from mab_pipeline.partitions import daily_partitions
 from mab_pipeline.resources import Platform
 from mab_store.settings import Settings
 from mab_store.warehouse.query_tag import query_tag
@@ -29,11 +28,11 @@ class TableAsset:
 
     Attributes:
         name: Its name.
-        build: Returns the Dagster asset for these settings.
+        build: Returns the Dagster asset for these settings and partitions.
     """
 
     name: str
-    build: Callable[[Settings], dg.AssetsDefinition]
+    build: Callable[[Settings, dg.DailyPartitionsDefinition], dg.AssetsDefinition]
 
 
 def table_asset(
@@ -64,7 +63,9 @@ def table_asset(
     def decorate(compute: Compute) -> TableAsset:
         name = compute.__name__
 
-        def build(settings: Settings) -> dg.AssetsDefinition:
+        def build(
+            settings: Settings, partitions: dg.DailyPartitionsDefinition
+        ) -> dg.AssetsDefinition:
             window = dg.TimeWindowPartitionMapping(
                 start_offset=1 - settings.max_window_days,
                 allow_nonexistent_upstream_partitions=True,
@@ -75,7 +76,7 @@ def table_asset(
                 group_name=group,
                 owners=list(OWNERS),
                 kinds={"sql", settings.mab_engine} if sql else {"python", settings.mab_engine},
-                partitions_def=daily_partitions(settings),
+                partitions_def=partitions,
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 output_required=not is_optional,
                 deps=[

@@ -1,11 +1,13 @@
 """The windows: each variant's sums at the end of a day; the window rule is in the SQL."""
 
+from collections import Counter
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.metadata import add_days
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 
@@ -40,12 +42,22 @@ def windowed_aggregates(
             parameters = part.parameters | rule.window_parameters
             transaction.execute("assets/windowed_aggregates", parameters)
         sources = transaction.fetch_arrow("assets/windowed_aggregates_sources", days.parameters)
-    rows = {row["data_source"]: row["row_count"] for row in sources.to_pylist()}
+    by_day = {row["as_of_date"]: _counts(row) for row in sources.to_pylist()}
+    add_days(context, days, by_day)
+    rows: Counter[str] = Counter()
+    for counts in by_day.values():
+        rows.update(counts)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": sum(rows.values()),
-            "rows_on_default_window": rows.get("default_window", 0),
-            "rows_on_max_window": rows.get("max_window", 0),
-            "rows_on_prior": rows.get("prior", 0),
+            "dagster/row_count": rows["rows"],
+            "rows_on_default_window": rows["on_default_window"],
+            "rows_on_max_window": rows["on_max_window"],
+            "rows_on_prior": rows["on_prior"],
         }
     )
+
+
+def _counts(row: dict[str, Any]) -> dict[str, int]:
+    """Return the counts of one day: its rows first."""
+    names = ("experiments", "on_default_window", "on_max_window", "on_prior")
+    return {"rows": row["row_count"], **{name: row[name] for name in names}}

@@ -18,11 +18,11 @@ from mab_pipeline.allocation.gate import Failure
 from mab_pipeline.checks.asset_checks import AssetChecks, Check
 from mab_pipeline.checks.finders import Subject, each_day
 from mab_pipeline.discovery import declared_in
-from mab_pipeline.partitions import daily_partitions, days_of
+from mab_pipeline.metadata import names_of, with_names
+from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import FENCES
 from mab_store.plain_text import plain
-from mab_store.settings import Settings
 from mab_store.warehouse.query_tag import query_tag
 from mab_store.warehouse.table_schema import declared_tables
 
@@ -38,13 +38,14 @@ CHECKS: dict[str, Sequence[Check]] = {
 }
 
 
-def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+def build_checks(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
     """Return one definition per asset that evaluates all its checks."""
-    return [_checks_of(asset, own, settings) for asset, own in CHECKS.items()]
+    return [_checks_of(asset, own, partitions) for asset, own in CHECKS.items()]
 
 
-def _checks_of(asset: str, own: Sequence[Check], settings: Settings) -> dg.AssetChecksDefinition:
-    partitions = daily_partitions(settings)
+def _checks_of(
+    asset: str, own: Sequence[Check], partitions: dg.DailyPartitionsDefinition
+) -> dg.AssetChecksDefinition:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; pinned version
         specs = [
@@ -89,7 +90,30 @@ def _evaluated(
         for check in own:
             with query_tag(f"{asset}.{check.name}", context.run.run_id):
                 evaluated.append((check, check.find(subject)))
-    return evaluated
+        return _with_names(evaluated, subject)
+
+
+def _with_names(
+    evaluated: list[tuple[Check, list[Failure]]], subject: Subject
+) -> list[tuple[Check, list[Failure]]]:
+    """Name experiments in the findings; the names are read only if there is a finding."""
+    if not any(failures for _, failures in evaluated):
+        return evaluated
+    names = names_of(subject.queries)
+    return [
+        (
+            check,
+            [
+                Failure(
+                    failure.day,
+                    with_names(failure.detail, names),
+                    names.get(failure.experiment_id or "", failure.experiment_id),
+                )
+                for failure in failures
+            ],
+        )
+        for check, failures in evaluated
+    ]
 
 
 def _began(context: dg.AssetCheckExecutionContext) -> float:

@@ -69,8 +69,8 @@ class Published:
     Attributes:
         row_count: Number of rows of the publications.
         unchanged_count: Number of allocations that were published before.
-        held_back: Ids of the experiments that are held back now, after all days of the run.
-        accepted_gaps: Ids of the experiments published with an accepted gap.
+        held_back: Names of the experiments that are held back now, after all days of the run.
+        accepted_gaps: Names of the experiments published with an accepted gap.
     """
 
     row_count: object
@@ -158,9 +158,9 @@ def run_days(
     Raises:
         RunFailedError: A step failed.
     """
-    job = build_defs(platform=platform, run_logger=_progress_logger(follow)).resolve_job_def(
-        DAILY_ALLOCATION
-    )
+    logger = _progress_logger(follow)
+    defs = build_defs(platform=platform, run_logger=logger, asked=days.start)
+    job = defs.resolve_job_def(DAILY_ALLOCATION)
     tags = process_tags()
     last = days.end - timedelta(days=1)
     key = str(days.start) if len(days) == 1 else None

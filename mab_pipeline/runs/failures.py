@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mab_pipeline.runs.liveness import ADVICE, REMEDY, again, report_advice
+from mab_pipeline.runs.unevaluated import BLOCKED_BY, is_evaluated, note_unevaluated
 from mab_store.errors import PublicationRefusedError
 from mab_store.plain_text import plain
 
@@ -63,7 +64,7 @@ def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
     if blocking:
         names = ", ".join(map(name_of, blocking))
         return Cause(
-            f"Blocked by {names}: {first_found(blocking[0])}.",
+            f"{BLOCKED_BY}{names}: {first_found(blocking[0])}.",
             f"fix that, then {again(run)}. Until then readers get the last publication.",
             is_check=True,
         )
@@ -71,22 +72,27 @@ def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
 
 
 def leave_advice(instance: dg.DagsterInstance) -> None:
-    """Make the remedy the last event of each run that failed lately."""
+    """Make the remedy the last event of each run that failed lately.
+
+    Its checks that were not evaluated say so.
+    """
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
     for run in instance.get_runs(failed, limit=RUNS_LOOKED_AT):
         last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         if not last or ADVICE not in last[0].event_log_entry.message:
             cause = cause_of(instance, run)
+            note_unevaluated(instance, run, cause.reason)
             report_advice(instance, run, cause.reason, cause.remedy)
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield each failed check once: for a range, the evaluation that spans it."""
+    """Yield each check that was evaluated and failed; for a range, the evaluation that spans it."""
     failed = [
         event.asset_check_evaluation_data
         for event in events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
         and not event.asset_check_evaluation_data.passed
+        and is_evaluated(event.asset_check_evaluation_data)
     ]
     spanning = {(check.asset_key, check.check_name) for check in failed if check.partition is None}
     for check in failed:

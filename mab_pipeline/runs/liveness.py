@@ -1,21 +1,20 @@
 """Liveness of runs: tags that name a run's days and process, and marking dead runs as failed."""
 
 import socket
-from collections.abc import Mapping
 from datetime import date
 
 import dagster as dg
 import psutil
 from dagster._core.events import EngineEventData
 
+from mab_pipeline.runs.tags import HOST_TAG, PID_TAG, STARTED_TAG, value_of
+from mab_pipeline.runs.unevaluated import note_unevaluated
 from mab_store.plain_text import plain
 
-HOST_TAG = "mab/host"
-PID_TAG = "mab/pid"
-STARTED_TAG = "mab/process_started"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 DAY_TAG = "dagster/partition"
+PARENT_TAG = "dagster/parent_run_id"
 # Introduces the remedy in the last event of a failed run; REMEDY is the same as that event's data.
 ADVICE = "What to do: "
 REMEDY = "what_to_do"
@@ -67,6 +66,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if pid is not None:
             reason = f"Process {pid} died in mid-run; committed data is intact."
             instance.report_run_failed(run, reason)
+            note_unevaluated(instance, run, reason)
             report_advice(instance, run, reason, f"{again(run)}.")
             dead.append(run.run_id)
     return dead
@@ -83,12 +83,15 @@ def report_advice(
 def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
     """Return the process of a run if it is known and gone.
 
-    A run of `mab run` is tagged with its process. For a run that the daemon launched, the event log
-    names the process that wrote last; a process that began later has only inherited its number.
+    A run of `mab run` is tagged with its process; a run that re-executes it may have inherited its
+    tags, not its process. For a run that the daemon launched, the event log names the process that
+    wrote last; a process that began later has only inherited its number.
     """
-    if run.tags.get(HOST_TAG, socket.gethostname()) != socket.gethostname():
+    is_own = PARENT_TAG not in run.tags
+    host = value_of(run, HOST_TAG) if is_own else None
+    if host not in {None, socket.gethostname()}:
         return None  # its processes cannot be seen from here
-    tagged = _tagged_process(run.tags)
+    tagged = _tagged_process(run) if is_own else None
     if tagged is not None:
         pid, started = tagged
         return None if _created(pid) == started else pid
@@ -104,8 +107,8 @@ def _dead_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | Non
     return pid if created is None or created > moment else None
 
 
-def _tagged_process(tags: Mapping[str, str]) -> tuple[int, float] | None:
-    pid, started = tags.get(PID_TAG), tags.get(STARTED_TAG)
+def _tagged_process(run: dg.DagsterRun) -> tuple[int, float] | None:
+    pid, started = value_of(run, PID_TAG), value_of(run, STARTED_TAG)
     return (int(pid), float(started)) if pid and started else None
 
 

@@ -18,8 +18,9 @@ rows that an interrupted `mab prune` dropped; `missing_from` finds an empty or o
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,6 +89,22 @@ class Journal:
         Decisions: the first row of each identity. Ledger: every row.
         """
         return self._rows(table, self._paths(table))
+
+    def first_day(self) -> date | None:
+        """Return the first day that was loaded or decided; None if there is none.
+
+        Only the statistics at the end of each entry are read.
+
+        Raises:
+            HomeError: An entry cannot be read.
+        """
+        days = [
+            day
+            for table, column in ((LEDGER, "metric_date"), ("allocations", "as_of_date"))
+            for path in self._paths(table)
+            if (day := _least(path, column)) is not None
+        ]
+        return min(days, default=None)
 
     def missing_from(self, transaction: Transaction) -> dict[str, int]:
         """Count by table the journaled rows that the warehouse lacks; omit complete tables.
@@ -171,8 +188,24 @@ def _some(rows: pa.Table) -> pa.Array:
 
 
 def _read(path: Path, table: str) -> pa.Table:
-    try:
+    with _readable(path):
         return pq.read_table(path, schema=declared_tables()[table].arrow_schema)
+
+
+def _least(path: Path, column: str) -> date | None:
+    """Return the least value of a column of days, from the statistics; None if it has no value."""
+    with _readable(path):
+        footer = pq.read_metadata(path)
+    place = footer.schema.names.index(column)
+    groups = (footer.row_group(number).column(place) for number in range(footer.num_row_groups))
+    found = (group.statistics for group in groups)
+    return min((each.min for each in found if each and each.has_min_max), default=None)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
         raise HomeError(
             f"The journal entry {path} cannot be read ({str(error).splitlines()[0]}). Restore it "

@@ -25,6 +25,7 @@ import psutil
 
 from mab_pipeline.operations.demo import sample_rows
 from mab_pipeline.resources import Platform, build_platform
+from mab_pipeline.runs.tags import TRIGGER
 from mab_pipeline.sensors import INTERVAL_SECONDS
 from mab_store.clock import utc_now
 from mab_store.experiments.registration import register
@@ -39,7 +40,6 @@ SAMPLE_DAYS = 44
 LATE_FILES = 3
 YEAR, SINGLE_RUNS = 365, 10
 DEADLINE_SECONDS = 300.0
-TRIGGERED = {"mab/trigger": "inbox"}
 TICK = "dagster/tick"
 LOOKING = ("--help", "allocations", "explain asos_329386", "experiments list")
 STARTS, MOST_OF_IMPORTS = 9, 3.0
@@ -203,14 +203,14 @@ def _daemon(settings: Settings) -> Iterator[None]:
 
 def _effect_of_a_file(platform: Platform, instance: dg.DagsterInstance, day: date) -> Effect:
     """Drop a correction of the newest published day; wait until it is published."""
-    before = {run.run_id for run in instance.get_runs(dg.RunsFilter(tags=TRIGGERED))}
+    before = {run.run_id for run in instance.get_runs(dg.RunsFilter(tags=TRIGGER))}
     counts = 1_000 + len(before), 100
     name = f"metrics/{day}/late-{len(before)}.csv"
     rows = [("asos_329386", "control", *map(str, counts))]
     platform.inbox.write(name, _csv(rows))
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
-        runs = instance.get_runs(dg.RunsFilter(tags=TRIGGERED))
+        runs = instance.get_runs(dg.RunsFilter(tags=TRIGGER))
         done = [run for run in runs if run.run_id not in before and run.is_finished]
         if done:
             return _effect(instance, done[0])

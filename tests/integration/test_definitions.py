@@ -179,6 +179,26 @@ def test_the_sensors_are_on(defs):
     } == {"inbox_sensor": True, "alert_sensor": True}
 
 
+def test_sensors_schedule_jobs_and_each_option_of_the_launchpad_say_what_they_do(defs):
+    repository = defs.get_repository_def()
+    described = [*repository.sensor_defs, *repository.schedule_defs]
+    described += [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    assert len(described) == 2 + 1 + 3
+    assert [each.name for each in described if not (each.description or "").endswith(".")] == []
+
+    job = defs.resolve_job_def("daily_allocation")
+    options = {}
+    for name in NAMES:
+        schema = job.graph.node_named(name).definition.config_schema.config_type
+        fields = getattr(schema, "fields", {}).items()  # an asset without options takes anything
+        options |= {f"{name}.{option}": field.description for option, field in fields}
+    assert set(options) == {
+        *("allocations.shard", "allocations.shards"),
+        *("publication.republish", "publication.accept_loss", "publication.accept_variant_gap"),
+    }
+    assert all(text and text.endswith((".", "`.")) for text in options.values())
+
+
 def test_without_automation_there_is_neither_schedule_nor_sensor(tmp_path_factory):
     defs = definitions(tmp_path_factory, mab_automation="off")
     assert not defs.schedules

@@ -4,9 +4,12 @@ from datetime import date
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import TagType, get_tag_type
 
 from mab_pipeline.definitions import build_defs
-from mab_pipeline.sensors import ARRIVALS_TAG, TRIGGER, inbox_sensor
+from mab_pipeline.runs.liveness import process_tags
+from mab_pipeline.runs.tags import ARRIVALS_TAG, TRIGGER
+from mab_pipeline.sensors import inbox_sensor
 from mab_store.experiments.schemas import experiment_id_of
 
 NEWEST = "2025-03-19"
@@ -168,6 +171,20 @@ def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
 
     decided.instance.report_run_failed(run)
     assert len(requests(decided)) == 1
+
+
+def test_no_tag_of_ours_is_shown_and_runs_of_earlier_versions_are_known_by_theirs(decided):
+    tags = process_tags() | TRIGGER | {ARRIVALS_TAG: "0123"}
+    assert {get_tag_type(tag) for tag in tags} == {TagType.HIDDEN}
+
+    decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
+    (request,) = requests(decided)
+    job = build_defs(platform=decided.platform).resolve_job_def("daily_allocation")
+    earlier = {"mab/trigger": "inbox", "mab/arrivals": request.tags[ARRIVALS_TAG]}
+    run = decided.instance.create_run_for_job(job, tags=earlier)
+    assert requests(decided) == []
+    decided.instance.report_run_failed(run)
+    assert requests(decided)[0].run_key == request.run_key.replace("-0-", "-1-")
 
 
 def test_a_run_that_failed_after_it_had_loaded_its_files_is_asked_for_again(decided):

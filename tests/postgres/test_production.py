@@ -25,7 +25,8 @@ from dagster_postgres import (
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.operations.demo import place_sample
 from mab_pipeline.resources import build_platform
-from mab_pipeline.runs.liveness import HOST_TAG, process_tags
+from mab_pipeline.runs.liveness import process_tags
+from mab_pipeline.runs.tags import HOST_TAG, PID_TAG, TRIGGER
 from mab_store.settings import Settings, load_settings
 from tests.integration.alerts.alerting import listening
 
@@ -154,7 +155,7 @@ def test_the_doctor_finds_everything_well(production):
 
 def test_the_doctor_fails_a_run_whose_process_died_with_advice(production, instance):
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    tags = process_tags() | {"mab/pid": str(gone.pid), "dagster/partition": str(production.last)}
+    tags = process_tags() | {PID_TAG: str(gone.pid), "dagster/partition": str(production.last)}
     gone.wait()
     job = build_defs(settings=production.settings).resolve_job_def("daily_allocation")
     dead, away = (
@@ -185,7 +186,7 @@ def test_the_daemon_queues_and_runs_late_files_and_tells_of_failures(
     production, instance, webhook, tmp_path
 ):
     def statuses() -> list[dg.DagsterRunStatus]:
-        runs = instance.get_runs(dg.RunsFilter(tags={"mab/trigger": "inbox"}))
+        runs = instance.get_runs(dg.RunsFilter(tags=TRIGGER))
         return [run.status for run in runs]
 
     def failures() -> list[dict[str, object]]:
@@ -212,7 +213,7 @@ def test_the_daemon_queues_and_runs_late_files_and_tells_of_failures(
     ):
         try:
             wait_for("a run", lambda: statuses() == [dg.DagsterRunStatus.SUCCESS], daemon, log)
-            (run,) = instance.get_runs(dg.RunsFilter(tags={"mab/trigger": "inbox"}))
+            (run,) = instance.get_runs(dg.RunsFilter(tags=TRIGGER))
             kinds = [entry.dagster_event_type for entry in instance.all_logs(run.run_id)]
             assert dg.DagsterEventType.RUN_ENQUEUED in kinds
             assert not failures()

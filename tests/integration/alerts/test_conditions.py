@@ -180,7 +180,7 @@ def test_an_experiment_that_keeps_its_publication_for_want_of_data_is_told(make_
     (alert,) = hook.got
     assert alert["kind"] == "data_gap"
     assert alert["experiments"] == [experiment_id]
-    assert f"{experiment_id}: no accepted impressions since 2025-03-09, 3 days" in alert["text"]
+    assert "dying: no accepted impressions since 2025-03-09, 3 days" in alert["text"]
 
 
 def test_a_publication_past_its_deadline_is_told_each_hour_until_it_ran(daemon, hook):

@@ -77,13 +77,31 @@ def test_the_others_are_published(world):
     assert len(metadata["held_back"].value) == 4
 
 
+def test_the_pages_of_decisions_and_publications_show_who_is_held_back(world):
+    (published,) = world.result.asset_materializations_for_node("publication")
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in world.result.get_asset_observation_events()
+    ]
+    assert [(o.asset_key.to_user_string(), o.partition) for o in observed] == [("allocations", DAY)]
+    table = published.metadata["served_now"].value
+    assert observed[0].metadata["served_now"].value == table
+    rows = [record.data for record in table.records]
+    held = {row["experiment"]: row for row in rows[::-1] if row["served"].startswith("held back: ")}
+    assert set(held) == set(REASONS)
+    assert {row["as_of_date"] for row in held.values()} == {BEFORE}
+    assert all(row["reason"] for row in held.values())
+    assert {row["served"] for row in rows if row["experiment"] == "good"} == {"newest"}
+    assert [row["experiment"] for row in rows][-1] == "good"  # the held back come first
+    assert set(published.metadata["held_back"].value) == set(REASONS)
+
+
 def test_the_checks_fail_with_the_names_and_stop_nothing(world, evaluations):
     result = world.run_checks("allocations", DAY)
     for check in set(REASONS.values()):
         evaluation = evaluations(result, "allocations", check)[DAY]
-        expected = sorted(
-            world.register(name) for name, reason in REASONS.items() if reason == check
-        )
+        expected = sorted(name for name, reason in REASONS.items() if reason == check)
+        assert "exp_" not in evaluation.metadata["found"].value
         if check == "monte_carlo_agrees_with_exact":
             assert expected[0] in evaluation.metadata["experiments"].value
         elif check == "shares_sum_to_100":

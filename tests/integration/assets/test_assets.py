@@ -2,6 +2,8 @@
 
 import pytest
 
+from mab_pipeline import metadata
+
 EXPERIMENT = "checkout"
 DAYS = ("2025-03-15", "2025-03-16", "2025-03-17")
 ASSETS = (
@@ -154,6 +156,68 @@ def test_materialisations_say_how_much_there_was(one_day):
     daily = {name: value.value for name, value in by_asset["daily_metrics"].items()}
     assert (daily["rows_superseded"], daily["rows_rejected"]) == (1, 1)
     assert (daily["impressions"], daily["clicks"]) == (207, 9)
+
+
+def metadata_by_day(world, asset):
+    """Return the metadata of each day's materialisation, by its name."""
+    return {
+        event.partition: {
+            name: entry.value for name, entry in event.materialization.metadata.items()
+        }
+        for event in world.result.get_asset_materialization_events()
+        if event.asset_key.to_user_string() == asset
+    }
+
+
+def test_a_range_says_of_each_day_what_there_was(three_days):
+    counts = {
+        # Each day: 5 rows, 3 accepted of 2 experiments; 2 + 3 variants.
+        "daily_metrics": {"received": 5, "accepted": 3, "rejected": 1, "experiments": 2},
+        "windowed_aggregates": {"rows": 5, "experiments": 2},
+        "allocations": {"rows": 5, "experiments": 2},
+    }
+    for asset, expected in counts.items():
+        by_day = metadata_by_day(three_days, asset)
+        for day in DAYS:
+            assert {name: by_day[day][f"{name}_of_the_day"] for name in expected} == expected
+        table = by_day[DAYS[-1]]["days"]
+        assert [row.data["day"] for row in table.records] == list(DAYS)
+        assert all(row.data.items() >= expected.items() for row in table.records)
+        assert {"days", "plot_of_the_day"}.isdisjoint(by_day[DAYS[0]])
+
+
+def test_a_range_says_of_each_day_what_was_published_and_held_back(three_days):
+    by_day = metadata_by_day(three_days, "publication")
+    # A row of each day of `quiet` is rejected: published first, it is held back from then on.
+    table = by_day[DAYS[-1]]["days"]
+    assert [(row.data["published"], row.data["held_back"]) for row in table.records] == [
+        (2, 0),
+        (1, 1),
+        (1, 1),
+    ]
+    assert [by_day[day]["held_back_of_the_day"] for day in DAYS] == [0, 1, 1]
+    assert by_day[DAYS[-1]]["held_back_now"] == ["quiet"]
+    assert ["served_now" in by_day[day] for day in DAYS] == [False, False, True]
+
+
+def test_a_run_of_one_day_needs_no_table_of_days(one_day):
+    for asset in ASSETS:
+        assert "days" not in metadata_by_day(one_day, asset)[DAYS[0]]
+    plot = metadata_by_day(one_day, "allocations")[DAYS[0]]["plot_of_the_day"]
+    headings = [line for line in plot.splitlines() if line.endswith(":")]
+    assert sorted(headings) == [f"{EXPERIMENT}:", "quiet:"]
+
+
+def test_a_day_without_rows_is_there_with_zeros_and_the_table_is_bounded(make_world, monkeypatch):
+    monkeypatch.setattr(metadata, "DAYS_SHOWN", 2)
+    world = fill(make_world())
+    world.result = world.run(
+        "2025-03-14", DAYS[-1], assets=("experiments", "raw_metrics", "daily_metrics")
+    )
+    by_day = metadata_by_day(world, "daily_metrics")
+    assert by_day["2025-03-14"]["received_of_the_day"] == 0
+    assert by_day[DAYS[0]]["received_of_the_day"] == 5
+    assert [row.data["day"] for row in by_day[DAYS[-1]]["days"].records] == list(DAYS[-2:])
 
 
 def test_three_single_days_in_order_equal_one_range_of_three(three_days, make_world):

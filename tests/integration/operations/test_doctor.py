@@ -12,7 +12,8 @@ from mab_pipeline.ingestion.late_data import find_arrivals
 from mab_pipeline.jobs import LOADED
 from mab_pipeline.operations.doctor import Finding, examine
 from mab_pipeline.recovery.rebuild import rebuild
-from mab_pipeline.sensors import ARRIVALS_TAG, ATTEMPTS
+from mab_pipeline.runs.tags import ARRIVALS_TAG
+from mab_pipeline.sensors import ATTEMPTS
 from mab_store.experiments.schemas import experiment_id_of
 
 

@@ -8,10 +8,12 @@ import dagster as dg
 import psutil
 import pytest
 
+from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.operations.run import RunFailedError, run_days
-from mab_pipeline.runs.failures import cause_of, leave_advice
-from mab_pipeline.runs.liveness import HOST_TAG, fail_dead_runs, process_tags
+from mab_pipeline.runs.failures import cause_of, failed_checks, leave_advice, name_of
+from mab_pipeline.runs.liveness import fail_dead_runs, process_tags
+from mab_pipeline.runs.tags import HOST_TAG, PID_TAG
 from mab_pipeline.sensors import inbox_sensor
 from mab_store.days import Days
 
@@ -83,19 +85,73 @@ def test_a_blocking_check_is_named_with_what_it_found(world):
     assert f"What to do: fix that, then {AGAIN}." in last
 
 
+def results_of(world, run_id):
+    """Return the newest result of each check that a run planned: by asset, check and day."""
+    planned = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    storage = world.instance.event_log_storage
+    found = {}
+    for entry in world.instance.all_logs(run_id, of_type=planned):
+        data = entry.dagster_event.asset_check_planned_data
+        for record in storage.get_asset_check_execution_history(data.asset_check_key, limit=99):
+            if record.run_id == run_id:
+                name = f"{data.asset_key.to_user_string()}.{data.check_name}"
+                found[name, record.partition] = record
+    return found
+
+
+def test_checks_behind_a_blocking_one_say_what_they_were_blocked_by(world):
+    world.metrics("2025-03-16", ("cta", "control", 10, 1), name="late.csv")
+    result = world.run(DAY, assets=("windowed_aggregates", "allocations"), fails=True)
+    last_event(world, result.run_id)
+    count = len(world.instance.all_logs(result.run_id))
+    last_event(world, result.run_id)  # a second look adds nothing
+    assert len(world.instance.all_logs(result.run_id)) == count
+
+    found = results_of(world, result.run_id)
+    assert {day for _, day in found} == {DAY}
+    assert {record.status.value for record in found.values()} == {"SUCCEEDED", "FAILED"}
+    blocking = "windowed_aggregates.window_days_are_loaded"
+    assert found[blocking, DAY].evaluation.severity == dg.AssetCheckSeverity.ERROR
+    for check in CHECKS["allocations"]:
+        evaluation = found[f"allocations.{check.name}", DAY].evaluation
+        assert evaluation.severity == dg.AssetCheckSeverity.WARN
+        assert evaluation.description.startswith(f"Not evaluated: blocked by {blocking}: ")
+        assert evaluation.metadata["not_evaluated"].value == evaluation.description
+    events = [e.dagster_event for e in world.instance.all_logs(result.run_id) if e.dagster_event]
+    assert [name_of(check) for check in failed_checks(events)] == [blocking]
+
+
 def test_a_check_that_blocks_a_range_names_the_range(world):
     world.metrics("2025-03-14", ("cta", "control", 10, 1), name="later.csv")
-    result = world.run("2025-03-18", DAY, assets=("windowed_aggregates",), fails=True)
+    assets = ("windowed_aggregates", "allocations")
+    result = world.run("2025-03-18", DAY, assets=assets, fails=True)
 
     last = last_event(world, result.run_id)
 
     assert "window_days_are_loaded" in last
     assert f"mab run --from 2025-03-18 --to {DAY}" in last
+    found = results_of(world, result.run_id)
+    for day in ("2025-03-18", DAY):
+        evaluation = found["allocations.windows_are_fresh", day].evaluation
+        assert evaluation.description.startswith("Not evaluated: blocked by ")
+
+
+def test_checks_of_a_run_whose_step_failed_say_that_it_did(make_world):
+    world = make_world()
+    world.settings.warehouse_path.write_bytes(b"no database at all" * 1000)
+    result = world.run(DAY, fails=True)
+    last_event(world, result.run_id)
+
+    found = results_of(world, result.run_id)
+    assert len(found) == sum(map(len, CHECKS.values()))
+    for record in found.values():
+        text = record.evaluation.description
+        assert text.startswith("Not evaluated. experiments failed: The warehouse ")
 
 
 def test_a_process_that_died_is_told_by_the_last_event(world):
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    tags = process_tags() | {"mab/pid": str(gone.pid)}
+    tags = process_tags() | {PID_TAG: str(gone.pid)}
     gone.wait()
     run = begun_by(world, tags)
 
@@ -107,7 +163,7 @@ def test_a_process_that_died_is_told_by_the_last_event(world):
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(world):
-    run = begun_by(world, process_tags() | {HOST_TAG: "elsewhere", "mab/pid": "1"})
+    run = begun_by(world, process_tags() | {HOST_TAG: "elsewhere", PID_TAG: "1"})
 
     assert run.run_id not in fail_dead_runs(world.instance)
     world.instance.report_run_failed(run)
@@ -177,12 +233,12 @@ def test_mab_run_leaves_the_same_words_in_the_log_that_it_prints(make_world):
         last = instance.all_logs(run.run_id)[-1].message
     assert str(raised.value) == f"{last} (Run {run.run_id}.)"
     assert f"mab run --date {DAY}" in last
-    assert psutil.pid_exists(int(run.tags["mab/pid"]))
+    assert psutil.pid_exists(int(run.tags[PID_TAG]))
 
 
 def test_the_remedy_in_the_log_is_data_of_its_event_and_read_back_from_there(world):
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    tags = process_tags() | {"mab/pid": str(gone.pid)}
+    tags = process_tags() | {PID_TAG: str(gone.pid)}
     gone.wait()
     run = begun_by(world, tags)
     last_event(world, run.run_id)

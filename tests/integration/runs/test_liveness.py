@@ -5,15 +5,22 @@ import psutil
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from mab_pipeline.runs.liveness import PID_TAG, STARTED_TAG, fail_dead_runs
+from mab_pipeline.runs.liveness import PARENT_TAG, fail_dead_runs
+from mab_pipeline.runs.tags import PID_TAG, STARTED_TAG
+
+EARLIER = "mab/pid", "mab/process_started"  # as earlier versions wrote them
 
 
+@pytest.mark.parametrize("names", [(PID_TAG, STARTED_TAG), EARLIER], ids=["hidden", "earlier"])
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
-def test_of_unfinished_runs_those_are_marked_failed_whose_process_is_gone(status):
+def test_of_unfinished_runs_those_are_marked_failed_whose_process_is_gone(status, names):
     me = psutil.Process()
-    mine = {PID_TAG: str(me.pid), STARTED_TAG: repr(me.create_time())}
+    pid, started = names
+    mine = {pid: str(me.pid), started: repr(me.create_time())}
     # A process id is used again: the same number with another birth is another process.
-    tags = {"dead": mine | {STARTED_TAG: "1.0"}, "alive": mine, "of the daemon": {}}
+    dead = mine | {started: "1.0"}
+    tags = {"dead": dead, "alive": mine, "of the daemon": {}}
+    tags["a re-execution of the dead one, which inherits tags"] = dead | {PARENT_TAG: "its run"}
     with dg.DagsterInstance.ephemeral() as instance:
         ids = {
             name: create_run_for_test(
@@ -24,5 +31,5 @@ def test_of_unfinished_runs_those_are_marked_failed_whose_process_is_gone(status
         assert fail_dead_runs(instance) == [ids["dead"]]
         after = {name: instance.get_run_by_id(run_id).status for name, run_id in ids.items()}
         assert after["dead"] == dg.DagsterRunStatus.FAILURE
-        assert after["alive"] == after["of the daemon"] == dg.DagsterRunStatus[status]
+        assert {after[name] for name in ids if name != "dead"} == {dg.DagsterRunStatus[status]}
         assert fail_dead_runs(instance) == []
