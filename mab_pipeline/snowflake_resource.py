@@ -8,8 +8,8 @@ from mab_store.warehouse.snowflake.connection import Connect, Connection, connec
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 RESOURCE_FIELDS = (
-    "account", "user", "password", "private_key_path", "private_key_password", "authenticator",
-    "role", "warehouse", "database", "schema", "autocommit", "paramstyle", "login_timeout",
+    "account", "user", "password", "authenticator", "role", "warehouse", "database", "schema",
+    "autocommit", "paramstyle", "login_timeout",
 )  # fmt: skip
 
 

@@ -25,9 +25,10 @@ from upath import UPath
 
 from mab_store.errors import SettingsError
 from mab_store.rule_options import PRESETS, Estimate, Preset, Prior, ShortWindow, Switch
+from mab_store.snowflake_login import Login, Provider, missing_for_login
 
 # A setting with one of these in its name is never printed.
-SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY", "WEBHOOK")
+SECRET_WORDS = ("PASSWORD", "PASSPHRASE", "TOKEN", "KEY", "WEBHOOK", "SECRET")
 
 # Defaults of an engine that differ. Snowflake ends the transaction of a killed run 300 s after its
 # last statement or, if a statement was at work, 300 s after that is cancelled.
@@ -155,7 +156,15 @@ class Settings(BaseSettings):
     snowflake_password: SecretStr | None = None
     snowflake_private_key_path: Path | None = None
     snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_private_key: SecretStr | None = None
     snowflake_token: SecretStr | None = None
+    snowflake_token_path: Path | None = None
+    snowflake_authenticator: Login | None = None
+    snowflake_workload_identity: Provider | None = None
+    snowflake_oauth_client_id: str | None = None
+    snowflake_oauth_client_secret: SecretStr | None = None
+    snowflake_oauth_token_url: str | None = None
+    snowflake_connection: str | None = None
     snowflake_role: Identifier | None = None
     snowflake_warehouse: Identifier | None = None
     snowflake_database: Identifier | None = None
@@ -189,7 +198,12 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("snowflake_url", "alert_webhook_url")
+    @field_validator("snowflake_authenticator", "snowflake_workload_identity", mode="before")
+    @classmethod
+    def _names_in_small_letters(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("snowflake_url", "snowflake_oauth_token_url", "alert_webhook_url")
     @classmethod
     def _secrets_travel_encrypted(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         if value:
@@ -210,14 +224,9 @@ class Settings(BaseSettings):
     def _snowflake_is_complete(self) -> Self:
         if self.mab_engine != "snowflake":
             return self
-        needed = ("account", "user", "warehouse", "database", "schema")
-        names = [f"snowflake_{name}" for name in needed]
+        names = [f"snowflake_{name}" for name in ("warehouse", "database", "schema")]
         missing = [name.upper() for name in names if not getattr(self, name)]
-        secrets = (self.snowflake_private_key_path, self.snowflake_token, self.snowflake_password)
-        if not any(secrets):
-            missing.append(
-                "one of SNOWFLAKE_PRIVATE_KEY_PATH, SNOWFLAKE_TOKEN and SNOWFLAKE_PASSWORD"
-            )
+        missing += missing_for_login(self)
         if missing:
             raise ValueError(f"MAB_ENGINE=snowflake also needs {', '.join(missing)}")
         return self

@@ -133,7 +133,7 @@ def _of_snowflake(
     source: SqlSource, day: date, settings: Settings, limits: Limits, most_bytes: int
 ) -> list[Fetched]:
     """Run the query on the Snowflake of the settings, which needs not be mab's own engine."""
-    if not settings.snowflake_account:
+    if not (settings.snowflake_account or settings.snowflake_connection):
         raise UsageError("snowflake = true needs the SNOWFLAKE_* settings; see .env.example")
     query = _DAY.sub("?", source.query)
     values = [day] * len(_DAY.findall(source.query))

@@ -12,7 +12,10 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.snowflake.wire import Answer, Refusal, Request, Wire, serving
+from tests.snowflake.wire import Answer, Refusal, Reply, Request, Wire, reply, serving
+
+TOKEN_PATH = "/oauth/token"
+TOKEN_KINDS = {"OAUTH", "PROGRAMMATIC_ACCESS_TOKEN", "WORKLOAD_IDENTITY"}
 
 
 class Door(Wire):
@@ -20,13 +23,24 @@ class Door(Wire):
 
     Attributes:
         public_key: Whom a login by key pair must prove to be; a JWT of any other key is refused.
-        token: The OAuth token that lets in.
+        token: The token that lets in: of OAuth, a programmatic access token, or of a workload.
+        client: Name and secret of the client that the identity provider gives this token.
     """
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
         self.public_key: Any = None
         self.token: str | None = None
+        self.client = ("", "")
+
+    def answer(self, request: Request) -> Reply | None:
+        """Answer as the identity provider too (RFC 6749, 4.4): connector, auth/_oauth_base.py."""
+        if request.path != TOKEN_PATH:
+            return super().answer(request)
+        expected = base64.b64encode(":".join(self.client).encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {expected}":
+            return Reply(401, "application/json", b'{"error": "invalid_client"}')
+        return reply({"access_token": self.token, "token_type": "bearer", "expires_in": 600})
 
     def refusal(self, request: Request) -> Refusal | None:
         """Return why a request is refused, None where it may pass."""
@@ -45,7 +59,7 @@ class Door(Wire):
             issuer = f"{subject}.SHA256:{fingerprint(self.public_key)}"
             is_right = (claims["sub"], claims["iss"]) == (subject, issuer)
             return None if is_right else Refusal("390144", "JWT token is invalid. [0b30]")
-        if login.get("AUTHENTICATOR") == "OAUTH" and login["TOKEN"] != self.token:
+        if login.get("AUTHENTICATOR") in TOKEN_KINDS and login["TOKEN"] != self.token:
             return Refusal("390303", "Invalid OAuth access token. [0b31]")
         return None
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -24,7 +25,7 @@ from mab_pipeline.snowflake_resource import connect_through_dagster
 from mab_store.errors import SettingsError, WarehouseError, WarehouseLockedError
 from mab_store.warehouse.snowflake.connection import connect_directly
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
-from tests.snowflake.door import Door, opened
+from tests.snowflake.door import TOKEN_PATH, Door, opened
 from tests.snowflake.test_adapter import files, ledger_rows
 from tests.snowflake.wire import Refusal
 
@@ -91,11 +92,81 @@ def test_an_encrypted_key_logs_in_and_proves_who_it_is(door, behind, keys, conne
 
 
 @pytest.mark.parametrize("connect", [connect_directly, connect_through_dagster])
-def test_a_token_logs_in(door, behind, connect):
-    door.token = TOKEN
-    with connect(behind(snowflake_token=TOKEN))() as connection:
+def test_a_key_that_is_a_setting_in_itself_logs_in(door, behind, keys, connect):
+    door.public_key = public_key(keys)
+    settings = behind(
+        snowflake_private_key=(keys / "ours").read_text().replace("\n", "\\n"),
+        snowflake_private_key_passphrase=PASSPHRASE,
+    )
+    with connect(settings)() as connection:
         assert connection.cursor().execute("select 1").fetchone() == (1,)
-    assert [login["AUTHENTICATOR"] for login in door.logins] == ["OAUTH"]
+    assert [login["AUTHENTICATOR"] for login in door.logins] == ["SNOWFLAKE_JWT"]
+
+
+@pytest.mark.parametrize("connect", [connect_directly, connect_through_dagster])
+@pytest.mark.parametrize(
+    ("given", "authenticator"),
+    [
+        ({}, "OAUTH"),
+        ({"snowflake_authenticator": "programmatic_access_token"}, "PROGRAMMATIC_ACCESS_TOKEN"),
+        (
+            {"snowflake_authenticator": "workload_identity", "snowflake_workload_identity": "oidc"},
+            "WORKLOAD_IDENTITY",
+        ),
+    ],
+)
+def test_a_token_logs_in(door, behind, connect, given, authenticator, monkeypatch):
+    monkeypatch.setenv("SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES", "localhost")  # the connector's
+    door.token = jwt.encode({"iss": "https://id.example", "sub": "mab"}, "key" * 20)
+    with connect(behind(snowflake_token=door.token, **given))() as connection:
+        assert connection.cursor().execute("select 1").fetchone() == (1,)
+    (login,) = door.logins
+    assert login["AUTHENTICATOR"] == authenticator
+    assert PASSWORD not in str(login)
+
+
+@pytest.mark.parametrize("connect", [connect_directly, connect_through_dagster])
+def test_a_client_fetches_its_own_token(door, behind, connect):
+    door.token, door.client = TOKEN, ("mab", PASSPHRASE)
+    client: dict[str, object] = {
+        "snowflake_authenticator": "oauth_client_credentials",
+        "snowflake_oauth_client_id": "mab",
+        "snowflake_oauth_client_secret": PASSPHRASE,
+        "snowflake_oauth_token_url": f"{door.url}{TOKEN_PATH}",
+        "snowflake_role": "mab_api",
+    }
+    with connect(behind(**client))() as connection:
+        assert connection.cursor().execute("select 1").fetchone() == (1,)
+    assert [(login["AUTHENTICATOR"], login["TOKEN"]) for login in door.logins] == [("OAUTH", TOKEN)]
+
+
+def test_a_client_that_the_identity_provider_refuses_is_one_sentence(door, behind):
+    door.client = ("mab", "another secret")
+    error = complaint(
+        behind(
+            snowflake_authenticator="oauth_client_credentials",
+            snowflake_oauth_client_id="mab",
+            snowflake_oauth_client_secret=PASSPHRASE,
+            snowflake_oauth_token_url=f"{door.url}{TOKEN_PATH}",
+        )
+    )
+    assert "Snowflake, beginning a transaction" in str(error)
+    assert not door.logins
+
+
+def test_a_fixed_token_that_expired_is_said_to_be_one(door, behind):
+    door.refused_login = Refusal("390318", "OAuth access token expired. [0b32]")
+    error = complaint(behind(snowflake_token=TOKEN))
+    assert "is a fixed text that mab cannot renew" in str(error)
+    assert len(door.logins) == 1
+
+
+def test_a_login_that_is_refused_with_an_unknown_number_is_a_fault_of_the_settings(door, behind):
+    door.refused_login = Refusal("394999", "Some new reason.")
+    error = complaint(behind())
+    assert isinstance(error, SettingsError)
+    assert "check SNOWFLAKE_ACCOUNT=xy12345, SNOWFLAKE_USER=fake and its credentials" in str(error)
+    assert len(door.logins) == 1
 
 
 def test_a_key_that_is_not_the_users_names_the_setting_and_is_tried_once(door, behind, keys):

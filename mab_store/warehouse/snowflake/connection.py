@@ -7,11 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
-from mab_store.errors import SettingsError
 from mab_store.settings import Settings
 from mab_store.warehouse.query_tag import current_query_tag
+from mab_store.warehouse.snowflake.credentials import login_arguments
 from mab_store.warehouse.snowflake.errors import is_transient
 
 LOGIN_TIMEOUT_SECONDS = 20
@@ -66,11 +64,9 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
     its own limit (`statements.run`), and `network_pauses` limits the requests.
 
     Raises:
-        SettingsError: The private key cannot be used.
+        SettingsError: The credential is missing or cannot be used.
     """
     arguments: dict[str, Any] = {
-        "account": settings.snowflake_account,
-        "user": settings.snowflake_user,
         "role": settings.snowflake_role,
         "warehouse": settings.snowflake_warehouse,
         "database": settings.snowflake_database,
@@ -81,7 +77,10 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "backoff_policy": network_pauses,
         "session_parameters": session_parameters(settings),
-        **_credentials(settings),
+    }
+    arguments = {
+        **login_arguments(settings),
+        **{name: value for name, value in arguments.items() if value is not None},
     }
     if settings.snowflake_url:
         parts = urlsplit(settings.snowflake_url)
@@ -117,12 +116,6 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
         import snowflake.connector  # noqa: PLC0415  # takes seconds; only this engine needs it
 
         arguments = connection_arguments(settings)
-        for ours, theirs in (
-            ("private_key_path", "private_key_file"),
-            ("private_key_password", "private_key_file_pwd"),
-        ):
-            if ours in arguments:
-                arguments[theirs] = arguments.pop(ours)
         if query_seconds is not None:
             arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
             arguments["socket_timeout"] = min(SOCKET_TIMEOUT_SECONDS, query_seconds)
@@ -172,47 +165,3 @@ def with_retries(attempt: Callable[[], Opened]) -> Opened:
         pause = FIRST_WAIT_SECONDS * 2**number
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads clients, hides nothing
     raise AssertionError("unreachable")
-
-
-def _credentials(settings: Settings) -> dict[str, Any]:
-    """Return the best credential that is set: key pair, then token, then password."""
-    if settings.snowflake_private_key_path:
-        _check_private_key(settings)
-        return {
-            "authenticator": "SNOWFLAKE_JWT",
-            "private_key_path": str(settings.snowflake_private_key_path),
-            "private_key_password": _secret(settings.snowflake_private_key_passphrase),
-        }
-    if settings.snowflake_token:
-        return {"authenticator": "oauth", "token": _secret(settings.snowflake_token)}
-    return {"password": _secret(settings.snowflake_password)}
-
-
-def _check_private_key(settings: Settings) -> None:
-    """Read the key once here, because the connector's own errors name no setting."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # as above
-        load_pem_private_key,
-    )
-
-    path = settings.snowflake_private_key_path
-    assert path is not None
-    named = f"SNOWFLAKE_PRIVATE_KEY_PATH={path}"
-    passphrase = _secret(settings.snowflake_private_key_passphrase)
-    try:
-        load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
-    except OSError as error:
-        raise SettingsError(f"{named} cannot be read: {error.strerror}.") from None
-    except TypeError:
-        wanted = "takes none; unset" if passphrase else "is needed; set"
-        raise SettingsError(
-            f"{named}: a passphrase {wanted} SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
-        ) from None
-    except ValueError:
-        raise SettingsError(
-            f"{named} is not a private key in PEM (PKCS #8), or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE "
-            "is not its passphrase."
-        ) from None
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value else None

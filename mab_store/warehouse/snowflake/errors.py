@@ -38,12 +38,20 @@ _NO_CONNECTION = 250001
 # [c] The connector's class for HTTP 403 at the login: no account answers at this address.
 _NO_SUCH_HOST_CLASS = "ForbiddenError"
 
+# [c] The connector's class for every other refused login (auth/by_plugin.py, _handle_failure).
+_REFUSED_LOGIN_CLASS = "DatabaseError"
+
 _WRONG_PASSWORD = "the login was refused: correct SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"  # noqa: S105  # a sentence
 _WRONG_KEY = (
     "the key was refused: the user of SNOWFLAKE_USER must have the public key of "
     "SNOWFLAKE_PRIVATE_KEY_PATH (ALTER USER ... SET RSA_PUBLIC_KEY)"
 )
-_WRONG_TOKEN = "the OAuth token was refused: give a fresh one in SNOWFLAKE_TOKEN"  # noqa: S105  # a sentence
+_WRONG_TOKEN = "the token was refused: give a fresh one in SNOWFLAKE_TOKEN"  # noqa: S105  # a sentence
+_EXPIRED = (
+    "the token has expired: SNOWFLAKE_TOKEN is a fixed text that mab cannot renew; give a fresh "
+    "one, a file that its owner renews (SNOWFLAKE_TOKEN_PATH), or "
+    "SNOWFLAKE_AUTHENTICATOR=oauth_client_credentials"
+)
 _NO_PASSWORDS = (
     "the account does not take this login: give the user a key pair and set "
     "SNOWFLAKE_PRIVATE_KEY_PATH"
@@ -86,7 +94,7 @@ _LOGIN = {
     390201: _NO_WAREHOUSE,  # [r] "requested warehouse does not exist or not authorized"
     390303: _WRONG_TOKEN,  # [c] invalid
     390317: _NO_ROLE,  # [r] not among the roles of the OAuth token
-    390318: _WRONG_TOKEN,  # [c] expired
+    390318: _EXPIRED,  # [c] expired
     390422: "the network policy of the account does not let this address in; ask for it",  # [r]
     251008: "SNOWFLAKE_PRIVATE_KEY_PATH holds another kind of key than RSA: use an RSA key",  # [c]
     290404: _NO_ACCOUNT,  # [c] 290000 + the HTTP status of the login
@@ -163,7 +171,7 @@ def mab_error(
                 "then run it again"
             )
         )
-    if code == _NO_CONNECTION:
+    if code == _NO_CONNECTION or type(error).__name__ == _REFUSED_LOGIN_CLASS:
         return SettingsError(said.format(_NO_LOGIN.format(**names)))
     return WarehouseError(said.format("the statement failed and everything was rolled back"))
 

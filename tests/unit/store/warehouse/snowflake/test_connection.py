@@ -1,12 +1,16 @@
 """How the settings become a session: credentials, names, address."""
 
+import base64
+
 import pytest
+import snowflake.connector.connection
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 
 from mab_store.errors import SettingsError
@@ -44,14 +48,14 @@ def test_a_key_pair_comes_before_a_token_and_a_token_before_a_password(make_sett
     key = token | {"snowflake_private_key_path": keys / "plain"}
 
     arguments = connection_arguments(make_settings(**password))
-    assert (arguments["password"], "authenticator" in arguments) == ("p", False)
+    assert (arguments["password"], arguments["authenticator"]) == ("p", "SNOWFLAKE")
     arguments = connection_arguments(make_settings(**token))
-    assert (arguments["authenticator"], arguments["token"]) == ("oauth", "t")
+    assert (arguments["authenticator"], arguments["token"]) == ("OAUTH", "t")
     assert "password" not in arguments
     arguments = connection_arguments(make_settings(**key))
     assert arguments["authenticator"] == "SNOWFLAKE_JWT"
-    assert arguments["private_key_path"] == str(keys / "plain")
-    assert not {"password", "token", "private_key_password"} & set(arguments)
+    assert arguments["private_key_file"] == str(keys / "plain")
+    assert not {"password", "token", "private_key_file_pwd"} & set(arguments)
 
 
 def test_an_encrypted_key_takes_its_passphrase(make_settings, keys):
@@ -60,7 +64,155 @@ def test_an_encrypted_key_takes_its_passphrase(make_settings, keys):
         snowflake_private_key_path=keys / "locked",
         snowflake_private_key_passphrase=PASSPHRASE,
     )
-    assert connection_arguments(settings)["private_key_password"] == PASSPHRASE
+    assert connection_arguments(settings)["private_key_file_pwd"] == PASSPHRASE
+
+
+def der(path) -> bytes:
+    key = load_pem_private_key(path.read_bytes(), None)
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.mark.parametrize("name", ["plain", "locked"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda pem: pem.decode(),
+        lambda pem: pem.decode().replace("\n", "\\n"),  # one line, as an environment has it
+        lambda pem: base64.b64encode(pem).decode(),
+    ],
+)
+def test_a_key_can_be_a_setting_in_itself(make_settings, keys, name, write):
+    more = {"snowflake_private_key_passphrase": PASSPHRASE} if name == "locked" else {}
+    text = write((keys / name).read_bytes())
+    settings = make_settings(**PLACE, snowflake_private_key=text, **more)
+    arguments = connection_arguments(settings)
+    assert arguments["authenticator"] == "SNOWFLAKE_JWT"
+    assert arguments["private_key"] == der(keys / "plain")
+
+
+def test_a_key_in_base64_of_der_is_read(make_settings, keys):
+    text = base64.b64encode(der(keys / "plain")).decode()
+    settings = make_settings(**PLACE, snowflake_private_key=text)
+    assert connection_arguments(settings)["private_key"] == der(keys / "plain")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("no key", "neither a private key in PEM nor one in base64"),
+        ("bm8ga2V5", "is not a private key"),
+        ("-----BEGIN PRIVATE KEY-----\nrubbish", "is not a private key"),
+    ],
+)
+def test_a_key_that_is_none_is_named_and_not_repeated(make_settings, text, says):
+    with pytest.raises(SettingsError, match="SNOWFLAKE_PRIVATE_KEY ") as caught:
+        connection_arguments(make_settings(**PLACE, snowflake_private_key=text))
+    assert says in str(caught.value)
+    assert text not in str(caught.value)
+
+
+WAYS = [
+    (
+        {"snowflake_authenticator": "programmatic_access_token", "snowflake_token": "t"},
+        {"authenticator": "PROGRAMMATIC_ACCESS_TOKEN", "token": "t"},
+    ),
+    (
+        {"snowflake_authenticator": "workload_identity", "snowflake_workload_identity": "AWS"},
+        {"authenticator": "WORKLOAD_IDENTITY", "workload_identity_provider": "AWS"},
+    ),
+    (
+        {"snowflake_authenticator": "workload_identity", "snowflake_workload_identity": "oidc",
+         "snowflake_token": "t"},
+        {"authenticator": "WORKLOAD_IDENTITY", "workload_identity_provider": "OIDC", "token": "t"},
+    ),
+    (
+        {"snowflake_authenticator": "oauth_client_credentials", "snowflake_oauth_client_id": "i",
+         "snowflake_oauth_client_secret": "s", "snowflake_oauth_token_url": "https://id.example"},
+        {"authenticator": "OAUTH_CLIENT_CREDENTIALS", "oauth_client_id": "i",
+         "oauth_client_secret": "s", "oauth_token_request_url": "https://id.example"},
+    ),
+    ({"snowflake_authenticator": "EXTERNALBROWSER"}, {"authenticator": "EXTERNALBROWSER"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "expected"), WAYS)
+def test_another_way_to_log_in_is_named(make_settings, given, expected):
+    password = {"snowflake_password": "stays at home"}
+    arguments = connection_arguments(make_settings(**PLACE, **password, **given))
+    assert {name: arguments.get(name) for name in expected} == expected
+    assert "password" not in arguments
+    known = snowflake.connector.connection.DEFAULT_CONFIGURATION
+    assert set(arguments) <= set(known)
+    for name in expected:
+        assert isinstance(expected[name], known[name][1]) or name == "workload_identity_provider"
+
+
+@pytest.mark.parametrize(
+    ("given", "needs"),
+    [
+        ({"snowflake_authenticator": "snowflake_jwt"}, "SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_P"),
+        ({"snowflake_authenticator": "oauth"}, "SNOWFLAKE_TOKEN_PATH or SNOWFLAKE_TOKEN"),
+        ({"snowflake_authenticator": "workload_identity"}, "SNOWFLAKE_WORKLOAD_IDENTITY"),
+        (
+            {"snowflake_authenticator": "workload_identity", "snowflake_workload_identity": "oidc"},
+            "SNOWFLAKE_TOKEN_PATH or SNOWFLAKE_TOKEN",
+        ),
+        (
+            {"snowflake_authenticator": "oauth_client_credentials"},
+            "SNOWFLAKE_OAUTH_CLIENT_ID, SNOWFLAKE_OAUTH_CLIENT_SECRET, SNOWFLAKE_OAUTH_TOKEN_URL",
+        ),
+        ({"snowflake_authenticator": "snowflake"}, "SNOWFLAKE_PASSWORD"),
+    ],
+)
+def test_what_a_login_lacks_is_named(make_settings, given, needs):
+    with pytest.raises(SettingsError, match=needs):
+        make_settings(**PLACE, **given)
+
+
+def test_an_unknown_way_to_log_in_is_refused_with_the_known_ones(make_settings):
+    with pytest.raises(SettingsError, match=r"SNOWFLAKE_AUTHENTICATOR=jwt.*workload_identity"):
+        make_settings(**PLACE, snowflake_authenticator="jwt", snowflake_password="p")
+
+
+def test_a_token_of_a_file_is_read_at_each_login(make_settings, tmp_path):
+    path = tmp_path / "token"
+    settings = make_settings(**PLACE, snowflake_token_path=path)
+    with pytest.raises(SettingsError, match=f"SNOWFLAKE_TOKEN_PATH={path} cannot be read: No such"):
+        connection_arguments(settings)
+    path.write_text("\n")
+    with pytest.raises(SettingsError, match="is empty"):
+        connection_arguments(settings)
+    for token in ("first", "second"):
+        path.write_text(f"{token}\n")
+        assert connection_arguments(settings)["token"] == token
+
+
+CONNECTIONS = """
+[analytics]
+account = "ab12345"
+user = "robot"
+private_key_file = "/keys/robot.p8"
+role = "of_the_file"
+network_timeout = 10
+"""
+
+
+def test_a_connection_of_connections_toml_is_named(make_settings, monkeypatch):
+    monkeypatch.setenv("SNOWFLAKE_CONNECTIONS", CONNECTIONS)  # the connector reads it as the file
+    place = {f"snowflake_{name}": name for name in ("warehouse", "database", "schema")}
+    settings = make_settings(mab_engine="snowflake", snowflake_connection="analytics", **place)
+    arguments = connection_arguments(settings)
+    assert (arguments["account"], arguments["user"]) == ("ab12345", "robot")
+    assert arguments["authenticator"] == "SNOWFLAKE_JWT"
+    assert (arguments["role"], arguments["database"]) == ("of_the_file", "database")
+    assert "network_timeout" not in arguments  # it would cancel every longer statement
+    own = settings.model_copy(update={"snowflake_role": "mab_api"})
+    assert connection_arguments(own)["role"] == "mab_api"
+    other = settings.model_copy(update={"snowflake_connection": "other"})
+    with pytest.raises(
+        SettingsError, match=r"other is not in connections\.toml; it has: analytics"
+    ):
+        connection_arguments(other)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +290,7 @@ def test_a_secret_is_in_no_printed_form_of_the_settings(make_settings):
         name: f"secret-{name}"
         for name in (
             "snowflake_password", "snowflake_token", "snowflake_private_key_passphrase",
+            "snowflake_private_key", "snowflake_oauth_client_secret",
         )
     }  # fmt: skip
     settings = make_settings(**PLACE, **secrets)
