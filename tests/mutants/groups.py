@@ -28,7 +28,10 @@ GROUPS = {
     ),
     "auth": Group(("mab_api/auth.py",), ("tests/unit/api/test_auth.py",)),
     "journal": Group(("mab_store/files/journal.py",), ("tests/unit/store/files/test_journal.py",)),
-    "inbox": Group(("mab_store/files/inbox.py",), ("tests/unit/store/files/test_inbox.py",)),
+    "inbox": Group(
+        ("mab_store/files/inbox.py",),
+        ("tests/unit/store/files/test_inbox.py", "tests/unit/store/files/test_inbox_contents.py"),
+    ),
     "gate": Group(
         ("mab_pipeline/allocation/gate.py",), ("tests/integration/allocation/test_gate.py",)
     ),

@@ -139,6 +139,7 @@ def test_a_dev_door_opens_to_this_machine_by_its_own_names(host):
         ([(b"host", b"localhost"), (b"origin", b"http://evil.example")], "Origin"),
         ([(b"host", b"localhost"), (b"origin", b"localhost")], "Origin"),
         ([(b"host", b"localhost"), (b"origin", b"null")], "Origin"),
+        ([(b"host", b"localhost"), (b"accept", b"x"), (b"origin", b"http://a.example")], "Origin"),
         ([(b"origin", b"http://localhost")], "Host"),
     ],
 )
