@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## Run the pipeline on real experiments and show tomorrow's shares
 	@$(BIN)/mab demo
 
-up: $(STAMP)  ## Dagster, its daemon and the API on 127.0.0.1, until Ctrl-C
+up: $(STAMP)  ## Dagster, its daemon, the API and the dashboard on 127.0.0.1, until Ctrl-C
 	@$(BIN)/mab up
 
 ui-read-only: $(STAMP)  ## The Dagster UI for analysts: look, but start nothing

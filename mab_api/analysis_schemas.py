@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Verdict = Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -53,7 +54,7 @@ class SampleRatio(_Shape):
 class StopAdvice(_Shape):
     """Whether the experiment may stop; nothing acts on it."""
 
-    verdict: Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
+    verdict: Verdict
     variant_name: Annotated[str | None, Field(description="The variant to choose.")]
     reason: str
     error_rate: Annotated[

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from mab_api.evidence_schemas import Overview
 from mab_store.experiments.schemas import ExperimentSpec
 
 
@@ -183,10 +184,18 @@ class ChangeList(_Shape):
     next_cursor: str | None
 
 
+class ListedExperiment(Experiment):
+    """An experiment in a list."""
+
+    overview: Annotated[
+        Overview | None, Field(description="Null until an allocation of it is published.")
+    ]
+
+
 class ExperimentList(_Shape):
     """A page of experiments, by name."""
 
-    experiments: list[Experiment]
+    experiments: list[ListedExperiment]
     next_cursor: str | None
 
 

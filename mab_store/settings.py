@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     api_port: Port = 8000
     mab_dagster_port: Port = 3000
     mab_dagster_url: str | None = None
+    mab_dashboard_port: Port = 8501
+    mab_api_url: str | None = None
 
     # Alerts
     alert_webhook_url: SecretStr | None = None
@@ -213,7 +215,7 @@ class Settings(BaseSettings):
                 raise ValueError("must be https, except for a server on this machine")
         return value
 
-    @field_validator("mab_dagster_url")
+    @field_validator("mab_dagster_url", "mab_api_url")
     @classmethod
     def _people_can_follow_it(cls, value: str | None) -> str | None:
         if value:
@@ -247,6 +249,11 @@ class Settings(BaseSettings):
     def dagster_url(self) -> str:
         """Address under which people open the Dagster UI, without a slash at its end."""
         return (self.mab_dagster_url or f"http://127.0.0.1:{self.mab_dagster_port}").rstrip("/")
+
+    @property
+    def api_url(self) -> str:
+        """Address at which the dashboard asks the API, without a slash at its end."""
+        return (self.mab_api_url or f"http://127.0.0.1:{self.api_port}").rstrip("/")
 
     @property
     def inbox_root(self) -> UPath:

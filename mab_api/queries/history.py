@@ -50,7 +50,7 @@ def metrics_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) ->
         wanted: Which page; `limit` counts rows.
     """
     ordinal, _, name = (wanted.cursor or "").partition("-")
-    parameters = _parameters(record, wanted) | {
+    parameters = parameters_of(record, wanted) | {
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_variant": bytes.fromhex(name).decode("utf-8", "replace") if ordinal else None,
     }
@@ -82,7 +82,7 @@ def publications_page(fetch: Fetch, record: ExperimentRecord, wanted: PageReques
     """
     limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
     ordinal, _, microseconds = (wanted.cursor or "").partition("-")
-    parameters = _parameters(record, wanted._replace(limit=limit)) | {
+    parameters = parameters_of(record, wanted._replace(limit=limit)) | {
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_moment": EPOCH + timedelta(microseconds=int(microseconds)) if ordinal else None,
     }
@@ -104,7 +104,8 @@ def publications_page(fetch: Fetch, record: ExperimentRecord, wanted: PageReques
     )
 
 
-def _parameters(record: ExperimentRecord, wanted: PageRequest) -> dict[str, object]:
+def parameters_of(record: ExperimentRecord, wanted: PageRequest) -> dict[str, object]:
+    """Return the parameters that the queries of all pages have."""
     return {
         "experiment_id": record["experiment_id"],
         "from_date": wanted.first,

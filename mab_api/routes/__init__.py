@@ -1,10 +1,11 @@
 """The routes of the API, one module per kind: they read requests and send answers."""
 
-from mab_api.routes import experiments, history, pages, service, submissions
+from mab_api.routes import evidence, experiments, history, pages, service, submissions
 
 ROUTERS = (
     experiments.router,
     history.router,
+    evidence.router,
     submissions.router,
     service.open_router,
     service.router,

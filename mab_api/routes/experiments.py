@@ -1,19 +1,25 @@
 """Reading experiments: the experiment index, the changes, and the variant of a session."""
 
+from functools import partial
 from typing import Annotated
 
+import anyio
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from mab_api.analysis_schemas import Verdict
 from mab_api.dependencies import ServingDep
 from mab_api.openapi import EXPERIMENT_ID, example, problems
 from mab_api.problems import Kind
 from mab_api.queries.changes import CHANGE_CURSOR, changes_page
-from mab_api.schemas import Assignment, ChangeList, Experiment, ExperimentList
+from mab_api.schemas import Assignment, ChangeList, Experiment, ExperimentList, Status
+from mab_api.snapshot.experiment_index import Filter
 from mab_store.experiments.assignment import bucket_of, variant_of
 
 router = APIRouter(tags=["experiments"])
+
+NO_CACHE = {"cache-control": "no-cache"}
 
 ExperimentId = Annotated[
     str, Path(description="The id that `POST /experiments` returned.", examples=[EXPERIMENT_ID])
@@ -26,6 +32,10 @@ NameCursor = Annotated[
         description="`next_cursor` of the previous page.",
     ),
 ]
+SearchText = Annotated[
+    str | None,
+    Query(min_length=1, max_length=200, description="Only those with this in name or id."),
+]
 SessionId = Annotated[
     str, Query(min_length=1, max_length=512, description="The CDP's id of the session.")
 ]
@@ -33,20 +43,36 @@ SessionId = Annotated[
 
 @router.get(
     "/experiments",
-    summary="All experiments, by name",
+    summary="Experiments by name, with their advice and shares",
     response_model=ExperimentList,
     responses=example("experiments") | problems(Kind.INVALID, Kind.LOADING),
 )
-async def list_experiments(
-    serving: ServingDep, limit: Limit = 100, cursor: NameCursor = None
+async def list_experiments(  # one per query parameter
+    serving: ServingDep,
+    *,
+    limit: Limit = 100,
+    cursor: NameCursor = None,
+    q: SearchText = None,
+    status: Annotated[Status | None, Query(description="Only those of this status.")] = None,
+    verdict: Annotated[
+        Verdict | None, Query(description="Only those whose stop advice is this.")
+    ] = None,
 ) -> Response:
     """A page at a time; experiments registered a moment ago are in it."""
     serving.check_loaded()
     after = None if cursor is None else bytes.fromhex(cursor)
-    records = serving.refresher.experiment_index.page(after, limit)
-    page = records[:limit]
-    following = page[-1]["name"].encode().hex() if len(records) > limit else None
-    return _json({"experiments": page, "next_cursor": following})
+    index, wanted = serving.refresher.experiment_index, Filter(q, status, verdict)
+    if wanted == Filter():
+        found = index.page(after, limit)
+    else:  # goes through all experiments, so the event loop does not wait for it
+        query = partial(index.filtered, wanted, after, limit)
+        found = await anyio.to_thread.run_sync(query, limiter=serving.history_slots)
+    following = b"null"
+    if len(found) > limit:
+        following = b'"%s"' % found[limit - 1].name.hex().encode()
+    page = b",".join(packed.listed() for packed in found[:limit])
+    body = b'{"experiments":[%s],"next_cursor":%s}' % (page, following)
+    return Response(body, headers=NO_CACHE, media_type="application/json")
 
 
 @router.get(
@@ -112,5 +138,4 @@ async def get_assignment(
 
 
 def _json(body: dict[str, object]) -> Response:
-    headers = {"cache-control": "no-cache"}
-    return Response(orjson.dumps(body), headers=headers, media_type="application/json")
+    return Response(orjson.dumps(body), headers=NO_CACHE, media_type="application/json")

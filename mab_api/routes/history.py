@@ -1,4 +1,4 @@
-"""Reading the past: accepted counts, publications and the newest analysis."""
+"""Reading the past: accepted counts, publications, and the newest analysis."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ from mab_api.schemas import Day, History, PublicationHistory
 from mab_api.snapshot.encoded import Answer, holds, not_modified
 from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_api.snapshot.snapshot import Snapshot
-from mab_store.errors import MabError
+from mab_store.errors import MabError, NotPublishedError
 
 router = APIRouter(tags=["history"])
 
@@ -42,6 +42,12 @@ RESPONSES = NOT_MODIFIED | problems(
     Kind.LOADING,
     Kind.HISTORY_UNAVAILABLE,
 )
+UNAVAILABLE = "History cannot be queried now; allocations are still served, from memory."
+OLDER = (
+    "The data were published by an older version of mab and lack what this address reads. The "
+    "next publication brings it."
+)
+_LACKING = (duckdb.BinderException, duckdb.CatalogException, NotPublishedError)
 HEADERS = {name: header for name, header in ENCODED_HEADERS.items() if name != "Last-Modified"}
 
 
@@ -63,7 +69,7 @@ async def get_history(  # one per query parameter
 ) -> Response:
     """The counts that the pipeline accepted; late files have replaced earlier counts."""
     wanted = PageRequest(from_, to, limit, cursor)
-    return await _page(request, serving, experiment_id, wanted=wanted, build=metrics_page)
+    return await page_answer(request, serving, experiment_id, wanted=wanted, build=metrics_page)
 
 
 @router.get(
@@ -84,7 +90,9 @@ async def get_publications(  # one per query parameter
 ) -> Response:
     """Every publication; days count by as_of_date. Follow `next_cursor` until it is null."""
     wanted = PageRequest(from_, to, limit, cursor)
-    return await _page(request, serving, experiment_id, wanted=wanted, build=publications_page)
+    return await page_answer(
+        request, serving, experiment_id, wanted=wanted, build=publications_page
+    )
 
 
 @router.get(
@@ -108,23 +116,24 @@ async def get_analysis(
     snapshot = serving.snapshot()
     record = await serving.record(experiment_id)
     query = partial(_analysis, snapshot, record)
-    return await _answered(
+    return await answered(
         request, serving, key=("analysis", experiment_id), query=query, snapshot=snapshot
     )
 
 
-async def _page(
+async def page_answer(
     request: Request, serving: Serving, experiment_id: str, *, wanted: PageRequest, build: Build
 ) -> Response:
+    """Answer with a page that `build` makes."""
     snapshot = serving.snapshot()
     record = await serving.record(experiment_id)
     query = partial(_query, snapshot, record, wanted, build)
-    return await _answered(
+    return await answered(
         request, serving, key=(build, experiment_id, wanted), query=query, snapshot=snapshot
     )
 
 
-async def _answered(
+async def answered(
     request: Request,
     serving: Serving,
     *,
@@ -141,7 +150,7 @@ async def _answered(
             serving.log.warning("history query failed", error=type(error).__name__)
             raise ProblemError(
                 Kind.HISTORY_UNAVAILABLE,
-                "History cannot be queried now; allocations are still served, from memory.",
+                OLDER if isinstance(error, _LACKING) else UNAVAILABLE,
                 headers={"retry-after": "30"},
             ) from None
         snapshot.pages.put(key, answer)

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
-from heapq import merge
+from heapq import merge, nsmallest
 from itertools import groupby, islice
 from threading import Lock
 from typing import Any, NamedTuple
@@ -23,20 +23,65 @@ class Packed(NamedTuple):
     Attributes:
         name: The experiment's name, by which records are ordered.
         body: The record, encoded.
+        overview: What a list says about it, encoded; empty if nothing of it is published.
+        status: Its status.
+        verdict: The verdict of its stop advice; empty without one.
     """
 
     name: bytes
     body: bytes
+    overview: bytes = b""
+    status: str = ""
+    verdict: str = ""
 
     def unpack(self) -> ExperimentRecord:
         """Return the record."""
         record: ExperimentRecord = orjson.loads(self.body)
         return record
 
+    def listed(self) -> bytes:
+        """Return the record with its overview, encoded, as lists show it."""
+        return b'%s,"overview":%s}' % (self.body[:-1], self.overview or b"null")
 
-def pack(record: ExperimentRecord) -> Packed:
-    """Encode a record."""
-    return Packed(record["name"].encode(), compact(record))
+
+class Filter(NamedTuple):
+    """Which experiments a list holds; None leaves a condition out.
+
+    Attributes:
+        text: Part of the name or of the id, whatever its capitals.
+        status: The status.
+        verdict: The verdict of the stop advice.
+    """
+
+    text: str | None = None
+    status: str | None = None
+    verdict: str | None = None
+
+    def admits(self, experiment_id: str, packed: Packed) -> bool:
+        """Return whether the list holds an experiment."""
+        if self.status is not None and packed.status != self.status:
+            return False
+        if self.verdict is not None and packed.verdict != self.verdict:
+            return False
+        if self.text is None:
+            return True
+        wanted = self.text.casefold()
+        return wanted in packed.name.decode().casefold() or wanted in experiment_id
+
+
+def pack(record: ExperimentRecord, overview: bytes | None = None) -> Packed:
+    """Encode a record.
+
+    Args:
+        record: The record.
+        overview: Its overview, encoded; None if nothing of it is published.
+    """
+    verdict = ""
+    if overview:
+        verdict = (orjson.loads(overview)["advice"] or {"verdict": ""})["verdict"]
+    return Packed(
+        record["name"].encode(), compact(record), overview or b"", record["status"], verdict
+    )
 
 
 def records_of(
@@ -112,13 +157,22 @@ class ExperimentIndex:
         packed = self._published.records.get(experiment_id) or self._pending.get(experiment_id)
         return None if packed is None else packed.unpack()
 
-    def page(self, after: bytes | None, limit: int) -> list[ExperimentRecord]:
+    def page(self, after: bytes | None, limit: int) -> list[Packed]:
         """Return the records whose name comes after this one, by name, at most `limit` + 1."""
         with self._lock:
             published, waiting = self._published, list(self._pending_after(after, limit + 1))
         first = 0 if after is None else bisect_right(published.ordered, after, key=_name)
         pages = merge(published.ordered[first : first + limit + 1], waiting, key=_name)
-        return [packed.unpack() for packed in islice(pages, limit + 1)]
+        return list(islice(pages, limit + 1))
+
+    def filtered(self, wanted: Filter, after: bytes | None, limit: int) -> list[Packed]:
+        """Return the records that a filter admits as `page` does; it goes through all of them."""
+        with self._lock:
+            published, pending = self._published, dict(self._pending)
+        known = pending | dict(published.records)
+        found = (packed for key, packed in known.items() if wanted.admits(key, packed))
+        rest = (packed for packed in found if after is None or packed.name > after)
+        return nsmallest(limit + 1, rest, key=_name)
 
     def add(self, record: ExperimentRecord) -> None:
         """Add or replace a pending experiment; a published one does not change."""

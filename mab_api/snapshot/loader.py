@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_api.snapshot.allocation_list import Listing, build_listing
+from mab_api.snapshot.encoded import compact
 from mab_api.snapshot.experiment_index import Packed, pack, records_of
+from mab_api.snapshot.overview import Facts, overview_of, read_facts
 from mab_api.snapshot.snapshot import Entry
 from mab_api.snapshot.sources import open_source
 from mab_store.allocation_payload import allocation_bodies
@@ -128,26 +130,37 @@ def _read(order: Order) -> tuple[dict[str, Entry], dict[str, Packed], dict[str, 
         closing(open_source(order.settings, query_seconds=READING_SECONDS)) as source,
         closing(source.open(order.name)) as reader,
     ):
-        return _entries(reader, order), _records(reader, order), published_days(reader)
+        facts = read_facts(reader)
+        entries, overviews = _entries(reader, order, facts)
+        return entries, _records(reader, order, overviews), published_days(reader)
 
 
-def _entries(reader: Reader, order: Order) -> dict[str, Entry]:
+def _entries(
+    reader: Reader, order: Order, facts: Facts
+) -> tuple[dict[str, Entry], dict[str, bytes]]:
+    """Return the entries, and the overview of each, encoded."""
     parameters = {"today": order.now.date(), "as_of_date": None}
     entries: dict[str, Entry] = {}
+    overviews: dict[str, bytes] = {}
     for rows in slices(reader.fetch_arrow("serving/published_allocations", parameters)):
         for body in allocation_bodies(rows, settings=order.settings, now=order.now):
             _check(body, order.name)
-            entries[body["experiment_id"]] = Entry(body, settings=order.settings, now=order.now)
-    return entries
+            key = body["experiment_id"]
+            entries[key] = Entry(body, settings=order.settings, now=order.now)
+            overviews[key] = compact(overview_of(body, facts, settings=order.settings))
+    return entries, overviews
 
 
-def _records(reader: Reader, order: Order) -> dict[str, Packed]:
+def _records(reader: Reader, order: Order, overviews: Mapping[str, bytes]) -> dict[str, Packed]:
     records: dict[str, Packed] = {}
     today: dict[str, object] = {"today": order.now.date()}
     own = _own_options(reader, today)
     for rows in slices(reader.fetch_arrow("serving/registry", today)):
         found = records_of(rows.to_pylist(), own)
-        records |= {record["experiment_id"]: pack(record) for record in found}
+        records |= {
+            record["experiment_id"]: pack(record, overviews.get(record["experiment_id"]))
+            for record in found
+        }
     return records
 
 

@@ -9,6 +9,7 @@ from mab_pipeline.cli.allocations import allocations
 from mab_pipeline.cli.api import api
 from mab_pipeline.cli.backtest import backtest
 from mab_pipeline.cli.console import complain, data_console, say
+from mab_pipeline.cli.dashboard import dashboard
 from mab_pipeline.cli.demo import demo
 from mab_pipeline.cli.doctor import doctor
 from mab_pipeline.cli.experiments import app as experiments
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(demo, up, init, import_, ingest, run, allocations, explain, replay),
-    *(api, doctor, load, rebuild, prune),
+    *(api, dashboard, doctor, load, rebuild, prune),
     *(simulate, backtest),
 )
 

@@ -1,4 +1,4 @@
-"""`mab up`: Dagster, its daemon and the API with one command."""
+"""`mab up`: Dagster, its daemon, the API and the dashboard with one command."""
 
 import os
 from typing import Annotated
@@ -14,14 +14,14 @@ def up(
         bool, typer.Option("--read-only", help="The Dagster UI alone, for looking only.")
     ] = False,
 ) -> None:
-    """Run Dagster, its daemon and the API on this machine until Ctrl-C."""
+    """Run Dagster, its daemon, the API and the dashboard on this machine until Ctrl-C."""
     from mab_pipeline.operations.up import prepare_services
 
     settings = load_settings()
     services = prepare_services(settings, read_only=read_only)
     notes = notes_console()
     for name, address in services.addresses.items():
-        say(notes, f"{name:<8} http://{address}")
+        say(notes, f"{name:<9} http://{address}")
     say(notes, f"MAB_HOME {settings.mab_home}; Ctrl-C stops everything.")
     say(notes)
     command = services.command

@@ -1,4 +1,4 @@
-"""The services of a desk: Dagster, its daemon and the API, or the Dagster UI alone.
+"""The services of a desk: Dagster, its daemon, the API and the dashboard, or the Dagster UI alone.
 
 honcho minds the processes, from the Procfile.
 """
@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from mab_pipeline.operations.dagster_home import dagster_instance, prepare_home
@@ -15,6 +16,8 @@ from mab_store.errors import UsageError
 from mab_store.settings import Settings
 
 PACKAGE = Path(__file__).resolve().parents[1]
+DASHBOARD = "Dashboard"
+OF_THE_DASHBOARD = ("altair", "httpx", "streamlit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ def addresses(settings: Settings) -> dict[str, tuple[str, str, int]]:
     return {
         "Dagster": ("MAB_DAGSTER_PORT", "127.0.0.1", settings.mab_dagster_port),
         "API": ("API_PORT", settings.api_host, settings.api_port),
+        DASHBOARD: ("MAB_DASHBOARD_PORT", "127.0.0.1", settings.mab_dashboard_port),
     }
 
 
@@ -57,6 +61,23 @@ def check_ports(settings: Settings, services: Iterable[str]) -> None:
                     f"{service} cannot listen on {host}:{port} ({error.strerror}). Stop what "
                     f"listens there, or set {setting} to another port."
                 ) from None
+
+
+def has_dashboard() -> bool:
+    """Return whether the extra `dashboard` is installed."""
+    return all(map(find_spec, OF_THE_DASHBOARD))
+
+
+def check_dashboard() -> None:
+    """Check that the extra `dashboard` is installed.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not has_dashboard():
+        raise UsageError(
+            "The dashboard needs Streamlit, which is not installed: pip install 'mab[dashboard]'."
+        )
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -96,6 +117,11 @@ def prepare_services(settings: Settings, *, read_only: bool) -> Services:
     """
     procfile, workspace = service_file("Procfile"), service_file("workspace.yaml")
     names = ["Dagster"] if read_only else list(addresses(settings))
+    programs_of = ["dagster", "daemon", "api"]
+    if has_dashboard():
+        programs_of.append("dashboard")
+    elif not read_only:
+        names.remove(DASHBOARD)
     prepare_home(settings)
     check_ports(settings, names)
     with dagster_instance():
@@ -108,7 +134,7 @@ def prepare_services(settings: Settings, *, read_only: bool) -> Services:
         # They stay in this folder, so that all read the same .env as this command.
         command = [str(programs / "honcho"), "-d", str(Path.cwd()), "-f", str(procfile)]
         # The services read .env themselves; honcho would let it win over the environment.
-        command += ["-e", os.devnull, "start"]
+        command += ["-e", os.devnull, "start", *programs_of]
     shown = {
         name: f"{host}:{port}"
         for name, (_, host, port) in addresses(settings).items()

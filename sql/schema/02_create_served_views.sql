@@ -1,5 +1,5 @@
 -- Purpose: the served data, which is all that the role MAB_API may read (03_grants.sql): the tables
---          without the pipeline's internal columns (files, runs, seeds, hashes).
+--          without the pipeline's internal columns (runs, hashes, raw text of received rows).
 -- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
 
 -- Publications with their times.
@@ -44,6 +44,9 @@ select
     impressions,
     clicks,
     algorithm,
+    samples,
+    seed,
+    settings,
     computed_at
 from allocations;
 
@@ -84,8 +87,34 @@ select
     variant_name,
     impressions,
     clicks,
+    source_file,
     received_at
 from daily_metrics;
+
+-- The verdicts on received rows, without their text.
+-- Grain: metric_date, source_file, row_number
+create or replace view served_verdicts as
+select
+    metric_date,
+    source_file,
+    row_number,
+    received_at,
+    experiment_id,
+    variant_name,
+    rejection_reason,
+    is_superseded
+from validated_metrics;
+
+-- The sums of both windows.
+-- Grain: as_of_date, experiment_id, variant_name
+create or replace view served_windows as
+select
+    as_of_date,
+    experiment_id,
+    variant_name,
+    default_window_impressions,
+    max_window_impressions
+from windowed_aggregates;
 
 -- Analyses.
 -- Grain: as_of_date, experiment_id, analysed_at

@@ -82,6 +82,10 @@ grant select on view served_variants to role mab_api;
 
 grant select on view served_metrics to role mab_api;
 
+grant select on view served_verdicts to role mab_api;
+
+grant select on view served_windows to role mab_api;
+
 grant select on view served_analysis to role mab_api;
 
 -- What earlier versions granted and no statement needs.

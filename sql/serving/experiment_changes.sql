@@ -1,7 +1,7 @@
 -- Purpose: the exceptions of an experiment on a day, or after it: paused, finished or resumed;
 --          variants that are retired, or come later.
 -- Grain:   variant_name (null: the experiment itself), valid_from_date
--- Inputs:  experiments, variants
+-- Inputs:  served_experiments, served_variants
 -- Parameters: :experiment_id, :effective_date the day
 with states as (
     select
@@ -10,7 +10,7 @@ with states as (
         status,
         valid_from_date,
         valid_to_date
-    from experiments
+    from served_experiments
     where experiment_id = :experiment_id
     union all
     select
@@ -19,7 +19,7 @@ with states as (
         status,
         valid_from_date,
         valid_to_date
-    from variants
+    from served_variants
     where experiment_id = :experiment_id
 )
 

@@ -1,6 +1,6 @@
 -- Purpose: the accepted counts of an experiment in a window, with their files.
 -- Grain:   metric_date, variant_name
--- Inputs:  daily_metrics
+-- Inputs:  served_metrics
 -- Parameters: :experiment_id, :start_date first day, :end_date day after the last
 select
     metric_date,
@@ -9,7 +9,7 @@ select
     clicks,
     source_file,
     received_at
-from daily_metrics
+from served_metrics
 where
     experiment_id = :experiment_id
     and metric_date >= cast(:start_date as date)

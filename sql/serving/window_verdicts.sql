@@ -1,5 +1,5 @@
 -- Purpose: the verdicts on an experiment's other rows in a window: superseded, or rejected and why.
--- Inputs:  validated_metrics
+-- Inputs:  served_verdicts
 -- Parameters: :experiment_id, :start_date first day, :end_date day after the last
 select
     variant_name,
@@ -7,7 +7,7 @@ select
     count(*) as row_count,
     min(metric_date) as first_date,
     max(metric_date) as last_date
-from validated_metrics
+from served_verdicts
 where
     experiment_id = :experiment_id
     and metric_date >= cast(:start_date as date)

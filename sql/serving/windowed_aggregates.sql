@@ -1,9 +1,12 @@
--- Purpose: the rule's inputs for an experiment on a day.
+-- Purpose: what both windows of an experiment hold on a day.
 -- Grain:   variant_name
--- Inputs:  windowed_aggregates
+-- Inputs:  served_windows
 -- Parameters: :experiment_id, :as_of_date
-select *
-from windowed_aggregates
+select
+    variant_name,
+    default_window_impressions,
+    max_window_impressions
+from served_windows
 where
     experiment_id = :experiment_id
     and as_of_date = cast(:as_of_date as date)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Services:
         log: File with what they write.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], ports: tuple[int, int], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ports: Sequence[int], log: Path) -> None:
         self.dagster, self.api = (f"http://127.0.0.1:{port}" for port in ports)
         self.log = log
         self._process = process
@@ -66,11 +66,12 @@ class Services:
 @contextmanager
 def running(scene: Scene) -> Iterator[Services]:
     """Start what `make up` starts; in the end nothing of it is left, whatever happened."""
-    ports = _free_ports()
+    *ports, dashboard = _free_ports()
     ours = {name.upper() for name in Settings.model_fields} | {"DAGSTER_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= scene.environment
     environment |= {"MAB_DAGSTER_PORT": str(ports[0]), "API_PORT": str(ports[1])}
+    environment["MAB_DASHBOARD_PORT"] = str(dashboard)
     log = scene.home.parent / "make-up.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -99,14 +100,13 @@ def running(scene: Scene) -> Iterator[Services]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _free_ports() -> tuple[int, int]:
-    """Return two ports that nobody listens on."""
+def _free_ports() -> list[int]:
+    """Return three ports that nobody listens on."""
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(2)]
+        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        first, second = (int(probe.getsockname()[1]) for probe in probes)
-    return first, second
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _stop(process: subprocess.Popen[bytes], home: Path) -> None:

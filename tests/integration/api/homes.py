@@ -16,6 +16,7 @@ import pyarrow as pa
 from mab_pipeline import bandit
 from mab_pipeline.allocation.analysis import Evidence, analyse
 from mab_pipeline.allocation.publish import serve
+from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.resources import build_platform
 from mab_store.experiments.events import fold_events
 from mab_store.experiments.registration import register
@@ -26,6 +27,7 @@ from mab_store.warehouse.table_schema import declared_tables
 TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(days=1)
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC).replace(tzinfo=None)
+SETTINGS = RuleSettings.of(Settings(_env_file=None)).to_json()
 ANALYSED = 3  # experiments with an analysis; the others have none, as after an upgrade
 
 
@@ -243,7 +245,7 @@ def _decision(place: int, name: str, share: int, *, now: datetime) -> dict[str, 
         "algorithm": "thompson_sampling",
         "samples": 10_000,
         "seed": 1,
-        "settings": "{}",
+        "settings": SETTINGS,
         "inputs_hash": "x",
         "code_version": "x",
         "numpy_version": "x",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mab_api import evidence_schemas as evidence
 from mab_api import schemas as models
 from mab_api.analysis_schemas import Analysis
 from mab_api.problems import Kind
@@ -53,7 +54,7 @@ def test_every_route_that_gives_an_etag_documents_it_and_its_304(api):
         for name in ("ETag", "Last-Modified"):
             assert (name in documented) == (name in answer.headers), (path, name)
         found += "304" in responses
-    assert found == 5
+    assert found == 8
 
 
 def test_every_kind_of_problem_is_documented_somewhere(api):
@@ -73,6 +74,9 @@ def test_every_kind_of_problem_is_documented_somewhere(api):
         (f"/experiments/{FIRST}/changes", models.ChangeList),
         (f"/experiments/{FIRST}/history", models.History),
         (f"/experiments/{FIRST}/analysis", Analysis),
+        (f"/experiments/{FIRST}/daily", evidence.Daily),
+        (f"/experiments/{FIRST}/quality", evidence.Quality),
+        (f"/experiments/{FIRST}/explanation", evidence.Explanation),
         (f"/experiments/{FIRST}/allocations", models.PublicationHistory),
         ("/healthz", models.Health),
         ("/readyz", models.Readiness),

@@ -37,6 +37,6 @@ def test_no_call_breaks_the_contract(templates, tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "15 selected / 15 total" in done.stdout
+        assert "18 selected / 18 total" in done.stdout
         assert "Stateful" in done.stdout
         assert '"crashed"' not in server.log.read_text()

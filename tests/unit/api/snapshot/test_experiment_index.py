@@ -28,7 +28,7 @@ def index_of(count: int, *, pending: bool = False) -> ExperimentIndex:
 
 
 def names_of(index: ExperimentIndex, limit: int = 1000) -> list[str]:
-    return [found["name"] for found in index.page(None, limit)]
+    return [found.name.decode() for found in index.page(None, limit)]
 
 
 def calls_of(function, *arguments) -> int:
@@ -101,7 +101,7 @@ def test_a_pending_record_is_replaced_and_a_published_one_stays():
     index.add(record("a", status="finished"))
     index.add(record("b"))
     index.add(record("b", status="finished"))
-    assert [found["status"] for found in index.page(None, 9)] == ["running", "finished"]
+    assert [found.status for found in index.page(None, 9)] == ["running", "finished"]
     assert index.get("exp_b")["status"] == "finished"
     assert len(index) == 2
     assert "exp_a" in index
@@ -126,6 +126,6 @@ def test_pages_are_all_records_once_by_name(shown, waiting, both, limit):
         page = index.page(after, limit)[:limit]
         if not page:
             break
-        seen += [found["name"].encode() for found in page]
+        seen += [found.name for found in page]
         after = seen[-1]
     assert seen == sorted({name.encode() for name in shown | waiting | both})

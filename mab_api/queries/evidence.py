@@ -1,0 +1,107 @@
+"""Evidence: daily counts, quality and explanations, queried as pages of history are."""
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+from mab_api.problems import Kind, ProblemError
+from mab_api.queries.history import MAX_VARIANT_ROWS, Fetch, PageRequest, parameters_of
+from mab_api.snapshot.encoded import Answer, encode
+from mab_api.snapshot.experiment_index import ExperimentRecord
+from mab_store.allocation_payload import timestamp
+from mab_store.explanation import counted, explanation, published_decision
+from mab_store.warehouse.reader import Reader
+
+DAY_CURSOR = r"^[1-9][0-9]{0,5}$"
+
+Body = dict[str, Any]
+
+
+def daily_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+    """Build a page of `/daily`; see `quality_page`."""
+    rows, cursor = _days(fetch, "serving/daily", record, wanted)
+    days = [{"date": str(day), "variants": [*map(counted, group)]} for day, group in rows]
+    return _page(record, days, cursor)
+
+
+def quality_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+    """Build a page of `/quality`.
+
+    Args:
+        fetch: Runs a query of `sql/` on the copy.
+        record: The experiment.
+        wanted: Which page; `limit` counts days. If an experiment has many variants, a page holds
+            fewer.
+    """
+    rows, cursor = _days(fetch, "serving/quality", record, wanted)
+    return _page(record, [_quality_day(day, group) for day, group in rows], cursor)
+
+
+def explanation_answer(copy: Reader, record: ExperimentRecord, as_of_date: date | None) -> Answer:
+    """Build the answer of `/explanation`.
+
+    Args:
+        copy: The published data.
+        record: The experiment.
+        as_of_date: The day; the newest published one if None.
+
+    Raises:
+        ProblemError: 404 if there is no decision for the day.
+        NotPublishedError: The data were published by an older version of mab.
+    """
+    decision = published_decision(copy, record["experiment_id"], record["name"], as_of_date)
+    if decision is None:
+        day = f"for {as_of_date}" if as_of_date else "yet"
+        raise ProblemError(Kind.NOT_MATERIALISED, f"There is no allocation {day}.")
+    return encode(explanation(copy, decision))
+
+
+def _days(
+    fetch: Fetch, name: str, record: ExperimentRecord, wanted: PageRequest
+) -> tuple[list[tuple[date, list[Body]]], str | None]:
+    """Return the rows of a page by day, and the cursor of the next one."""
+    limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
+    after = date.fromordinal(int(wanted.cursor)) if wanted.cursor else None
+    parameters = parameters_of(record, wanted._replace(limit=limit)) | {"after_date": after}
+    rows = fetch(name, parameters).to_pylist()
+    days = [(day, list(group)) for day, group in groupby(rows, lambda row: row["metric_date"])]
+    cursor = str(days[limit - 1][0].toordinal()) if len(days) > limit else None
+    return days[:limit], cursor
+
+
+def _quality_day(day: date, rows: Iterable[Body]) -> Body:
+    files = [
+        {
+            "source_file": row["source_file"],
+            "received_at": timestamp(row["received_at"]),
+            "verdict": row["verdict"],
+            "row_count": row["row_count"],
+            "variant_name": row["variant_name"],
+        }
+        for row in rows
+    ]
+    received = sum(row["row_count"] for row in files)
+    accepted, superseded = (
+        sum(row["row_count"] for row in files if row["verdict"] == verdict)
+        for verdict in ("accepted", "superseded")
+    )
+    return {
+        "date": str(day),
+        "received": received,
+        "accepted": accepted,
+        "superseded": superseded,
+        "rejected": received - accepted - superseded,
+        "files": files,
+    }
+
+
+def _page(record: ExperimentRecord, days: list[Body], cursor: str | None) -> Answer:
+    return encode(
+        {
+            "experiment_id": record["experiment_id"],
+            "experiment_name": record["name"],
+            "days": days,
+            "next_cursor": cursor,
+        }
+    )

@@ -1,0 +1,1 @@
+"""The screens, one per page: they show what the pure modules found in the API's answers."""

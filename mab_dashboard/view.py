@@ -1,0 +1,197 @@
+"""What a page works with: the place, the API, the words, and the parts that pages share."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from mab_dashboard.api import Api, ApiError, Body
+from mab_dashboard.csv_text import csv_text
+from mab_dashboard.formats import label, markup
+from mab_dashboard.look import block, heading
+from mab_dashboard.place import Place
+from mab_dashboard.texts import text
+from mab_store.plain_text import plain
+
+FRESH_SECONDS = 20
+"""How long an answer of the API is shown again without a request."""
+KEY = "mab_key"
+Columns = Mapping[str, str]
+_COMMAND = re.compile("`([^`]*)`")
+
+
+class View(NamedTuple):
+    """What a page works with.
+
+    Attributes:
+        api: The API, with the session's key.
+        place: Where the reader is.
+        now: The time.
+    """
+
+    api: Api
+    place: Place
+    now: datetime
+
+    def say(self, key: str, /, **values: object) -> str:
+        """Return a string of the catalogue."""
+        return text(key, self.place.language, **values)
+
+    def listed(self, **query: str | None) -> Body:
+        """Return the first thousand experiments that a query admits."""
+        return _read(self.api.url, self.api.key, "/experiments", {**query, "limit": 1000})
+
+    def of(self, experiment: str, part: str = "", **query: str | None) -> Body:
+        """Return what the API says about an experiment."""
+        return _read_of(self.api.url, self.api.key, experiment, part, query)
+
+    def all_of(self, experiment: str, part: str, key: str, **query: str | None) -> list[Body]:
+        """Return the items of all pages about an experiment."""
+        return _read_all(self.api.url, self.api.key, experiment, part, key, query)
+
+
+@st.cache_data(ttl=FRESH_SECONDS, show_spinner=False, max_entries=200)
+def _read(url: str, key: str, path: str, query: dict[str, Any]) -> Body:
+    return Api(url, key).get(path, query)
+
+
+@st.cache_data(ttl=FRESH_SECONDS, show_spinner=False, max_entries=200)
+def _read_of(url: str, key: str, experiment: str, part: str, query: dict[str, Any]) -> Body:
+    return Api(url, key).of(experiment, part, **query)
+
+
+@st.cache_data(ttl=FRESH_SECONDS, show_spinner=False, max_entries=50)
+def _read_all(  # the cache's key is all of them
+    url: str, key: str, experiment: str, part: str, items: str, query: dict[str, Any]
+) -> list[Body]:
+    return Api(url, key).all_of(experiment, part, items, **query)
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def go(place: Place) -> None:
+    """Show another place, and name it in the URL."""
+    st.query_params.from_dict(place.query())
+    st.rerun()
+
+
+def choose_experiment(view: View) -> Body | None:
+    """Let the reader choose an experiment; return its record, or None.
+
+    Raises:
+        ApiError: The experiment that the URL names is unknown.
+    """
+    items = {item["experiment_id"]: item for item in view.listed()["experiments"]}
+    chosen = view.place.experiment
+    if chosen and chosen not in items:
+        items = {chosen: view.of(chosen)} | items
+    ids = list(items)
+    picked = st.selectbox(
+        view.say("choose"),
+        ids,
+        index=ids.index(chosen) if chosen else None,
+        format_func=lambda key: plain(items[key]["name"]),
+        placeholder=view.say("choose"),
+        key=f"choice_{view.place.page}_{chosen}",
+    )
+    if picked and picked != chosen:
+        go(view.place._replace(experiment=picked, day=None))
+    return items.get(picked) if picked else None
+
+
+def show_note(words: str, *, title: str = "") -> None:
+    """Show a sentence about the state of things; names in it are text."""
+    strong = f"<b>{markup(title)}</b><br>" if title else ""
+    shown = _COMMAND.sub(r"<code>\1</code>", markup(words))
+    st.html(block(f'<div class="verdict" role="status">{strong}{shown}</div>'))
+
+
+def show_problem(view: View, error: ApiError) -> None:
+    """Show a failure of the API as a state: what it means, and what to do."""
+    if error.state in {"key_required", "key_refused"}:
+        _ask_for_key(view, error)
+        return
+    show_note(
+        view.say(f"state_{error.state}_help", url=view.api.url),
+        title=view.say(f"state_{error.state}"),
+    )
+    st.html(block(f'<div class="dim" lang="en">{markup(error.detail)}</div>'))
+    if st.button(view.say("retry"), key="retry", type="primary"):
+        st.cache_data.clear()
+        st.rerun()
+
+
+def _ask_for_key(view: View, error: ApiError) -> None:
+    state = "key_refused" if view.api.key else error.state
+    show_note(view.say(f"state_{state}_help"), title=view.say(f"state_{state}"))
+    with st.form("key", border=False):
+        key = st.text_input(view.say("key"), type="password", autocomplete="off")
+        if st.form_submit_button(view.say("key_use"), type="primary"):
+            st.session_state[KEY] = key.strip()
+            st.rerun()
+
+
+def show_chart(
+    view: View,
+    chart: alt.LayerChart,
+    *,
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Columns,
+    name: str,
+) -> None:
+    """Show a chart, and the table behind it with its CSV.
+
+    Args:
+        view: The view.
+        chart: The chart.
+        title: Its title.
+        rows: The rows behind it.
+        columns: Words of each column's header, by key.
+        name: Base of the CSV's name.
+    """
+    st.altair_chart(chart, width="stretch", key=f"chart_{name}")
+    with st.expander(label(view.say("table_of", title=title))):
+        show_table(view, rows, columns, name=name)
+
+
+def show_table(
+    view: View, rows: Sequence[Mapping[str, Any]], columns: Columns, *, name: str
+) -> None:
+    """Show rows as a table with their CSV; no cell is markup or a formula."""
+    frame = pd.DataFrame(
+        [{columns[key]: _cell(row.get(key)) for key in columns} for row in rows],
+        columns=list(columns.values()),
+    )
+    st.dataframe(frame, hide_index=True, width="stretch", key=f"table_{name}")
+    st.download_button(
+        view.say("download"),
+        csv_text(list(columns), rows).encode("utf-8-sig"),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"csv_{name}",
+        on_click="ignore",
+    )
+
+
+def file_name(*parts: object) -> str:
+    """Return a name for a file that every system takes."""
+    return "-".join(re.sub(r"[^a-zA-Z0-9_]+", "_", str(part)).strip("_") for part in parts)[:120]
+
+
+def show_heading(words: str) -> None:
+    """Show the heading of a section."""
+    st.html(heading(words))
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return str(value)
+    return plain(value) if isinstance(value, str) else value

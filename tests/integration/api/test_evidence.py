@@ -1,0 +1,187 @@
+"""Overview, daily counts, quality and explanation: what the dashboard and an analyst ask for."""
+
+from datetime import datetime, timedelta
+
+import duckdb
+import pytest
+
+from mab_store.experiments.schemas import experiment_id_of
+from tests.integration.api import homes
+from tests.integration.api.homes import YESTERDAY
+
+FIRST = experiment_id_of("experiment_000")
+DAYS = [YESTERDAY - timedelta(days=offset) for offset in range(9, -1, -1)]
+
+
+@pytest.fixture
+def ten_days(templates, start, tmp_path):
+    return start(templates["ten_days"].clone(tmp_path / "ten_days"))
+
+
+def listed(api, **query):
+    answer = api.get("/experiments", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["experiments"]
+
+
+def test_the_overview_is_what_the_other_routes_say(ten_days):
+    (item, *_) = listed(ten_days)
+    overview = item.pop("overview")
+    assert item == ten_days.get(f"/experiments/{FIRST}").json()
+    body = ten_days.get(f"/experiments/{FIRST}/allocation").json()
+    analysis = ten_days.get(f"/experiments/{FIRST}/analysis").json()
+    before = ten_days.get(f"/experiments/{FIRST}/allocations").json()["publications"][-2]
+    assert overview["advice"] == analysis["advice"]
+    for name in ("as_of_date", "effective_date", "published_at", "data_through", "held_back"):
+        assert overview[name] == body[name]
+    best = max(analysis["variants"], key=lambda variant: variant["probability_best"])
+    assert overview["leader"] == {name: best[name] for name in overview["leader"]}
+    assert [share["allocation_percentage"] for share in overview["shares"]] == [
+        variant["allocation_percentage"] for variant in body["allocations"]
+    ]
+    assert [share["previous_percentage"] for share in overview["shares"]] == [
+        variant["allocation_percentage"] for variant in before["allocations"]
+    ]
+    assert (overview["days"], overview["impressions"]) == (10, 10 * (1000 + 1001 + 1002))
+
+
+def test_an_overview_turns_stale_at_the_moment_at_which_the_allocation_does(ten_days):
+    (item, *_) = listed(ten_days)
+    last = datetime.fromisoformat(item["overview"]["fresh_until"]).replace(tzinfo=None)
+    for moment, stale in ((last, False), (last + timedelta(microseconds=1), True)):
+        ten_days.home.clock.now = moment
+        assert ten_days.get(f"/experiments/{FIRST}/allocation").json()["is_stale"] is stale
+
+
+def test_without_an_analysis_or_a_publication_before_the_overview_says_null(
+    home, start, monkeypatch
+):
+    monkeypatch.setattr(homes, "ANALYSED", 2)
+    home.publish()
+    first, _, last = [item["overview"] for item in listed(start(home))]
+    assert first["leader"]["lift"] is not None or first["leader"]["variant_name"] == "control"
+    assert (last["advice"], last["leader"]) == (None, None)
+    assert {share["previous_percentage"] for share in last["shares"]} == {None}
+
+
+def test_a_registered_experiment_has_no_overview_yet(api):
+    body = {"name": "a new one", "variants": [{"name": "a", "is_control": True}, {"name": "b"}]}
+    api.post("/experiments", json=body)
+    assert [item["overview"] for item in listed(api, q="new ONE")] == [None]
+    assert listed(api, q="new one", status="running", verdict="winner") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, 3),
+        ({"q": "_00"}, 3),
+        ({"q": "EXPERIMENT_001"}, 1),
+        ({"q": FIRST[4:]}, 1),
+        ({"q": "%"}, 0),
+        ({"status": "running"}, 3),
+        ({"status": "paused"}, 0),
+        ({"verdict": "keep_running"}, 3),
+        ({"verdict": "winner"}, 0),
+        ({"verdict": "keep_running", "status": "running", "q": "2"}, 1),
+    ],
+)
+def test_a_list_is_searched_and_filtered(api, query, expected):
+    if query.get("q") == "2":
+        query = query | {"q": "_002"}
+    assert len(listed(api, **query)) == expected
+
+
+@pytest.mark.parametrize("query", [{"q": ""}, {"q": "x" * 201}, {"status": "x"}, {"verdict": ""}])
+def test_a_filter_that_makes_no_sense_is_422_and_names_the_parameter(api, query):
+    answer = api.get("/experiments", params=query)
+    assert answer.status_code == 422
+    (name,) = query
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/query/{name}"]
+
+
+def test_pages_of_a_filtered_list_are_the_whole(api):
+    names, cursor = [], None
+    for _ in range(9):
+        more = {"cursor": cursor} if cursor else {}
+        body = api.get("/experiments", params={"q": "experiment", "limit": 1} | more).json()
+        names += [item["name"] for item in body["experiments"]]
+        cursor = body["next_cursor"]
+        if cursor is None:
+            break
+    assert names == ["experiment_000", "experiment_001", "experiment_002"]
+
+
+def test_daily_counts_name_their_files(ten_days):
+    body = ten_days.get(f"/experiments/{FIRST}/daily").json()
+    assert [day["date"] for day in body["days"]] == [str(day) for day in DAYS]
+    assert body["days"][0]["variants"][1] == {
+        "variant_name": "variant_a",
+        "impressions": 1001,
+        "clicks": 10,
+        "ctr": 10 / 1001,
+        "source_file": f"metrics/{DAYS[0]}/counts.csv",
+        "received_at": "2026-03-10T09:31:00Z",
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 3, 9, 10, 11])
+def test_pages_of_days_put_together_are_the_whole(ten_days, limit):
+    path, found, cursor = f"/experiments/{FIRST}/daily", [], None
+    whole = ten_days.get(path).json()["days"]
+    for _ in range(20):
+        more = {"cursor": cursor} if cursor else {}
+        body = ten_days.get(path, params={"limit": limit} | more).json()
+        assert len(body["days"]) <= limit
+        found += body["days"]
+        cursor = body["next_cursor"]
+        if cursor is None:
+            break
+    assert found == whole
+
+
+@pytest.mark.parametrize(("first", "last", "days"), [(3, None, 7), (None, 3, 4), (3, 3, 1)])
+def test_from_and_to_bound_the_days(ten_days, first, last, days):
+    query = {
+        name: str(DAYS[place])
+        for name, place in (("from", first), ("to", last))
+        if place is not None
+    }
+    answer = ten_days.get(f"/experiments/{FIRST}/daily", params=query)
+    assert len(answer.json()["days"]) == days
+
+
+@pytest.mark.parametrize("path", ["daily", "quality"])
+@pytest.mark.parametrize("query", [{"limit": 0}, {"cursor": "x"}, {"cursor": "0"}, {"from": "x"}])
+def test_a_query_that_makes_no_sense_is_422(ten_days, path, query):
+    assert ten_days.get(f"/experiments/{FIRST}/{path}", params=query).status_code == 422
+
+
+def test_an_explanation_of_any_day_is_that_days(ten_days):
+    path = f"/experiments/{FIRST}/explanation"
+    newest = ten_days.get(path).json()
+    assert newest == ten_days.get(path, params={"date": str(DAYS[-1])}).json()
+    body = ten_days.get(path, params={"date": str(DAYS[4])}).json()
+    assert (body["as_of_date"], body["effective_date"]) == (str(DAYS[4]), str(DAYS[5]))
+    assert [day["date"] for day in body["days"]] == [str(day) for day in DAYS[:5]]
+    assert all(day["is_in_default_window"] for day in body["days"])
+    assert body["allocation_id"] != newest["allocation_id"]
+
+
+@pytest.mark.parametrize("day", [str(DAYS[0] - timedelta(days=1)), "9999-12-31"])
+def test_a_day_without_a_decision_is_404_in_a_sentence(ten_days, day):
+    answer = ten_days.get(f"/experiments/{FIRST}/explanation", params={"date": day})
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"There is no allocation for {day}."
+
+
+def test_a_copy_of_an_older_version_is_503_that_says_so(published, start):
+    copy = duckdb.connect(str(published.copies()[-1]))
+    copy.execute("drop view served_verdicts")
+    copy.close()
+    api = start(published)
+    for path in ("explanation", "quality"):
+        answer = api.get(f"/experiments/{FIRST}/{path}")
+        assert answer.status_code == 503
+        assert "older version" in answer.json()["detail"]
+    assert api.get(f"/experiments/{FIRST}/allocation").status_code == 200
