@@ -55,7 +55,7 @@ def _of_connections_file(name: str) -> dict[str, Any]:
     from snowflake.connector.errors import Error  # noqa: PLC0415  # as above
 
     try:
-        connections = CONFIG_MANAGER["connections"]
+        connections: Any = CONFIG_MANAGER["connections"]
     except Error as error:
         said = str(error).splitlines()[0]
         raise SettingsError(f"SNOWFLAKE_CONNECTION={name}: {said}") from None
