@@ -6,7 +6,6 @@ hashed without docstrings, comments and positions, and imports of our own withou
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,7 +64,9 @@ def syntax_of(source: str) -> str:
     The same on every Python version: fields that are empty are left out, so that a field which a
     later version adds changes nothing.
     """
-    return "\n".join(_written(ast.parse(source)))
+    lines: list[str] = []
+    _write(ast.parse(source), lines)
+    return "\n".join(lines)
 
 
 def _source(name: str) -> str:
@@ -75,18 +76,19 @@ def _source(name: str) -> str:
     return Path(spec.origin).read_text("utf-8")
 
 
-def _written(node: ast.AST) -> Iterator[str]:
-    yield type(node).__name__
+def _write(node: ast.AST, lines: list[str]) -> None:
+    # A list, not a generator: nested ones pass each line on through every level of the tree.
+    lines.append(type(node).__name__)
     for field, value in ast.iter_fields(node):
         if value is None or value == [] or _is_own_module(node, field):
             continue
-        yield field
+        lines.append(field)
         for part in value if isinstance(value, list) else [value]:
             if not isinstance(part, ast.AST):
-                yield repr(part)
+                lines.append(repr(part))
             elif not _is_docstring(node, part):
-                yield from _written(part)
-    yield "end"
+                _write(part, lines)
+    lines.append("end")
 
 
 def _is_docstring(parent: ast.AST, node: ast.AST) -> bool:

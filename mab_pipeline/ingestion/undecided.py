@@ -24,15 +24,21 @@ def notes_of_run(
         for event in result.get_asset_materialization_events()
         if event.asset_key == WINDOWS
     }
-    left = [day for day in undecided_days(platform) if not days.start <= day < days.end]
-    notes = (outdated_note(platform, days, made), undecided_note(left))
+    decided = _decided_days(platform)
+    open_days = _without_decision(platform, decided)
+    left = [day for day in open_days if not days.start <= day < days.end]
+    notes = (outdated_note(decided, days, made), undecided_note(left))
     yield from filter(None, notes)
 
 
 def undecided_days(platform: Platform) -> list[date]:
     """Return the days with inbox files that are over and were never decided, ascending."""
+    return _without_decision(platform, _decided_days(platform))
+
+
+def _without_decision(platform: Platform, decided: Collection[date]) -> list[date]:
     start, today = platform.settings.mab_start_date, platform.clock().date()
-    decided = set(_decided_days(platform))
+    decided = set(decided)
     return [
         day
         for day in platform.inbox.metric_days()
@@ -60,15 +66,14 @@ def undecided_note(days: Sequence[date]) -> str:
     )
 
 
-def outdated_note(platform: Platform, days: Days, made: Collection[str]) -> str:
+def outdated_note(decided: Sequence[date], days: Days, made: Collection[str]) -> str:
     """Return a note if a run of older days moved the windows of the newest decided one.
 
     Args:
-        platform: The shared resources.
+        decided: The days with a decision, ascending.
         days: The days of the run.
         made: The as-of days whose windows it computed.
     """
-    decided = _decided_days(platform)
     newest = decided[-1] if decided else None
     if newest is None or days.start <= newest < days.end or str(newest) not in made:
         return ""

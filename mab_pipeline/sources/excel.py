@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from openpyxl import load_workbook
-
 from mab_pipeline.sources.cells import Row, Sheet, counted, text_of
 from mab_store.errors import UnreadableFileError
 from mab_store.files.limits import TEXT_PER_FILE_BYTE, Limits
@@ -54,6 +52,8 @@ def excel_sheets(payload: bytes, asked: str | None, limits: Limits) -> list[Shee
 
 
 def _open_workbook(payload: bytes) -> Any:
+    from openpyxl import load_workbook  # noqa: PLC0415  # slow to import, and few exports are Excel
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about styles and drawings, which are not read
         return load_workbook(io.BytesIO(payload), read_only=True, data_only=True)
