@@ -15,13 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mab_pipeline.allocation.analysis import (
-    Analysis,
-    Compared,
-    Evidence,
-    analyse_with,
-    compare_all,
-)
+from mab_pipeline.allocation.analysis import Analysis, Evidence, analyse_with, fit_all
+from mab_pipeline.allocation.compared import Compared, compare_all
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.stop_rule import HORIZON_WEEKS, WEEK
 from mab_pipeline.bandit.arrays import FloatArray
@@ -117,10 +112,11 @@ def store_analyses(
                 strict=True,
             )
         )
-        for experiment_id, given in known.items():
+        fits = fit_all(list(known.values()))
+        for (experiment_id, given), fitted in zip(known.items(), fits, strict=True):
             decision = judged[experiment_id]
             found_ahead = ahead.get(decision.allocation_id)
-            analysis = analyse_with(given, found_ahead or compared[experiment_id])
+            analysis = analyse_with(given, found_ahead or compared[experiment_id], fitted)
             row = _row(experiment_id, decision, analysis)
             rows.append(row | {"run_id": run_id, "first_date": given.oldest_day})
     if rows:

@@ -5,9 +5,8 @@ Pure functions of plain values. `analyses.py` reads the evidence and stores the 
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from typing import NamedTuple
 
@@ -15,7 +14,9 @@ import numpy as np
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation import stop_rule
+from mab_pipeline.allocation.compared import Compared, compare_all
 from mab_pipeline.bandit.arrays import FloatArray
+from mab_pipeline.bandit.day_fits import day_fits
 
 MISMATCH_P = 0.001
 """A sample ratio with a smaller p-value is a mismatch."""
@@ -151,20 +152,7 @@ class Analysis:
 
     def to_json(self) -> str:
         """Return it as JSON in the order of the attributes, with numbers of 10 digits."""
-        return json.dumps(_rounded(asdict(self)), separators=(",", ":"), ensure_ascii=False)
-
-
-class Compared(NamedTuple):
-    """Numbers of the posteriors of one experiment, each of shape `(K,)`; NaN if there is none."""
-
-    low: FloatArray
-    high: FloatArray
-    best: FloatArray
-    loss: FloatArray
-    beats: FloatArray
-    lift_low: FloatArray
-    lift_high: FloatArray
-    remaining: FloatArray
+        return json.dumps(_rounded(self), separators=(",", ":"), ensure_ascii=False)
 
 
 def analyse(evidence: Evidence) -> Analysis:
@@ -173,53 +161,40 @@ def analyse(evidence: Evidence) -> Analysis:
     return analyse_with(evidence, compared)
 
 
-def compare_all(
-    posteriors: Sequence[tuple[FloatArray, FloatArray, int | None]],
-) -> list[Compared]:
-    """Compare the variants of each decision; those of one shape together, which costs a fraction.
+class Fitted(NamedTuple):
+    """Fits of the days of one experiment.
 
-    This is by far the dearest part of an analysis, and it needs the decisions alone.
-
-    Args:
-        posteriors: Of each decision alpha and beta, both of shape `(K,)`, and its control's index.
+    Attributes:
+        phi: Overdispersion over all days; NaN without clicks or degrees of freedom.
+        weeks: What its whole weeks say; None if they are too few, or if nothing is compared.
     """
-    shapes: dict[tuple[int, int | None], list[int]] = defaultdict(list)
-    for place, (alpha, _, control) in enumerate(posteriors):
-        shapes[len(alpha), control].append(place)
-    compared: dict[int, Compared] = {}
-    for (_, control), places in shapes.items():
-        alpha = np.array([posteriors[place][0] for place in places])
-        beta = np.array([posteriors[place][1] for place in places])
-        columns = _compare(alpha, beta, control)
-        for row, place in enumerate(places):
-            compared[place] = Compared(*(column[row] for column in columns))
-    return [compared[place] for place in range(len(posteriors))]
+
+    phi: float
+    weeks: stop_rule.Weeks | None
 
 
-def _compare(alpha: FloatArray, beta: FloatArray, control: int | None) -> Compared:
-    """Compare the variants of experiments of one shape; arrays have the shape `(n, K)`."""
-    beats = lift_low = lift_high = np.full(alpha.shape, np.nan)
-    if control is not None:
-        beats = bandit.probability_beats(alpha, beta, control)
-        lift_low, lift_high = bandit.lift_interval(alpha, beta, control)
-    remaining = np.broadcast_to(bandit.value_remaining(alpha, beta)[:, None], alpha.shape)
-    return Compared(
-        *bandit.credible_interval(alpha, beta),
-        bandit.probability_best(alpha, beta),
-        bandit.expected_loss(alpha, beta),
-        beats,
-        lift_low,
-        lift_high,
-        remaining,
+def fit_all(given: Sequence[Evidence]) -> list[Fitted]:
+    """Fit the days of each experiment; together it costs a fraction."""
+    counted = [k for k, one in enumerate(given) if one.clicks.any()]
+    fits = day_fits([(given[k].impressions, given[k].clicks) for k in counted])
+    phi = {k: fit.phi for k, fit in zip(counted, fits, strict=True)}
+    whole = {
+        k: days
+        for k, one in enumerate(given)
+        if len(one.variants) > 1 and (days := stop_rule.whole_weeks(len(one.impressions)))
+    }
+    weeks = stop_rule.fit_weeks(
+        [(given[k].impressions[:days], given[k].clicks[:days]) for k, days in whole.items()]
     )
+    by_place = dict(zip(whole, weeks, strict=True))
+    return [Fitted(phi.get(k, math.nan), by_place.get(k)) for k in range(len(given))]
 
 
-def analyse_with(evidence: Evidence, compared: Compared) -> Analysis:
-    """Complete an analysis whose comparison is there."""
+def analyse_with(evidence: Evidence, compared: Compared, fitted: Fitted | None = None) -> Analysis:
+    """Complete an analysis whose comparison is there, and its fits if they are."""
+    (fitted,) = fit_all([evidence]) if fitted is None else (fitted,)
     ratio = sample_ratio(evidence)
     rates, note = _rates(evidence)
-    is_counted = evidence.clicks.any()
-    phi = bandit.overdispersion(evidence.impressions, evidence.clicks) if is_counted else math.nan
     faults = evidence.faults + ((_mismatch(evidence, ratio),) if ratio.is_mismatch else ())
     return Analysis(
         variants=_variants(evidence, compared, rates),
@@ -227,7 +202,7 @@ def analyse_with(evidence: Evidence, compared: Compared) -> Analysis:
         first_day=None if evidence.first_day is None else str(evidence.first_day),
         days=len(evidence.impressions),
         value_remaining=float(compared.remaining[0]),
-        overdispersion=phi if math.isfinite(phi) else None,
+        overdispersion=_number(fitted.phi),
         rate_note=note,
         sample_ratio=ratio,
         advice=stop_rule.advise(
@@ -236,6 +211,7 @@ def analyse_with(evidence: Evidence, compared: Compared) -> Analysis:
             evidence.clicks,
             stop_loss=evidence.stop_loss,
             faults=faults,
+            weeks=fitted.weeks,
         ),
     )
 
@@ -360,6 +336,6 @@ def _estimate(value: float, error: float) -> Estimate | None:
 def _rounded(value: object) -> object:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
+    if is_dataclass(value):
+        return {field.name: _rounded(getattr(value, field.name)) for field in fields(value)}
     return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value

@@ -6,13 +6,15 @@ Pure functions of counts. `tools/measure_stop_rule.py` measures them; docs/adr/0
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from mab_pipeline import bandit
 from mab_pipeline.bandit.arrays import FloatArray
+from mab_pipeline.bandit.day_fits import day_fits
+from mab_pipeline.bandit.stratified import Score
 
 WEEK = 7
 MIN_DAYS = 14
@@ -53,6 +55,20 @@ class Advice:
     error_rate: str | None
 
 
+class Weeks(NamedTuple):
+    """What the whole weeks of an experiment say with day effects.
+
+    Attributes:
+        phi: max(1, phi): the factor by which variances exceed those of binomial counts.
+        leader: The variant with the smallest expected loss.
+        loss: Its expected loss relative to its rate.
+    """
+
+    phi: float
+    leader: int
+    loss: float
+
+
 def advise(
     variants: Sequence[str],
     impressions: FloatArray,
@@ -60,6 +76,7 @@ def advise(
     *,
     stop_loss: float,
     faults: Sequence[str] = (),
+    weeks: Weeks | None = None,
 ) -> Advice:
     """Say whether an experiment may stop.
 
@@ -70,6 +87,7 @@ def advise(
         clicks: Clicks, same shape.
         stop_loss: Relative expected loss of the leader below which stopping is safe.
         faults: Faults of the data, each in a few words.
+        weeks: What `fit_weeks` says of these counts; computed if it is not given.
     """
     if faults:
         return Advice("data_problem", None, f"See to the data first: {'; '.join(faults)}.", None)
@@ -80,14 +98,15 @@ def advise(
         reason = f"There are {len(impressions)} days of data; the advice needs {MIN_DAYS}."
         return Advice("keep_running", None, reason, None)
     shown, hits = impressions[:days], clicks[:days]
-    best = winner(shown, hits)
+    (weeks,) = fit_weeks([(shown, hits)]) if weeks is None else (weeks,)
+    best = _winner(shown, hits, weeks.phi, WINNER_P)
     if best is not None:
         reason = (
             f"{variants[best]} beats each other variant day by day over {days} days with a "
             f"probability of at least {WINNER_P:g}."
         )
         return Advice("winner", variants[best], reason, WINNER_ERROR)
-    leader, loss = leader_loss(shown, hits)
+    leader, loss = weeks.leader, weeks.loss
     costs = f"{variants[leader]} leads after {days} days; choosing it is expected to cost"
     if loss < stop_loss:
         reason = f"{costs} {100 * loss:.2g} % of the clicks, below {100 * stop_loss:g} %."
@@ -115,7 +134,7 @@ def lead(impressions: FloatArray, clicks: FloatArray) -> FloatArray:
         (`bandit.stratified_score`). 0 if there is one variant, or one that shares no `MIN_DAYS`
         days with it.
     """
-    return _lead(impressions, clicks, 1.0)
+    return _lead(bandit.stratified_score(impressions, clicks), 1.0)
 
 
 def winner(impressions: FloatArray, clicks: FloatArray, *, least: float = WINNER_P) -> int | None:
@@ -126,43 +145,55 @@ def winner(impressions: FloatArray, clicks: FloatArray, *, least: float = WINNER
         clicks: Clicks, same shape.
         least: The least probability against each other variant.
     """
-    best = int(lead(impressions, clicks).argmax())
-    phi = noise(impressions, clicks)
-    return best if _lead(impressions, clicks, phi)[best] >= least else None
+    return _winner(impressions, clicks, noise(bandit.overdispersion(impressions, clicks)), least)
 
 
-def evidence(impressions: FloatArray, clicks: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the posteriors of the rates on an average day, from the counts of whole weeks.
+def _winner(impressions: FloatArray, clicks: FloatArray, phi: float, least: float) -> int | None:
+    found = bandit.stratified_score(impressions, clicks)
+    best = int(_lead(found, 1.0).argmax())
+    return best if _lead(found, phi)[best] >= least else None
+
+
+def fit_weeks(counts: Sequence[tuple[FloatArray, FloatArray]]) -> list[Weeks]:
+    """Fit the whole weeks of each experiment; together it costs a fraction.
 
     Args:
-        impressions: Impressions per day and variant, shape `(n_days, n_variants)`.
-        clicks: Clicks, same shape.
+        counts: Impressions and clicks of each, both of shape `(n_days, n_variants)`.
 
-    Returns:
-        `(alpha, beta)`, each of shape `(n_variants,)`: effective counts (`bandit.day_effects`),
-        scaled by the information that is left and by phi, on top of a uniform prior.
+    Notes:
+        The posteriors are those of the rates on an average day: effective counts, scaled by the
+        information that is left and by phi, on top of a uniform prior.
     """
-    shown, hits = bandit.day_effects(impressions, clicks)
-    kept = bandit.information_kept(impressions, clicks) / noise(impressions, clicks)
-    return 1.0 + kept * hits, 1.0 + kept * (shown - hits)
+    fits = day_fits(counts)
+    if not fits:
+        return []
+    width = max(len(fit.clicks) for fit in fits)
+    alpha, beta = np.full((2, len(fits), width), np.nan)
+    phis = [noise(fit.phi) for fit in fits]
+    for row, (fit, phi) in enumerate(zip(fits, phis, strict=True)):
+        alpha[row, : len(fit.clicks)] = 1.0 + fit.clicks / phi
+        beta[row, : len(fit.clicks)] = 1.0 + (fit.impressions - fit.clicks) / phi
+    loss = bandit.expected_loss(alpha, beta)
+    relative = loss * (alpha + beta) / alpha
+    leaders = np.nanargmin(loss, axis=1)
+    return [
+        Weeks(phi, int(leader), float(relative[row, leader]))
+        for row, (phi, leader) in enumerate(zip(phis, leaders, strict=True))
+    ]
 
 
 def leader_loss(impressions: FloatArray, clicks: FloatArray) -> tuple[int, float]:
     """Return the variant with the smallest expected loss, and the loss relative to its rate."""
-    alpha, beta = evidence(impressions, clicks)
-    loss = bandit.expected_loss(alpha, beta)
-    leader = int(loss.argmin())
-    return leader, float(loss[leader] * (alpha[leader] + beta[leader]) / alpha[leader])
+    (weeks,) = fit_weeks([(impressions, clicks)])
+    return weeks.leader, weeks.loss
 
 
-def noise(impressions: FloatArray, clicks: FloatArray) -> float:
-    """Return max(1, phi): the factor by which variances exceed those of binomial counts."""
-    phi = bandit.overdispersion(impressions, clicks)
+def noise(phi: float) -> float:
+    """Return max(1, phi); 1 without degrees of freedom."""
     return max(1.0, phi) if math.isfinite(phi) else 1.0
 
 
-def _lead(impressions: FloatArray, clicks: FloatArray, phi: float) -> FloatArray:
-    found = bandit.stratified_score(impressions, clicks)
+def _lead(found: Score, phi: float) -> FloatArray:
     n_variants = found.score.shape[-1]
     if n_variants == 1:
         return np.zeros(found.score.shape[:-1])

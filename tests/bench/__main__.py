@@ -14,6 +14,7 @@ from tests.bench.rows import Row, as_markdown
 
 MODULES = {
     "bench_bandit": "The numeric core",
+    "bench_analysis": "The analysis of a publication",
     "bench_pipeline": "The pipeline",
     "bench_api": "The serving API",
     "bench_operations": "Operations",

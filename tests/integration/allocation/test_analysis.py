@@ -12,7 +12,7 @@ from mab_api.analysis_schemas import Analysis
 from mab_api.app import create_app
 from mab_api.snapshot.loader import published_parts
 from mab_pipeline.alerts.conditions import notices_of_run
-from mab_pipeline.allocation import analysis
+from mab_pipeline.allocation import compared as figures
 from mab_pipeline.allocation.recorded import find_record
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.text import Grid
@@ -222,8 +222,8 @@ def test_the_dear_comparisons_are_made_while_the_warehouse_is_free(make_world, m
             compared.append(alpha.tolist())
         return comparison(alpha, beta, control)
 
-    comparison = analysis._compare
-    monkeypatch.setattr(analysis, "_compare", compare)
+    comparison = figures._compare
+    monkeypatch.setattr(figures, "_compare", compare)
     world.run(BEFORE)
     assert compared == [[[6.0, 10.0]]]
     assert analyses(world)[BEFORE, CHECKOUT]["is_published"]

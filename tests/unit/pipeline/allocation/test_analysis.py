@@ -13,9 +13,10 @@ from mab_pipeline.allocation.analysis import (
     Evidence,
     analyse,
     analyse_with,
-    compare_all,
+    fit_all,
     sample_ratio,
 )
+from mab_pipeline.allocation.compared import compare_all
 
 DAYS = 4
 
@@ -229,5 +230,6 @@ def test_the_same_evidence_gives_the_same_bytes():
 def test_many_decisions_together_are_each_alone():
     several = [evidence(), evidence(control=None), evidence(alpha=np.array([45.0, 50.0]))]
     together = compare_all([(given.alpha, given.beta, given.control) for given in several])
-    found = [analyse_with(*pair) for pair in zip(several, together, strict=True)]
+    parts = zip(several, together, fit_all(several), strict=True)
+    found = [analyse_with(*part) for part in parts]
     assert [one.to_json() for one in found] == [analyse(given).to_json() for given in several]

@@ -92,7 +92,7 @@ def test_a_winner_is_named_from_the_least_probability_on():
     counts = constant(14, (1000, 1000), (58, 50))
     probability = lead(*counts)[0]
     assert 0.9 < probability < 1.0
-    assert stop_rule.noise(*counts) == 1.0
+    assert stop_rule.fit_weeks([counts])[0].phi == 1.0
     assert winner(*counts, least=probability) == 0
     assert winner(*counts, least=np.nextafter(probability, 1.0)) is None
 
