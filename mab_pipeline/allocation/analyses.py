@@ -53,7 +53,7 @@ class Judged:
 def compare_ahead(warehouse: Warehouse, days: Days) -> dict[str, Compared]:
     """Compare the newest decisions that are not published, before the publication holds the lock.
 
-    Minutes for ten thousand experiments: nothing else could be written meanwhile.
+    Ten seconds for ten thousand experiments: nothing else could be written meanwhile.
 
     Args:
         warehouse: The warehouse.

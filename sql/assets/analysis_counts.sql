@@ -27,7 +27,7 @@ analysed as (
         and analysis.first_date is not null
     qualify row_number() over (
         partition by analysis.experiment_id
-        order by analysis.as_of_date desc, analysis.analysed_at desc nulls last
+        order by analysis.as_of_date desc nulls last, analysis.analysed_at desc nulls last
     ) = 1
 ),
 

@@ -211,7 +211,7 @@ def test_one_variant_that_is_left_is_analysed_too(world):
 
 
 def test_the_dear_comparisons_are_made_while_the_warehouse_is_free(make_world, monkeypatch):
-    """They take minutes for ten thousand experiments; a writer waits for one minute."""
+    """They take ten seconds for ten thousand experiments; a writer waits for one minute."""
     world = make_world(now="2025-03-15T02:00:00")
     world.register("checkout")
     world.metrics(BEFORE, ("checkout", "control", 500, 5), ("checkout", "variant_a", 500, 9))
