@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-snowflake lint bench drill mutants lock docs docs-site
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-python test-snowflake lint bench drill mutants lock docs docs-site
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ test-midnight: $(STAMP)  ## Tests that read the real clock, under one that passe
 
 test-postgres: $(STAMP)  ## A day on the production settings: Dagster on a PostgreSQL that the tests start
 	@$(BIN)/python -m pytest -q tests/postgres
+
+test-python:  ## Unit tests and the demo on another Python: PYTHON=python3.13
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+		other=build/python-$$version && \
+		$(MAKE) --no-print-directory VENV=$$other setup && \
+		$$other/bin/python -m pytest -n 2 -q -p no:cacheprovider tests/unit && \
+		MAB_HOME=$$(mktemp -d)/home $$other/bin/mab demo
 
 test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOWFLAKE=live: on an account
 	@$(BIN)/python -m pytest -q tests/snowflake
