@@ -58,12 +58,13 @@ e2e: $(STAMP)  ## A day in a real browser (Chromium); the schedule under a shift
 screenshots: $(STAMP)  ## The same, with its pictures in docs/img
 	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py
 
-lint: $(STAMP)  ## Style, types, import contracts, prose
+lint: $(STAMP)  ## Style, types, import contracts, prose, SQL in Snowflake's dialect
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tools.prose
+	@$(BIN)/python -m tools.snowflake_parse
 
 $(VENV)/.bench: $(STAMP) tests/bench/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/bench/requirements.lock
