@@ -142,8 +142,11 @@ def options_in_words(text: str | None) -> str:
     """
     if text is None:
         return "options of the installation"
-    own = (f"{name.upper()}={value}" for name, value in json.loads(text).items())
-    return f"options of its own: {', '.join(own)}"
+    own = json.loads(text)
+    # Its preset asks for 28 days, but the windows of all experiments are summed at once.
+    windows = " (with the windows of the installation)" if "robust" in own.values() else ""
+    given = ", ".join(f"{name.upper()}={value}" for name, value in own.items())
+    return f"options of its own: {given}{windows}"
 
 
 def _inbox(settings: Settings) -> Inbox:

@@ -148,6 +148,7 @@ def test_own_options_are_shown_and_so_is_their_change(call, tmp_path):
     own = {"decision_preset": "safe", "exploration": 0.05}
     (folder / "registered.json").write_text(json.dumps(event | {"decision": own}))
     change = {"experiment_id": CTA, "created_at": event["created_at"], "decision": {}}
+    robust = change | {"decision": {"decision_preset": "robust"}}
     (folder / "changed.json").write_text(json.dumps(change))
     _, out, _ = call("show", "cta")
     lines = out.splitlines()
@@ -156,6 +157,12 @@ def test_own_options_are_shown_and_so_is_their_change(call, tmp_path):
     (document,) = json.loads(call("show", "cta", "--format", "json")[1])
     assert document["decision"] == own
     assert document["changes"][0]["decision"] == {}
+    (folder / "changed.json").unlink()
+    (folder / "robust.json").write_text(json.dumps(robust))
+    assert call("show", "cta")[1].splitlines()[-1] == (
+        f"from {TOMORROW} on: options of its own: DECISION_PRESET=robust (with the windows of the "
+        "installation)"
+    )
 
 
 def test_a_mab_inbox_that_is_not_there_is_not_made(call, monkeypatch, tmp_path):
