@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mab_pipeline.bandit.arguments import control_column
 from mab_pipeline.bandit.arrays import FloatArray, as_floats, refuse, same_shape
 from mab_pipeline.bandit.day_effects import day_counts
 
@@ -36,8 +37,7 @@ def batchwise_difference(
     """
     shown, hits = day_counts(impressions, clicks)
     n_variants = shown.shape[1]
-    if not 0 <= control < n_variants:
-        raise ValueError(f"control must be 0 to {n_variants - 1}, not {control}")
+    control = control_column(control, n_variants)
     base, base_hits = shown[:, [control]], hits[:, [control]]
     both = shown + base
     pooled = np.divide(hits + base_hits, both, out=np.zeros_like(both), where=both > 0.0)

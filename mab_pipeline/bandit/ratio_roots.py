@@ -20,6 +20,7 @@ from mab_pipeline.bandit.threads import for_each
 
 # Ordinary posteriors; others, such as rates that round to 1, take the slow and safe way.
 _LEAST_ALPHA, _LEAST_BETA = 0.5, 5.0
+_LEAST_TAIL = 1e-9  # further out, the quadrature's error decides
 # A panel's width in signed root deviances, and the bend that it may span, as in `quadrature`.
 _COARSE, _FINE = 3.0, 2.0
 _BEND = 1.75
@@ -230,7 +231,8 @@ def ratio_roots(race: Race, level: FloatArray, bracket: Bracket) -> FloatArray:
     """
     found = np.empty(len(level))
     is_found = np.zeros(len(level), dtype=np.bool_)
-    ordinary, needle = _is_ordinary(race), _has_needle(race)
+    tail = np.minimum(level, 1.0 - level)
+    ordinary, needle = _is_ordinary(race) & (tail >= _LEAST_TAIL), _has_needle(race)
     groups = [
         (rows[block], is_needle)
         for is_needle in (False, True)

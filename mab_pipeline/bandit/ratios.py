@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from mab_pipeline.bandit.arguments import control_column, inner_probability
 from mab_pipeline.bandit.arrays import Batch, FloatArray, IndexArray, as_batch
 from mab_pipeline.bandit.exact import probability_best
 from mab_pipeline.bandit.race import Race
@@ -20,9 +21,7 @@ def _ends(alpha: FloatArray, beta: FloatArray, tail: FloatArray) -> tuple[FloatA
 
 
 def _control_column(batch: Batch, control: int) -> int:
-    n_variants = batch.alpha.shape[1]
-    if not 0 <= control < n_variants:
-        raise ValueError(f"control must be 0 to {n_variants - 1}, not {control}")
+    control = control_column(control, batch.alpha.shape[1])
     missing = np.flatnonzero(~batch.real[:, control])
     if missing.size:
         raise ValueError(f"the control of experiment {missing[0]} is padding")
@@ -54,7 +53,7 @@ def probability_beats(alpha: ArrayLike, beta: ArrayLike, control: int) -> FloatA
         ValueError: If a parameter is out of range, or `control` names no variant.
     """
     batch = as_batch(alpha, beta)
-    _control_column(batch, control)
+    control = _control_column(batch, control)
     rows, columns = _pairs(batch, control)
     beats = np.full(batch.alpha.shape, np.nan)
     if rows.size:
@@ -91,10 +90,9 @@ def lift_interval(
         `integral f_control(y) F_i(r theta(y)) dy = q`; by the union bound it lies between
         `Q_i(q / 2) / Q_control(1 - q / 2)` and `Q_i((1 + q) / 2) / Q_control((1 - q) / 2)`.
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    level = inner_probability(level, "level")
     batch = as_batch(alpha, beta)
-    _control_column(batch, control)
+    control = _control_column(batch, control)
     rows, columns = _pairs(batch, control)
     ends = np.full((2, *batch.alpha.shape), np.nan)
     if rows.size:
@@ -156,8 +154,7 @@ def value_remaining(alpha: ArrayLike, beta: ArrayLike, quantile: float = 0.95) -
         Scott, Multi-armed bandit experiments in the online service economy, Applied Stochastic
         Models in Business and Industry 31 (2015), 37-45.
     """
-    if not 0.0 < quantile < 1.0:
-        raise ValueError(f"quantile must lie between 0 and 1, not {quantile}")
+    quantile = inner_probability(quantile, "quantile")
     batch = as_batch(alpha, beta)
     best = probability_best(batch.alpha, batch.beta)
     remaining = np.zeros(len(best))
