@@ -66,6 +66,14 @@ def day_counts(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, F
     return shown, hits
 
 
+def _counts_of_days(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Check counts as `day_counts` does; there must be a day and a variant."""
+    shown, hits = day_counts(impressions, clicks)
+    if shown.size == 0:
+        raise ValueError(f"impressions must have a day and a variant, not the shape {shown.shape}")
+    return shown, hits
+
+
 def _state(
     at: FloatArray, shown: FloatArray, hits: FloatArray, totals: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -177,7 +185,7 @@ def fit_days(impressions: ArrayLike, clicks: ArrayLike) -> DayFit:
     References:
         Breslow and Day, Statistical Methods in Cancer Research II, 1987, chapter 4.
     """
-    shown, hits = day_counts(impressions, clicks)
+    shown, hits = _counts_of_days(impressions, clicks)
     fit = _fit(shown[None], hits[None])
     return DayFit(fit.day[0], fit.arm[0], fit.covariance[0])
 
@@ -202,7 +210,7 @@ def day_effects(impressions: ArrayLike, clicks: ArrayLike) -> tuple[FloatArray, 
         Scale both by `information_kept` before a prior is added: that the day effects had to be
         estimated leaves less information about the variants.
     """
-    shown, hits = day_counts(impressions, clicks)
+    shown, hits = _counts_of_days(impressions, clicks)
     effective = _effective(shown[None], hits[None], _fit(shown[None], hits[None]).day)
     return effective[0], hits.sum(axis=0)
 
@@ -250,7 +258,7 @@ def information_kept(impressions: ArrayLike, clicks: ArrayLike) -> float:
         were plain Poisson counts, `1 / x_k`, over the same sum under the model with day effects.
         For two variants it is `(1 / x_1 + 1 / x_2) / se**2`, se that of the log ratio.
     """
-    shown, hits = day_counts(impressions, clicks)
+    shown, hits = _counts_of_days(impressions, clicks)
     return float(_fit(shown[None], hits[None]).kept[0])
 
 
@@ -276,11 +284,11 @@ def overdispersion(impressions: ArrayLike, clicks: ArrayLike) -> float:
     References:
         McCullagh and Nelder, Generalized Linear Models, 2nd ed., 1989, section 4.5.
     """
-    shown, hits = day_counts(impressions, clicks)
+    shown, hits = _counts_of_days(impressions, clicks)
     fit = fit_days(shown, hits)
     used: BoolArray = (shown > 0.0) & (hits.sum(axis=1) > 0.0)[:, None] & (hits.sum(axis=0) > 0.0)
     freedom = int(used.sum() - used.any(axis=1).sum() - used.any(axis=0).sum() + 1)
-    if freedom <= 0:
+    if freedom <= 0 or not used.any():
         return float("nan")
     mean = (shown * fit.day[:, None] * np.nan_to_num(fit.arm))[used]
     # A Poisson mean can exceed the impressions; a binomial variance then has no meaning.

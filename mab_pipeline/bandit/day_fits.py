@@ -76,7 +76,11 @@ def _overdispersion(
     ok = used & (variance > 0.0)
     terms = np.divide((hits - mean) ** 2, variance, out=np.zeros_like(mean), where=ok)
     freedom = used.sum(axis=(1, 2)) - used.any(axis=2).sum(axis=1) - used.any(axis=1).sum(axis=1)
-    phi = np.where(freedom >= 0, terms.sum(axis=(1, 2)) / np.maximum(freedom + 1, 1), np.nan)
+    phi = np.where(
+        (freedom >= 0) & used.any(axis=(1, 2)),
+        terms.sum(axis=(1, 2)) / np.maximum(freedom + 1, 1),
+        np.nan,
+    )
     # Without information, or if a rate was cut at 1, the rates of the fit are not to be had here.
     plain = (hits.sum(axis=1) == 0.0) | ((effective > 0.0) & (arm < 1.0))
     return [

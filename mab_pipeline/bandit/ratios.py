@@ -80,7 +80,7 @@ def lift_interval(
     Returns:
         `(low, high)` of `theta_i / theta_control - 1`, each of the shape of `alpha`; 0.1 is a rate
         10 % higher. NaN for the control itself and for padding. The relative error of
-        `1 + lift` is below 1e-9.
+        `1 + lift` is below 1e-9 for levels up to 0.999.
 
     Raises:
         ValueError: If a parameter or `level` is out of range, or `control` names no variant.

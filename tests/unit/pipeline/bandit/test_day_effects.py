@@ -156,3 +156,13 @@ def test_a_batch_gives_each_experiment_what_it_gets_alone_to_the_last_bit():
             assert np.array_equal(all_rows[row], other[0])
         kept = bandit.information_kept(shown[row], hits[row])
         assert np.array_equal(alone[0][0], kept * bandit.day_effects(shown[row], hits[row])[0])
+
+
+def test_no_day_is_refused_and_no_click_tells_nothing_of_the_days():
+    nothing = np.zeros((0, 2))
+    for call in (bandit.day_effects, bandit.overdispersion, bandit.information_kept):
+        with pytest.raises(
+            ValueError, match=r"must have a day and a variant, not the shape \(0, 2"
+        ):
+            call(nothing, nothing)
+    assert np.isnan(bandit.overdispersion([[5, 5], [5, 5]], [[0, 0], [0, 0]]))

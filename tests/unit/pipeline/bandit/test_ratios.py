@@ -166,3 +166,29 @@ def test_a_result_depends_on_its_own_experiment_alone():
         alone = bandit.lift_interval(alpha[row], beta[row], 0)
         assert (low[row, 1], high[row, 1]) == (alone[0][1], alone[1][1])
         assert left[row] == bandit.value_remaining(alpha[row], beta[row])
+
+
+@pytest.mark.parametrize("control", [1.0, None, "0", True, [0], float("nan")])
+@pytest.mark.parametrize("call", [bandit.probability_beats, bandit.lift_interval])
+def test_a_control_that_is_no_integer_is_refused(call, control):
+    with pytest.raises(ValueError, match="control must be 0 to 1"):
+        call([1.0, 2.0], [3.0, 4.0], control)
+    with pytest.raises(ValueError, match="control must be 0 to 1"):
+        bandit.batchwise_difference([[1, 2]], [[0, 1]], control)
+
+
+@pytest.mark.parametrize("level", ["0.9", None, [0.9], 1 - 1e-17])
+def test_a_level_that_is_no_number_below_1_is_refused(level):
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        bandit.lift_interval([1.0, 2.0], [3.0, 4.0], 0, level)
+    with pytest.raises(ValueError, match="quantile must lie between 0 and 1"):
+        bandit.value_remaining([1.0, 2.0], [3.0, 4.0], level)
+
+
+def test_tails_beyond_the_quadrature_are_still_ordered_numbers():
+    previous = bandit.lift_interval([30.0, 50.0], [970.0, 950.0], 0, 0.999)
+    for tail in (1e-6, 1e-8, 1e-10, 1e-13):
+        low, high = bandit.lift_interval([30.0, 50.0], [970.0, 950.0], 0, 1.0 - tail)
+        assert -1.0 <= low[1] < previous[0][1]
+        assert high[1] > previous[1][1]
+        previous = low, high
