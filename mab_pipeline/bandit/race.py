@@ -8,7 +8,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import special
-from scipy.optimize import elementwise
 
 from mab_pipeline.bandit.arrays import FloatArray, IndexArray
 from mab_pipeline.bandit.logit_beta import LogitBeta
@@ -106,6 +105,8 @@ def bracketed_roots(
         level: The probability, shape `(n,)`.
         bracket: Logarithms of a ratio below and one above, each of shape `(n,)`.
     """
+    from scipy.optimize.elementwise import find_root  # noqa: PLC0415  # slow; seldom needed
+
     found = np.empty(len(level))
 
     def solve(rows: IndexArray) -> None:
@@ -114,7 +115,7 @@ def bracketed_roots(
             return race.pick(index).probability(log_ratio) - level[index]
 
         low, high = bracket[0][rows], bracket[1][rows]
-        result = elementwise.find_root(
+        result = find_root(
             miss,
             (low, high),
             args=(rows.astype(np.float64),),
