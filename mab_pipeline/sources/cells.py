@@ -10,6 +10,7 @@ from mab_store.files.json_rows import cell
 from mab_store.files.limits import Limits
 
 Row = tuple[int, list[str]]
+_THOUSANDS_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +79,5 @@ def number_text(text: str) -> str:
         return text
     if number.is_integer() and abs(number) < 2**53:
         return str(int(number))
-    return f"{text}0" if "." in text and "e" not in text.lower() else text
+    is_like_thousands = len(text.partition(".")[2]) == _THOUSANDS_DIGITS
+    return f"{text}0" if is_like_thousands else text

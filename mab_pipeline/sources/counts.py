@@ -11,9 +11,10 @@ from mab_store.errors import UnreadableFileError
 
 Decimal = Literal["point", "comma"]
 # Thousands in threes, or in twos before the last three as in India; zeros behind the decimal sign.
+# Nothing with a zero in front has thousands: 0.012 is a rate.
 _WHOLE: dict[Decimal, re.Pattern[str]] = {
-    "point": re.compile(r"(\d+|\d{1,3}(,\d{2})*(,\d{3})+)(\.0+)?", re.ASCII),
-    "comma": re.compile(r"(\d+|\d{1,3}(\.\d{3})+)(,0+)?", re.ASCII),
+    "point": re.compile(r"(\d+|[1-9]\d{0,2}(,\d{2})*(,\d{3})+)(\.0+)?", re.ASCII),
+    "comma": re.compile(r"(\d+|[1-9]\d{0,2}(\.\d{3})+)(,0+)?", re.ASCII),
 }
 _SIGNS = {"point": ".", "comma": ","}
 _SPACES = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")

@@ -149,6 +149,9 @@ def test_latin_1_is_read_only_if_it_is_named():
         ("12.5", None, None),
         ("-5", None, None),
         ("1e3", None, None),
+        ("0.012", None, None),
+        ("0,012", None, None),
+        ("0.0", 0, None),
         ("", None, None),
         ("\u0661", None, None),
         ("9" * 31, None, None),
@@ -174,6 +177,17 @@ def test_a_typed_number_is_never_read_by_the_rule_of_texts():
     rows = [dict(RECORDS[0], impressions=1.234), dict(RECORDS[1], impressions="2.345")]
     export = read(json.dumps(rows), "a.json", decimal="comma")
     assert [count.impressions for count in export.counts] == ["1.2340", "2345"]
+
+
+@pytest.mark.parametrize("rates", [(0.01, 0.012), (1.2, 1.23), (0.25, 0.125), (1.234, 12.345)])
+def test_rates_in_the_place_of_counts_are_never_whole(rates):
+    rows = [dict(RECORDS[0], variant=str(rate), clicks=rate) for rate in rates]
+    exports = [read(json.dumps(rows), "a.json")]
+    if rates != (1.234, 12.345):  # as text, these are thousands as Germans write them
+        content = HEAD + "".join(f"2026-11-22,x,{rate},100,{rate}\n" for rate in rates)
+        exports.append(read(content))
+    for export in exports:
+        assert not [count.clicks for count in export.counts if count.clicks.isdecimal()]
 
 
 def test_two_orders_of_day_and_month_are_never_guessed():
