@@ -48,7 +48,12 @@ class SampleRatio(_Shape):
     days: Annotated[int, Field(ge=0)]
     observed: list[float]
     expected: list[float]
-    note: Annotated[str, Field(description="Why it was not tested; empty if it was.")]
+    note: Annotated[
+        str,
+        Field(
+            description="Why it was not tested, or which variants were counted as one; else empty."
+        ),
+    ]
 
 
 class StopAdvice(_Shape):

@@ -258,7 +258,7 @@ def _pool(names: Sequence[str], expected: FloatArray) -> tuple[list[int], str]:
     due = ", ".join(names[k] for k in sorted(order[:small].tolist()))
     few = f"due fewer than {LEAST_EXPECTED:g} impressions: {due}"
     if len(pool) == len(order):
-        return pool, f"not tested, too few variants are due enough ({few})"
+        return pool, f"fewer than two cells are due enough ({few})"
     return pool, f"counted as one variant: {', '.join(names[k] for k in pool)} ({few})"
 
 

@@ -95,7 +95,9 @@ def advise(
         return Advice("keep_running", None, "There is one variant and nothing to compare.", None)
     days = whole_weeks(len(impressions))
     if days == 0:
-        reason = f"There are {len(impressions)} days of data; the advice needs {MIN_DAYS}."
+        n = len(impressions)
+        found = "is 1 day" if n == 1 else f"are {n} days"
+        reason = f"There {found} of data; the advice needs {MIN_DAYS}."
         return Advice("keep_running", None, reason, None)
     shown, hits = impressions[:days], clicks[:days]
     (weeks,) = fit_weeks([(shown, hits)]) if weeks is None else (weeks,)

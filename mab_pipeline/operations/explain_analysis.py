@@ -65,7 +65,8 @@ def _across_days(analysis: dict[str, Any]) -> str:
 def _sample_ratio(ratio: dict[str, Any]) -> str:
     if ratio["p_value"] is None:
         return f"Traffic against the published shares: not tested, {ratio['note']}."
+    pooled = f"; {ratio['note']}" if ratio["note"] else ""
     return (
         f"Traffic against the published shares: p = {ratio['p_value']:.3g} over {ratio['days']} "
-        "days."
+        f"days{pooled}."
     )

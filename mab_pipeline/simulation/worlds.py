@@ -131,11 +131,11 @@ def load_worlds(path: Path | None = None) -> list[World]:
     """
     source = "the built-in catalogue" if path is None else str(path)
     try:
-        text = catalogue_text() if path is None else path.read_text("utf-8")
+        text = catalogue_text() if path is None else path.read_text("utf-8-sig")
         content = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}. Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, or deep nesting
         raise UsageError(
             f"{source} is not TOML: {error}. `mab simulate --print-worlds` prints an example."
         ) from None

@@ -92,7 +92,7 @@ def test_permuting_the_variants_permutes_the_answer():
 
 
 FEW = "due fewer than 5 impressions: "
-ALONE = f"not tested, too few variants are due enough ({FEW}a)"
+ALONE = f"fewer than two cells are due enough ({FEW}a)"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ ALONE = f"not tested, too few variants are due enough ({FEW}a)"
         ((5.0, 5.0, 990.0), ""),
         ((4.0, 400.0, 596.0), f"counted as one variant: a, b ({FEW}a)"),
         ((3.0, 2.0, 995.0), f"counted as one variant: a, b ({FEW}a, b)"),
-        ((3.0, 1.999, 995.001), f"not tested, too few variants are due enough ({FEW}a, b)"),
+        ((3.0, 1.999, 995.001), f"fewer than two cells are due enough ({FEW}a, b)"),
         ((3.0, 3.0, 4.0, 990.0), f"counted as one variant: a, b, c ({FEW}a, b, c)"),
     ],
 )
@@ -114,7 +114,7 @@ def test_variants_that_are_due_fewer_than_five_impressions_are_pooled(due, note)
     given = evidence(variants=names, impressions=shown, shares=shown / 1000, buckets=shown / 1000)
     found = sample_ratio(given)
     assert found.note == note
-    assert (found.p_value is None) is note.startswith("not tested")
+    assert (found.p_value is None) is note.startswith("fewer than two")
     assert found.p_value is None or found.p_value == pytest.approx(1.0)
     assert (found.observed, found.expected) == (tuple(due), pytest.approx(due))
 

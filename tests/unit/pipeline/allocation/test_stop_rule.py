@@ -125,6 +125,8 @@ def test_thirteen_days_are_too_few_for_any_advice():
     found = advice(constant(13, (1000, 1000), (90, 50)))
     assert (found.verdict, found.variant_name, found.error_rate) == ("keep_running", None, None)
     assert found.reason == "There are 13 days of data; the advice needs 14."
+    one = advice(constant(1, [1000, 1000], [50, 50]))
+    assert one.reason == "There is 1 day of data; the advice needs 14."
 
 
 def test_stopping_is_safe_just_below_stop_loss_and_not_at_it():

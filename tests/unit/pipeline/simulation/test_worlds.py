@@ -97,3 +97,14 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
     with pytest.raises(UsageError, match="is not TOML"):
         load_worlds(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize("text", [f"a = {'[' * 5000}{']' * 5000}", f"a = {'9' * 5000}"])
+def test_toml_that_python_cannot_hold_is_refused(tmp_path, text):
+    with pytest.raises(UsageError, match="is not TOML"):
+        load(tmp_path, text)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (found,) = load(tmp_path, "\ufeff" + HEAD + "rates = [0.1, 0.2]\n")
+    assert found.rates == [0.1, 0.2]
