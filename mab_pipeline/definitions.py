@@ -6,6 +6,7 @@ Dagster concept: https://docs.dagster.io/deployment/code-locations
 import os
 import warnings
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -23,6 +24,7 @@ from mab_pipeline.schedules import schedules
 from mab_pipeline.sensors import sensors
 from mab_store.errors import SettingsError
 from mab_store.settings import Settings, load_settings
+from mab_store.snowflake_login import login_of
 
 
 def table_assets() -> list[TableAsset]:
@@ -65,10 +67,52 @@ def build_defs(
             jobs=[daily_allocation, refresh_day, refresh_windows],
             schedules=schedules(settings),
             sensors=sensors(settings),
-            resources={"platform": platform_of_a_run(platform)},
+            resources={
+                "platform": platform_of_a_run(platform),
+                **snowflake_resources(platform.settings),
+            },
             executor=dg.in_process_executor,
             loggers={"progress": run_logger} if run_logger else None,
         )
+
+
+# Fields of the resource that name a variable, without secrets and with those of a login.
+_PLACE = ("account", "user", "role", "warehouse", "database", "schema")
+_SECRETS = {"snowflake": ("password",), "snowflake_jwt": ("private_key_path", "private_key")}
+
+
+def snowflake_resources(settings: Settings) -> dict[str, Any]:
+    """Return the resource `snowflake`, as the UI shows it; none on another engine.
+
+    Each field names its environment variable. The pipeline connects through a resource with the
+    same fields (`snowflake_resource.py`), with the values of the settings, which may be in `.env`.
+    A login of `connections.toml` (SNOWFLAKE_CONNECTION) has no variables to name.
+    """
+    if settings.mab_engine != "snowflake" or settings.snowflake_connection:
+        return {}
+    from dagster_snowflake import SnowflakeResource  # noqa: PLC0415  # takes 10 s
+
+    login = str(login_of(settings))
+    secrets = [name for name in _SECRETS.get(login, ()) if _is_set(settings, name)]
+    fields: dict[str, Any] = {
+        name: dg.EnvVar(f"SNOWFLAKE_{name.upper()}")
+        for name in (*_PLACE, *secrets[:1])
+        if _is_set(settings, name)
+    }
+    if login == "snowflake_jwt" and settings.snowflake_private_key_passphrase:
+        fields["private_key_password"] = dg.EnvVar("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+    return {
+        "snowflake": SnowflakeResource(
+            **{"user": "", **fields},
+            authenticator=login.upper(),
+            autocommit=True,
+            paramstyle="qmark",
+        )
+    }
+
+
+def _is_set(settings: Settings, field: str) -> bool:
+    return bool(getattr(settings, f"snowflake_{field}"))
 
 
 @dg.definitions

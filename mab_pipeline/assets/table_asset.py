@@ -6,12 +6,14 @@ that `definitions.py` calls once the settings are known, so nothing is read at i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
 import dagster as dg
 
 from mab_pipeline.resources import Platform
+from mab_store.lateness import deadline_hours
 from mab_store.settings import Settings
 from mab_store.warehouse.query_tag import query_tag
 from mab_store.warehouse.sql_loader import SQL_ROOT, sql_fingerprint
@@ -79,6 +81,7 @@ def table_asset(
                 partitions_def=partitions,
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 output_required=not is_optional,
+                freshness_policy=_deadline(name, settings),
                 deps=[
                     *deps,
                     *more_deps(settings),
@@ -87,6 +90,8 @@ def table_asset(
                 code_version=version() if version else sql_fingerprint(*sql),
                 metadata={
                     **_table_metadata(declared_tables()[_table_of(name)], sql, lineage or {}),
+                    "dagster/table_name": _identifier(_table_of(name), settings),
+                    "dagster/storage_kind": settings.mab_engine,
                     "dagster/code_references": _source_of(compute, sql),
                 },
             )(_tagged(compute))
@@ -137,6 +142,23 @@ def _table_of(asset_name: str) -> str:
     return "publications" if asset_name == "publication" else asset_name
 
 
+def _deadline(name: str, settings: Settings) -> dg.FreshnessPolicy | None:
+    """Return the deadline of each day's publication; none if no schedule publishes."""
+    if name != "publication" or settings.mab_automation == "off":
+        return None
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"0 {deadline_hours(settings) % 24} * * *",
+        lower_bound_delta=timedelta(hours=settings.publication_deadline_hours),
+    )
+
+
+def _identifier(table_name: str, settings: Settings) -> str:
+    """Return the full name of a table, by which other tools of the warehouse know it."""
+    if settings.mab_engine != "snowflake":
+        return table_name
+    return f"{settings.snowflake_database}.{settings.snowflake_schema}.{table_name}"
+
+
 def _table_metadata(table: Table, sql: Sequence[str], lineage: Lineage) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
@@ -152,7 +174,6 @@ def _table_metadata(table: Table, sql: Sequence[str], lineage: Lineage) -> dict[
         for column, sources in lineage.items()
     }
     return {
-        "dagster/table_name": table.name,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(depends_on),
         "grain": ", ".join(table.grain),

@@ -15,7 +15,6 @@ from mab_pipeline.resources import Platform
 from mab_store.errors import NotPublishedError
 from mab_store.files.inbox import InboxFile
 from mab_store.files.journal import last_of_each_file
-from mab_store.warehouse.reader import open_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:
 def newest_published_day(platform: Platform) -> date | None:
     """Return the newest published day, or None if there is none."""
     try:
-        with open_reader(platform.settings) as copy:
+        with platform.warehouse.published() as copy:
             (row,) = copy.fetch_arrow("serving/newest_published_day").to_pylist()
     except NotPublishedError:
         return None
@@ -114,7 +113,7 @@ def newest_due_day(platform: Platform, due_by_now: date) -> date | None:
     None while no experiment runs: then nothing is late. Registrations and changes since the last
     publication are not known yet.
     """
-    with open_reader(platform.settings) as copy:
+    with platform.warehouse.published() as copy:
         parameters = {"due_date": due_by_now}
         (row,) = copy.fetch_arrow("serving/newest_due_day", parameters).to_pylist()
     day: date | None = row["due_day"]

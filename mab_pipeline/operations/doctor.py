@@ -37,7 +37,6 @@ from mab_store.days import Days
 from mab_store.errors import MabError, NotPublishedError
 from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.publication_loss import Loss, Published, publication_loss, published_days
-from mab_store.warehouse.reader import open_reader
 
 API_TIMEOUT_SECONDS = 3
 SENSOR_DAEMON = "SENSOR"
@@ -229,7 +228,7 @@ def _warehouse(platform: Platform) -> Finding:
 
 def _lost_by_readers(platform: Platform, days: Mapping[str, Published]) -> Loss:
     try:
-        with open_reader(platform.settings) as copy:
+        with platform.warehouse.published() as copy:
             return publication_loss(published_days(copy), days)
     except NotPublishedError:
         return Loss()
@@ -305,7 +304,7 @@ def _sources(platform: Platform, instance: dg.DagsterInstance) -> Finding:
 
 def _publication(platform: Platform) -> Finding:
     """Examine the published copy. A held back day counts as decided; its check reports it."""
-    with open_reader(platform.settings) as copy:
+    with platform.warehouse.published() as copy:
         name = copy.name
         (row,) = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
     due_by_now = newest_day_past_deadline(platform.clock(), settings=platform.settings)

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from mab_store.settings import Settings
+
+if TYPE_CHECKING:
+    from mab_store.warehouse.reader import Reader
 
 
 class Queries(Protocol):
@@ -51,6 +54,13 @@ class Warehouse(Protocol):
         """Open the tables once for any number of queries, without the writer lock if possible.
 
         A transaction that begins within this block does not wait for the block to end.
+        """
+
+    def published(self) -> AbstractContextManager["Reader"]:
+        """Open the newest published data, which other processes read too.
+
+        Raises:
+            NotPublishedError: Nothing is published, or it cannot be read.
         """
 
     def create_schema(self) -> list[str]:

@@ -256,3 +256,68 @@ def test_dg_check_defs_passes(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout + done.stderr
     assert not [line for line in said.splitlines() if "Warning" in line and "mab_" in line]
+
+
+ACCOUNT = {
+    "mab_engine": "snowflake",
+    "snowflake_account": "xy12345",
+    "snowflake_user": "robot",
+    "snowflake_warehouse": "mab_wh",
+    "snowflake_database": "mab",
+    "snowflake_schema": "allocation",
+    "snowflake_password": "correct-horse",
+}
+
+
+def test_on_snowflake_assets_have_the_full_name_of_their_table_and_its_engine(
+    tmp_path_factory, specs
+):
+    flake = definitions(tmp_path_factory, **ACCOUNT).resolve_all_asset_specs()
+    named = {spec.key.to_user_string(): spec.metadata for spec in flake}
+    for name in NAMES:
+        assert named[name]["dagster/table_name"] == f"mab.allocation.{TABLE_OF[name]}"
+        assert named[name]["dagster/storage_kind"] == "snowflake"
+        assert specs[name].metadata["dagster/table_name"] == TABLE_OF[name]
+        assert specs[name].metadata["dagster/storage_kind"] == "duckdb"
+
+
+LOGINS = [
+    ({}, {"SNOWFLAKE_PASSWORD"}),
+    (
+        {"snowflake_private_key": "k", "snowflake_private_key_passphrase": "p",
+         "snowflake_role": "mab_pipeline"},
+        {"SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "SNOWFLAKE_ROLE"},
+    ),
+    ({"snowflake_token": "t"}, set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("login", "names"), LOGINS)
+def test_on_snowflake_the_ui_shows_the_resource_by_the_names_of_its_variables(
+    tmp_path_factory, login, names
+):
+    made = definitions(tmp_path_factory, **ACCOUNT, **login)
+    shown = made.get_repository_def().get_env_vars_by_top_level_resource()
+    place = {f"SNOWFLAKE_{n}" for n in ("ACCOUNT", "USER", "WAREHOUSE", "DATABASE", "SCHEMA")}
+    assert {name for name, used in shown.items() if used == {"snowflake"}} == place | names
+    fields = str(made.resources["snowflake"].model_dump())
+    for secret in ("correct-horse", "'k'", "'p'", "'t'"):
+        assert secret not in fields
+
+
+def test_on_duckdb_there_is_no_such_resource(defs):
+    assert set(defs.resources) == {"platform"}
+
+
+def test_a_publication_has_the_deadline_of_the_settings(tmp_path_factory, specs):
+    policy = specs["publication"].freshness_policy
+    window = policy.serializable_lower_bound_delta.to_timedelta()
+    assert (policy.deadline_cron, window) == ("0 4 * * *", dt.timedelta(hours=2))
+    late = {"mab_schedule_hour": 23, "publication_deadline_hours": 24}
+    for settings, deadline in ((late, "0 23 * * *"), ({"mab_automation": "off"}, None)):
+        (spec,) = [
+            spec
+            for spec in definitions(tmp_path_factory, **settings).resolve_all_asset_specs()
+            if spec.key.to_user_string() == "publication"
+        ]
+        assert (spec.freshness_policy and spec.freshness_policy.deadline_cron) == deadline

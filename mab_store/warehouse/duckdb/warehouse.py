@@ -25,6 +25,7 @@ from mab_store.errors import (
 )
 from mab_store.settings import Settings
 from mab_store.warehouse.duckdb.published_copies import (
+    PublishedCopy,
     current_copy,
     next_copy_name,
     open_copy,
@@ -116,6 +117,12 @@ class DuckDBWarehouse:
                 if is_outermost:
                     self._reading.connection = None
                 connection.rollback()
+
+    @contextmanager
+    def published(self) -> Iterator[PublishedCopy]:
+        """Open the newest published copy, which takes no lock."""
+        with closing(open_copy(current_copy(self._published_dir))) as copy:
+            yield copy
 
     def create_schema(self) -> list[str]:
         """Create the tables and views that are missing; run again, it changes nothing."""

@@ -56,12 +56,16 @@ Connect = Callable[[], AbstractContextManager[Connection]]
 Opened = TypeVar("Opened")
 
 
-def connection_arguments(settings: Settings) -> dict[str, Any]:
+def connection_arguments(settings: Settings, *, query_seconds: int | None = None) -> dict[str, Any]:
     """Return the arguments of `snowflake.connector.connect` for our sessions.
 
     Only our own statements begin and end a transaction (autocommit is on outside of it). There is
     no `network_timeout`: the connector cancels every statement that takes longer. A statement has
     its own limit (`statements.run`), and `network_pauses` limits the requests.
+
+    Args:
+        settings: The settings.
+        query_seconds: Limit of a query on the server; None: that of a run [s].
 
     Raises:
         SettingsError: The credential is missing or cannot be used.
@@ -86,6 +90,9 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
         parts = urlsplit(settings.snowflake_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         arguments |= {"protocol": parts.scheme, "host": parts.hostname, "port": port}
+    if query_seconds is not None:
+        arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
+        arguments["socket_timeout"] = min(SOCKET_TIMEOUT_SECONDS, query_seconds)
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -115,10 +122,7 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
     def connected() -> Iterator[Connection]:
         import snowflake.connector  # noqa: PLC0415  # takes seconds; only this engine needs it
 
-        arguments = connection_arguments(settings)
-        if query_seconds is not None:
-            arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] = query_seconds
-            arguments["socket_timeout"] = min(SOCKET_TIMEOUT_SECONDS, query_seconds)
+        arguments = connection_arguments(settings, query_seconds=query_seconds)
         connection = snowflake.connector.connect(**arguments)
         try:
             yield connection

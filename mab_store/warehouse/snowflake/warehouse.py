@@ -26,7 +26,7 @@ from mab_store.warehouse.snowflake.locks import (
     take_lock,
     waiting_for_lock,
 )
-from mab_store.warehouse.snowflake.reader import SnowflakeReader
+from mab_store.warehouse.snowflake.reader import SnowflakeReader, open_snowflake
 from mab_store.warehouse.snowflake.schema_setup import create_objects
 from mab_store.warehouse.snowflake.sessions import Heartbeat, Sessions
 from mab_store.warehouse.snowflake.statements import fetch, run
@@ -163,6 +163,15 @@ class SnowflakeWarehouse:
         connection broke is run again over another session.
         """
         reader = SnowflakeReader(self._settings, "tables", connect=self._sessions.session)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    @contextmanager
+    def published(self) -> Iterator[SnowflakeReader]:
+        """Open the newest published version over a kept session."""
+        reader = open_snowflake(self._settings, connect=self._sessions.session)
         try:
             yield reader
         finally:
