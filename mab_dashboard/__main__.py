@@ -11,8 +11,8 @@ OPTIONS = {
     "browser.gatherUsageStats": "false",  # no request to another host
     "client.showErrorDetails": "none",  # a trace is for the log
     "client.toolbarMode": "minimal",
-    "theme.primaryColor": "#0072B2",
-    "theme.baseRadius": "small",
+    "theme.light.primaryColor": "#0072B2",
+    "theme.dark.primaryColor": "#56B4E9",
 }
 """What `.streamlit/config.toml` has too, for `streamlit run`; a test compares them."""
 

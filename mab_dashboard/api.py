@@ -72,7 +72,9 @@ class Api:
                 trust_env=False,
                 follow_redirects=False,
             )
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
+        except UnicodeEncodeError:
+            raise ApiError("key_refused", "A key consists of ASCII characters.") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiError("away", f"{type(error).__name__}: {error}") from None
         return _body(answer)
 

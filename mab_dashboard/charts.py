@@ -42,9 +42,11 @@ def shares_chart(
             tooltip=["day:T", "variant:N", alt.Tooltip("share:Q", format=".1f")],
         )
     )
+    layers: list[alt.Chart] = [area]
     held = pd.DataFrame({"day": [pd.Timestamp(day) for day in held_days(shares)]})
-    rules = alt.Chart(held).mark_rule(strokeDash=[3, 3], color="#888").encode(x="day:T")
-    return _titled(text("chart_shares", language), area, rules)
+    if len(held):
+        layers.append(alt.Chart(held).mark_rule(strokeDash=[3, 3], color="#888").encode(x="day:T"))
+    return _titled(text("chart_shares", language), *layers)
 
 
 def rates_chart(
@@ -69,7 +71,6 @@ def rates_chart(
     layers: list[alt.Chart] = [line]
     if len(set(frame["variant"])) <= MOST_BANDS:
         band = base.mark_area(opacity=0.16).encode(
-            color=_colour(colours).legend(None),
             y=alt.Y("low:Q", title=title).scale(zero=False),
             y2="high:Q",
         )
@@ -184,7 +185,7 @@ def _colour(colours: Mapping[str, str]) -> alt.Color:
     return (
         alt.Color("variant:N", title=None)
         .scale(domain=names, range=list(colours.values()))
-        .legend(orient="top", columns=4, labelLimit=220)
+        .legend(orient="top", columns=4, labelLimit=220, symbolOpacity=1)
     )
 
 

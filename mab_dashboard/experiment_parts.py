@@ -12,6 +12,7 @@ from mab_dashboard.formats import (
     number,
     percent,
     probability,
+    sentence,
 )
 from mab_dashboard.look import SHAPES, block, verdict_words
 from mab_dashboard.moves import Fact
@@ -56,8 +57,16 @@ def headline(record: Body, analysis: Body | None, language: Language) -> str:
         f"{markup(status)}</div>{description}"
         f'<div class="verdict" style="border-color:{colour};margin-top:.5rem">'
         f"{verdict_words(verdict, language)} "
-        f'<span lang="en">{markup(advice.get("reason", ""))}</span>{error_rate}</div>'
+        f'<span lang="en">{sentence(advice.get("reason", ""))}</span>{error_rate}</div>'
     )
+
+
+def other_leader(analysis: Body) -> str | None:
+    """Return the variant that is likely best in the window; None if the advice names the same."""
+    advised = analysis["advice"]["variant_name"]
+    best = max(analysis["variants"], key=lambda row: float(row["probability_best"]))
+    likely = str(best["variant_name"])
+    return None if advised in {None, likely} else likely
 
 
 def evidence_table(

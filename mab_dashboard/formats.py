@@ -12,6 +12,8 @@ NOTHING = "–"
 
 _SWAPPED = str.maketrans({",": ".", ".": ","})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:@&^=])")
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_COMMAND = re.compile("`([^`]*)`")
 _SHORTCODE = re.compile(r":(?=[\w+-]+\\?:)")
 
 
@@ -74,6 +76,12 @@ def day_of(text: str | None) -> date | None:
 def markup(text: object) -> str:
     """Return text for HTML: no tag, every character visible."""
     return html.escape(plain(text), quote=True)
+
+
+def sentence(text: object) -> str:
+    """Return a sentence for HTML: days and percentages stay on one line, `x` is code."""
+    shown = _COMMAND.sub(r"<code>\1</code>", markup(text).replace(" %", "\u00a0%"))
+    return _ISO_DAY.sub(r'<span style="white-space:nowrap">\g<0></span>', shown)
 
 
 def label(text: object) -> str:

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from mab_dashboard.formats import NOTHING, Language, interval, markup, number, percent, probability
+from mab_dashboard.formats import (
+    NOTHING,
+    Language,
+    interval,
+    markup,
+    number,
+    percent,
+    probability,
+    sentence,
+)
 from mab_dashboard.overview import Row
 from mab_dashboard.texts import text
 
@@ -112,7 +121,7 @@ def overview_row(row: Row, language: Language) -> str:
         f'<span class="badge">{markup(text(f"badge_{name}", language))}</span>'
         for name in row.badges
     )
-    reason = f'<div class="dim" lang="en">{markup(row.reason)}</div>' if row.reason else ""
+    reason = f'<div class="dim" lang="en">{sentence(row.reason)}</div>' if row.reason else ""
     first = f"<div>{verdict_words(row.verdict, language)}{reason}<div>{badges}</div></div>"
     return block(
         f'<div class="row">{first}<div>{share_bars(row.shares, language)}</div>'
@@ -202,5 +211,5 @@ def _seen(row: Row, language: Language) -> str:
         return ""
     days = text("seen_days", language, days=number(row.days, language))
     through = text("through", language, day=row.data_through or NOTHING)
-    shown = "".join(f'<div class="dim">{markup(line)}</div>' for line in (days, through))
+    shown = "".join(f'<div class="dim">{sentence(line)}</div>' for line in (days, through))
     return f"<div>{number(row.impressions, language)}</div>{shown}"

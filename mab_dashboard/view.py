@@ -11,7 +11,7 @@ import streamlit as st
 
 from mab_dashboard.api import Api, ApiError, Body
 from mab_dashboard.csv_text import csv_text
-from mab_dashboard.formats import label, markup
+from mab_dashboard.formats import label, markup, sentence
 from mab_dashboard.look import block, heading
 from mab_dashboard.place import Place
 from mab_dashboard.texts import text
@@ -21,7 +21,6 @@ FRESH_SECONDS = 20
 """How long an answer of the API is shown again without a request."""
 KEY = "mab_key"
 Columns = Mapping[str, str]
-_COMMAND = re.compile("`([^`]*)`")
 
 
 class View(NamedTuple):
@@ -83,34 +82,43 @@ def go(place: Place) -> None:
 
 
 def choose_experiment(view: View) -> Body | None:
-    """Let the reader choose an experiment; return its record, or None.
+    """Let the reader choose an experiment; return its record, or None and a note of what to do.
 
     Raises:
-        ApiError: The experiment that the URL names is unknown.
+        ApiError: The API does not answer.
     """
-    items = {item["experiment_id"]: item for item in view.listed()["experiments"]}
-    chosen = view.place.experiment
-    if chosen and chosen not in items:
-        items = {chosen: view.of(chosen)} | items
+    items: dict[str, Body] = {item["experiment_id"]: item for item in view.listed()["experiments"]}
+    wanted, unknown = view.place.experiment, None
+    if wanted and wanted not in items:
+        try:
+            items = {wanted: view.of(wanted)} | items
+        except ApiError as error:
+            if error.state != "not_found":
+                raise
+            unknown = error
     ids = list(items)
     picked = st.selectbox(
         view.say("choose"),
         ids,
-        index=ids.index(chosen) if chosen else None,
+        index=ids.index(wanted) if wanted in items else None,
         format_func=lambda key: plain(items[key]["name"]),
         placeholder=view.say("choose"),
-        key=f"choice_{view.place.page}_{chosen}",
+        key=f"choice_{view.place.page}_{wanted}",
     )
-    if picked and picked != chosen:
+    if picked and picked != wanted:
         go(view.place._replace(experiment=picked, day=None))
-    return items.get(picked) if picked else None
+    if picked is None:
+        state = "no_choice" if unknown is None else "state_not_found"
+        detail = view.say("choose") if unknown is None else view.say("state_not_found_help")
+        show_note(detail, title=view.say(state))
+        return None
+    return items[picked]
 
 
 def show_note(words: str, *, title: str = "") -> None:
     """Show a sentence about the state of things; names in it are text."""
     strong = f"<b>{markup(title)}</b><br>" if title else ""
-    shown = _COMMAND.sub(r"<code>\1</code>", markup(words))
-    st.html(block(f'<div class="verdict" role="status">{strong}{shown}</div>'))
+    st.html(block(f'<div class="verdict" role="status">{strong}{sentence(words)}</div>'))
 
 
 def show_problem(view: View, error: ApiError) -> None:

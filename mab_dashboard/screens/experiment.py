@@ -10,6 +10,7 @@ from mab_dashboard.experiment_parts import (
     evidence_table,
     fact_words,
     headline,
+    other_leader,
     what_changed,
 )
 from mab_dashboard.formats import label, markup, moment, number
@@ -39,7 +40,6 @@ def show(view: View) -> None:
     with choice:
         record = choose_experiment(view)
     if record is None:
-        show_note(view.say("choose"), title=view.say("no_choice"))
         return
     key = record["experiment_id"]
     publications = view.all_of(key, "/allocations", "publications")
@@ -67,6 +67,11 @@ def _parts(
     colours = colours_of(names, control)
     st.html(headline(record, analysis, language))
     _notes(view, record)
+    likely = None if analysis is None else other_leader(analysis)
+    if analysis is not None and likely is not None:
+        advised = analysis["advice"]["variant_name"]
+        words = view.say("advice_differs", advised=advised, likely=likely)
+        st.html(block(f'<div class="dim">{markup(words)}</div>'))
     show_heading(view.say("section_shares"))
     st.html(evidence_table(now, before, analysis, colours=colours, language=language))
     if analysis is not None and analysis["allocation_id"] != now["allocation_id"]:

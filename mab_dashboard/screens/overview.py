@@ -90,7 +90,8 @@ def _list(view: View, rows: Sequence[Row], query: dict[str, str | None]) -> None
     if st.session_state.get("listed") != scope:  # another list begins with its first page
         st.session_state["listed"], st.session_state["first"] = scope, 0
     first = min(st.session_state["first"], (len(rows) - 1) // ROWS * ROWS)
-    _, header = st.columns([1.35, 5])
+    corner, header = st.columns([1.35, 5])
+    corner.html(block(f'<div class="head">{markup(view.say("experiment"))}</div>'))
     header.html(header_row(view.place.language))
     for row in rows[first : first + ROWS]:
         _row(view, row)

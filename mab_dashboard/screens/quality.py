@@ -7,7 +7,7 @@ import streamlit as st
 
 from mab_dashboard.api import Body
 from mab_dashboard.charts import verdicts_chart
-from mab_dashboard.formats import label, markup, number
+from mab_dashboard.formats import label, markup, number, sentence
 from mab_dashboard.look import block
 from mab_dashboard.quality import (
     late_files,
@@ -40,7 +40,6 @@ def show(view: View) -> None:
     with choice:
         record = choose_experiment(view)
     if record is None:
-        show_note(view.say("choose"), title=view.say("no_choice"))
         return
     key = record["experiment_id"]
     through = _through(view, record)
@@ -65,10 +64,13 @@ def show(view: View) -> None:
 
 
 def _through(view: View, record: Body) -> date:
-    """Return the last day that counts were expected for: that of the newest decision."""
-    overview = record.get("overview")
-    newest = overview["as_of_date"] if overview else None
-    return date.fromisoformat(newest) if newest else view.now.date() - timedelta(days=1)
+    """Return the last day that counts were expected for: the newest that was decided.
+
+    An experiment that is held back has decisions of newer days, which are not served.
+    """
+    items = [record] if record["status"] != "running" else view.listed()["experiments"]
+    newest = [item["overview"]["as_of_date"] for item in items if item.get("overview")]
+    return date.fromisoformat(max(newest)) if newest else view.now.date() - timedelta(days=1)
 
 
 def _received(view: View, record: Body, quality: Sequence[Body]) -> None:
@@ -145,7 +147,7 @@ def _rejected(view: View, record: Body, quality: Sequence[Body]) -> None:
         show_table(view, rows, columns, name=file_name(record["name"], "rejected"))
     else:
         _say(view.say("none_rejected"))
-    st.html(block(f'<div class="dim">{markup(view.say("unnamed_rows"))}</div>'))
+    st.html(block(f'<div class="dim">{sentence(view.say("unnamed_rows"))}</div>'))
 
 
 def _say(words: str) -> None:

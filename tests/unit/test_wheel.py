@@ -31,7 +31,7 @@ def names(wheel) -> set[str]:
 def test_it_claims_our_packages_alone(names):
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
-        "mab_api", "mab_pipeline", "mab_store",
+        "mab_api", "mab_dashboard", "mab_pipeline", "mab_store",
     }  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_it_holds_every_sql_file_and_the_sample(names):
 
 def test_it_holds_what_mab_up_starts_and_the_licence(names):
     assert {"mab_pipeline/Procfile", "mab_pipeline/workspace.yaml"} <= names
+    assert {"mab_dashboard/texts_en.json", "mab_dashboard/texts_pt.json"} <= names
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 

@@ -75,12 +75,14 @@ def serving(
     home: Path,
     *options: str,
     command: tuple[str, ...] = ("-m", "mab_api"),
+    port: int | None = None,
+    port_setting: str = "API_PORT",
     **environment: str,
 ) -> Iterator[Server]:
     """Start `python -m mab_api` on a home; end it in the end."""
-    port = free_port()
+    port = port or free_port()
     log = home.with_name(f"{home.name}-{port}.log")
-    settings = {"MAB_HOME": str(home), "API_PORT": str(port), "API_REFRESH_SECONDS": "0.1"}
+    settings = {"MAB_HOME": str(home), port_setting: str(port), "API_REFRESH_SECONDS": "0.1"}
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, *command, *options],

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mab_dashboard.formats import label, markup
+from mab_dashboard.formats import label, markup, sentence
 from mab_dashboard.screens.overview import ROWS
 from mab_dashboard.texts import LANGUAGES, text
 from mab_store.experiments.schemas import experiment_id_of
@@ -146,7 +146,8 @@ def test_a_late_allocation_is_said_on_both_pages_and_a_fresh_one_is_not(open_pag
         assert (f">{text('badge_stale', lang)}<" in page.text) is is_late
     query = {"page": "experiment", "experiment": FIRST, "lang": lang}
     page = open_page("full", now=NOW + timedelta(days=3), **query)
-    assert text("stale_one", lang, moment="2026-03-11 04:00 UTC") in page.text
+    late = text("stale_one", lang, moment="2026-03-11 04:00 UTC")
+    assert sentence(late) in page.text
 
 
 @pytest.mark.parametrize("name", ["overview", "experiment", "quality"])

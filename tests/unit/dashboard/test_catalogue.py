@@ -3,6 +3,7 @@
 import re
 import string
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -58,12 +59,15 @@ def test_every_string_that_the_code_asks_for_is_there_and_every_string_is_asked_
 
 def test_streamlits_file_has_our_options():
     text = (FOLDER.parent / ".streamlit" / "config.toml").read_text("utf-8")
-    found = {
-        f"{section}.{name}": str(value).lower() if isinstance(value, bool) else value
-        for section, values in tomllib.loads(text).items()
-        for name, value in values.items()
-    }
-    assert found == OPTIONS
+    assert dict(flat(tomllib.loads(text))) == OPTIONS
+
+
+def flat(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value).lower() if isinstance(value, bool) else value
 
 
 @pytest.mark.usefixtures("clean_environment")
