@@ -34,6 +34,11 @@ class Days:
             yield Days(start, end)
             start = end
 
+    @property
+    def listed(self) -> list[date]:
+        """Each of the days, ascending."""
+        return [self.start + timedelta(days=offset) for offset in range(len(self))]
+
     def __len__(self) -> int:
         return (self.end - self.start).days
 

@@ -84,6 +84,7 @@ RELATIONS = (
     Relation("experiments", VIEW_NAME, ("experiment_id",), "|o--o{", "by id or name"),
     Relation(VIEW_NAME, "daily_metrics", ("metric_date", *_VARIANT), "||--o|", "last good row"),
     Relation("variants", "daily_metrics", _VARIANT, note="true on metric_date"),
+    Relation("daily_metrics", "judged_days", ("metric_date",), "}o--o|", "agrees since"),
     Relation("daily_metrics", "windowed_aggregates", _VARIANT, "}o--o{", "summed to as_of_date"),
     Relation("variants", "windowed_aggregates", _VARIANT, note="true on as_of_date + 1"),
     Relation("windowed_aggregates", "allocations", ("as_of_date", *_VARIANT), note="versions"),

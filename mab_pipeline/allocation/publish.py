@@ -147,7 +147,7 @@ class _Gate:
         self._current = current_allocations(transaction, days, platform)
         self._faults = _faults_by_key(self._current)
         self._data_through = _data_through(transaction, days)
-        self._live = _live_state(transaction)
+        self._live = _live_state(transaction, days)
         self._published = _published(transaction, days)
         self._noted = _noted_holds(transaction, days)
         self._frozen = _frozen(transaction, today=self._today)
@@ -331,9 +331,11 @@ def _data_through(transaction: Transaction, days: Days) -> dict[Key, date | None
     }
 
 
-def _live_state(transaction: Transaction) -> dict[str, _Live]:
+def _live_state(transaction: Transaction, days: Days) -> dict[str, _Live]:
+    """Return the state of each experiment with windows on these days."""
     states: dict[str, _Live] = defaultdict(_Live)
-    for row in transaction.fetch_arrow("assets/publication_state").to_pylist():
+    found = transaction.fetch_arrow("assets/publication_state", days.parameters)
+    for row in found.to_pylist():
         state = states[row["experiment_id"]]
         buckets = {
             name: [(first, last) for first, last in pairs]

@@ -15,6 +15,7 @@ import dagster as dg
 from mab_pipeline.allocation.gate import CurrentAllocations, Failure, current_allocations
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.ingestion.file_ledger import LedgerRow, known_files, unloaded_files
+from mab_pipeline.ingestion.judged_days import Judge
 from mab_pipeline.ingestion.unplaced import unplaced_files
 from mab_pipeline.ingestion.waiting_files import missing_files
 from mab_pipeline.resources import Platform
@@ -136,13 +137,13 @@ def unloaded_days(subject: Subject) -> list[Failure]:
     platform, days = subject.platform, subject.days
     lookback = Days(platform.lookback_start(days.start), days.end)
     known = known_files(subject.queries, lookback.start, lookback.end)
-    stale = subject.queries.fetch_arrow("assets/daily_metrics_stale_days", lookback.parameters)
+    stale = Judge(subject.queries).stale_days(lookback)
     files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
     kept = _kept_days(platform.inbox, known, files)
     arriving = _arrived_since(subject, lookback)
     faults = {
         day: f"daily_metrics of {day} is older than raw_metrics"
-        for day in stale["metric_date"].to_pylist()
+        for day in sorted(stale)
     }
     faults |= {
         day: f"{name} is not loaded"

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.ingestion.judged_days import Judge
 from mab_pipeline.ingestion.registry_changes import RegistryChange
 from mab_store.days import Days, unbroken
 from mab_store.settings import Settings
@@ -52,7 +53,8 @@ def follow_metrics(transaction: Transaction, settings: Settings, days: Days) -> 
     """Recompute `days` of daily_metrics, and all that late rows of other days touch.
 
     This compares the days in the windows of `days` with their current rows, and also the days up to
-    the newest computed one: a run of an older day may find late files there.
+    the newest computed one: a run of an older day may find late files there. Days that nothing
+    touched since they agreed are not read.
 
     Args:
         transaction: The open transaction.
@@ -64,12 +66,15 @@ def follow_metrics(transaction: Transaction, settings: Settings, days: Days) -> 
     """
     reach = timedelta(days=settings.max_window_days - 1)
     seen = Days(max(days.start - reach, settings.mab_start_date), days.start)
-    stale = _stale_days(transaction, seen)
+    judge = Judge(transaction)
+    stale = judge.stale_days(seen)
     if made := made_days(transaction, days.start):
-        stale |= _stale_days(transaction, days)
-        stale |= _stale_days_with_rows(transaction, Days(days.end, made[-1] + timedelta(days=1)))
+        stale |= judge.stale_days(days)
+        stale |= judge.stale_days_with_rows(Days(days.end, made[-1] + timedelta(days=1)))
     other = sorted(day for day in stale if not days.start <= day < days.end)
-    as_of_days = _make_days(transaction, settings, stale, ranges=[days, *unbroken(other)])
+    ranges = [days, *unbroken(other)]
+    as_of_days = _make_days(transaction, settings, stale, ranges=ranges)
+    judge.note(transaction, ranges)
     return FollowUp(other, as_of_days)
 
 
@@ -83,16 +88,22 @@ def follow_registry(
         settings: For the lengths of the windows.
         change: The difference from the old registry.
     """
-    stale = _stale_days_with_rows(transaction, Days(change.first_metric_date, date.max))
-    for days in unbroken(sorted(change.waiting_days)):
-        stale |= _stale_days(transaction, days)
+    touched = Days(change.first_metric_date, date.max)
+    named = unbroken(sorted(change.waiting_days))
+    if change.fingerprint_before:
+        for days in (touched, *named):
+            transaction.execute("follow_up/forget_judged_days", days.parameters)
+        before = {"registry_fingerprint": change.fingerprint_before}
+        transaction.execute("follow_up/keep_judged_days", before)
+    judge = Judge(transaction)
+    stale = judge.stale_days_with_rows(touched)
+    for days in named:
+        stale |= judge.stale_days(days)
+    ranges = unbroken(sorted(stale))
     as_of_days = _make_days(
-        transaction,
-        settings,
-        stale,
-        ranges=unbroken(sorted(stale)),
-        first_as_of=change.first_as_of,
+        transaction, settings, stale, ranges=ranges, first_as_of=change.first_as_of
     )
+    judge.note(transaction, ranges)
     return FollowUp(sorted(stale), as_of_days)
 
 
@@ -125,22 +136,6 @@ def _make_days(
     for days in (part for whole in unbroken(touched) for part in whole.parts()):
         transaction.execute("assets/windowed_aggregates", days.parameters | rule.window_parameters)
     return touched
-
-
-def _stale_days(transaction: Transaction, days: Days) -> set[date]:
-    if len(days) <= 0:
-        return set()
-    found = transaction.fetch_arrow("assets/daily_metrics_stale_days", days.parameters)
-    return set(found["metric_date"].to_pylist())
-
-
-def _stale_days_with_rows(transaction: Transaction, days: Days) -> set[date]:
-    """Find stale days among those that raw_metrics still holds: the others were pruned."""
-    if days.start >= days.end:
-        return set()
-    kept = transaction.fetch_arrow("follow_up/days_with_rows", days.parameters)
-    ranges = unbroken(kept["metric_date"].to_pylist())
-    return {day for days in ranges for day in _stale_days(transaction, days)}
 
 
 def _starts_by_data(transaction: Transaction, day: date) -> dict[str, tuple[date, date]]:

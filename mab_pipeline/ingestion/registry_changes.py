@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from mab_store.experiments.events import Registry
+from mab_store.days import unbroken
+from mab_store.experiments.events import BEGINNING_OF_TIME, Registry
 from mab_store.warehouse.warehouse import Transaction
 
 Row = Mapping[str, Any]
@@ -23,12 +24,14 @@ class RegistryChange:
         waiting_days: Days with rows whose experiment only a new registration makes known.
         first_as_of: First as-of day whose windows may differ; None if there is none.
         has_old: Whether the warehouse held a registry before.
+        fingerprint_before: Fingerprint of the registry in the warehouse; empty if nothing changes.
     """
 
     first_metric_date: date = date.max
     waiting_days: frozenset[date] = frozenset()
     first_as_of: date | None = None
     has_old: bool = True
+    fingerprint_before: str = ""
 
 
 def registry_change(transaction: Transaction, registry: Registry) -> RegistryChange:
@@ -44,11 +47,16 @@ def registry_change(transaction: Transaction, registry: Registry) -> RegistryCha
     differ = [_first_difference(old[name], new.get(name, {})) for name in changed if name in old]
     as_of = [max(day, _A_DAY_IN) - timedelta(days=1) for day in differ]
     as_of += [_first_effective_day(row) - timedelta(days=1) for row in added]
+    known_names = {row["experiment_name"] for row in old_rows}
+    if any(row["experiment_id"] in known_names for row in added):
+        differ.append(BEGINNING_OF_TIME)  # an id comes before a name: rows change their experiment
+    (row,) = transaction.fetch_arrow("follow_up/registry_fingerprint").to_pylist()
     return RegistryChange(
         first_metric_date=min(differ, default=date.max),
         waiting_days=_waiting_days(transaction, added),
         first_as_of=min(as_of),
         has_old=bool(old),
+        fingerprint_before=row["fingerprint"],
     )
 
 
@@ -92,8 +100,18 @@ def _first_effective_day(row: Row) -> date:
 
 
 def _waiting_days(transaction: Transaction, added: Iterable[Row]) -> frozenset[date]:
+    """Return the days with rows that name an added experiment.
+
+    Days that were found without unknown names are not read; others are noted for the next time.
+    """
     names = {name for row in added for name in (row["experiment_id"], row["experiment_name"])}
     if not names:
         return frozenset()
-    waiting = transaction.fetch_arrow("follow_up/unknown_names").to_pylist()
-    return frozenset(row["metric_date"] for row in waiting if row["experiment"] in names)
+    listed = transaction.fetch_arrow("follow_up/days_with_unknown_names").to_pylist()
+    waiting: set[date] = set()
+    for days in unbroken(row["metric_date"] for row in listed):
+        found = transaction.fetch_arrow("follow_up/unknown_names", days.parameters).to_pylist()
+        waiting |= {row["metric_date"] for row in found if row["experiment"] in names}
+    for days in unbroken(row["metric_date"] for row in listed if not row["is_noted"]):
+        transaction.execute("follow_up/note_unknown_names", days.parameters)
+    return frozenset(waiting)

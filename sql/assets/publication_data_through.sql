@@ -13,6 +13,27 @@ with asked as (
         and as_of_date < cast(:end_date as date)
 ),
 
+-- Up to the first as-of day only the last day counts. All but a few experiments have it in the last
+-- 30 days: for the others alone the days before are read.
+recent as (
+    select
+        experiment_id,
+        max(metric_date) as data_date
+    from daily_metrics
+    where
+        metric_date > cast(:start_date as date) - 30
+        and metric_date <= cast(:start_date as date)
+        and impressions > 0
+    group by experiment_id
+),
+
+silent as (
+    select distinct asked.experiment_id
+    from asked
+    left join recent on asked.experiment_id = recent.experiment_id
+    where recent.experiment_id is null
+),
+
 events as (
     select
         experiment_id,
@@ -20,13 +41,31 @@ events as (
         cast(null as date) as data_date
     from asked
     union all
+    select
+        experiment_id,
+        data_date as event_date,
+        data_date
+    from recent
+    union all
+    select
+        experiment_id,
+        max(metric_date) as event_date,
+        max(metric_date) as data_date
+    from daily_metrics
+    where
+        metric_date <= cast(:start_date as date) - 30
+        and impressions > 0
+        and experiment_id in (select experiment_id from silent)
+    group by experiment_id
+    union all
     select distinct
         experiment_id,
         metric_date as event_date,
         metric_date as data_date
     from daily_metrics
     where
-        metric_date < cast(:end_date as date)
+        metric_date > cast(:start_date as date)
+        and metric_date < cast(:end_date as date)
         and impressions > 0
 ),
 

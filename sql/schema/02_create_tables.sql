@@ -72,6 +72,16 @@ create table if not exists daily_metrics (
     received_at timestamp not null           -- When that file was received [UTC time]
 );
 
+-- Days of which daily_metrics is known to agree with raw_metrics, and what that was judged by (docs/adr/0029). A day that is not here, or differs now, is judged again; deleting rows only costs time.
+-- Grain: metric_date
+create table if not exists judged_days (
+    metric_date date not null,               -- Day of the counts [UTC date]
+    fingerprint varchar not null,            -- Number and hash of its rows in raw_metrics, inbox_files and daily_metrics; empty if only its names were looked up [hash]
+    registry_fingerprint varchar not null,   -- Number and hash of the registered names and of the variants' days [hash]
+    code_version varchar not null,           -- Hash of the SQL that judges [hash]
+    unknown_rows bigint not null             -- Rows of raw_metrics whose experiment is not registered [rows]
+);
+
 -- The rule's inputs for each variant at the end of a day: the sums of both windows, and the window in use.
 -- Grain: as_of_date, experiment_id, variant_name
 create table if not exists windowed_aggregates (

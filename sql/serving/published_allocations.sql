@@ -3,20 +3,33 @@
 -- Grain:   experiment_id, variant_name
 -- Inputs:  served_publications, served_allocations, served_experiments, served_variants, served_holds
 -- Parameters: :today the day for which status is read; :as_of_date a day, or null for the newest
-with chosen as (
+with last_days as (
+    -- Two columns of all publications: the others are read of one day of each experiment.
     select
         experiment_id,
-        as_of_date,
-        published_at,
-        allocation_id,
-        buckets,
-        was_live,
-        data_through
+        max(as_of_date) as as_of_date
     from served_publications
     where as_of_date = coalesce(cast(:as_of_date as date), as_of_date)
+    group by experiment_id
+),
+
+chosen as (
+    select
+        publications.experiment_id,
+        publications.as_of_date,
+        publications.published_at,
+        publications.allocation_id,
+        publications.buckets,
+        publications.was_live,
+        publications.data_through
+    from served_publications as publications
+    inner join last_days
+        on
+            publications.experiment_id = last_days.experiment_id
+            and publications.as_of_date = last_days.as_of_date
     qualify row_number() over (
-        partition by experiment_id
-        order by as_of_date desc nulls last, published_at desc nulls last
+        partition by publications.experiment_id
+        order by publications.published_at desc nulls last
     ) = 1
 ),
 

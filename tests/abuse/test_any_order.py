@@ -12,8 +12,11 @@ from mab_pipeline.assets.allocations import allocate
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.ingestion.judged_days import changed_days
 from mab_pipeline.ingestion.late_data import find_arrivals, plan_runs
+from mab_pipeline.operations.prune import _prune_tables
 from mab_pipeline.recovery.rebuild import rebuild
+from mab_pipeline.resources import build_platform
 from mab_store.days import Days
 from mab_store.warehouse.warehouse import rolled_back
 from tests.integration.conftest import World
@@ -43,6 +46,22 @@ def stale_windows(world: World) -> list[tuple]:
     made = {row["as_of_date"] for row in before}
     sides = ({tuple(row.values()) for row in rows} for rows in (before, after))
     return sorted((row for row in set.symmetric_difference(*sides) if row[0] in made), key=str)
+
+
+def overlooked(world: World) -> set[date]:
+    """Return the days, of all, that what is noted of them hides from those who should see them.
+
+    They are out of date and would not be judged, or the next registration would not look there for
+    the names that nobody knows yet.
+    """
+    days = Days(FIRST, FIRST + timedelta(days=DAYS))
+    with world.platform.warehouse.reading() as queries:
+        stale = queries.fetch_arrow("assets/daily_metrics_stale_days", days.parameters)
+        unknown = queries.fetch_arrow("follow_up/unknown_names", days.parameters)
+        read = queries.fetch_arrow("follow_up/days_with_unknown_names")
+        judged = changed_days(queries, days)
+    unjudged = set(stale["metric_date"].to_pylist()) - set(judged)
+    return unjudged | set(unknown["metric_date"].to_pylist()) - set(read["metric_date"].to_pylist())
 
 
 def run_assets(world: World, first: date, last: date, *, decides: bool = True) -> None:
@@ -106,15 +125,21 @@ class Walk:
     def yesterday(self) -> date:
         return self.world.clock.now.date() - timedelta(days=1)
 
-    def step(self) -> None:
-        acts = [
+    def acts(self) -> list[Callable[[], None]]:
+        return [
             *[self.file] * 4, *[self.run] * 4, *[self.time_passes] * 4, *[self.run_range] * 2,
             *[self.tick] * 2, *[self.event] * 2, self.correction,
         ]  # fmt: skip
-        act = self.chance.choice(acts)
+
+    def step(self) -> None:
+        act = self.chance.choice(self.acts())
         self.done.append(act.__name__)
         act()
+        self.check()
+
+    def check(self) -> None:
         assert stale_windows(self.world) == [], self.done
+        assert overlooked(self.world) == set(), self.done
 
     def day(self) -> date:
         return FIRST + timedelta(days=self.chance.randrange((self.yesterday - FIRST).days + 1))
@@ -172,6 +197,68 @@ class Walk:
             assert inputs(self.world, name) == rows, (name, self.done)
 
 
+class HardWalk(Walk):
+    """A walk on which more happens: what an operator does, and what should not happen."""
+
+    def acts(self) -> list[Callable[[], None]]:
+        return [
+            *super().acts(), *[self.take_away] * 2, *[self.put_back] * 2, self.clock_goes_back,
+            self.prune, self.other_settings, self.edit, *[self.killed] * 2, self.rebuild,
+        ]  # fmt: skip
+
+    def check(self) -> None:
+        assert overlooked(self.world) == set(), self.done
+
+    def take_away(self) -> None:
+        if found := sorted(self.world.inbox.glob("metrics/*/*.csv")):
+            path = self.chance.choice(found)
+            path.rename(path.with_name(f".{path.name}"))
+
+    def put_back(self) -> None:
+        if found := sorted(self.world.inbox.glob("metrics/*/.*.csv")):
+            path = self.chance.choice(found)
+            path.rename(path.with_name(path.name[1:]))
+
+    def clock_goes_back(self) -> None:
+        now = self.world.clock.now - timedelta(days=2)
+        if now.date() > FIRST:
+            self.world.clock.set(now.isoformat())
+
+    def prune(self) -> None:
+        _prune_tables(self.world.platform, self.day(), apply=True)
+
+    def other_settings(self) -> None:
+        changed = {"max_window_days": self.chance.choice([2, 3, 9])}
+        settings = self.world.settings.model_copy(update=changed)
+        self.world.platform = build_platform(settings, clock=self.world.clock)
+
+    def edit(self) -> None:
+        self.world.query(
+            self.chance.choice([
+                "update daily_metrics set clicks = clicks + 1 where metric_date = ?",
+                "update raw_metrics set clicks = '7' where metric_date = ?",
+                "delete from daily_metrics where metric_date = ?",
+                "delete from judged_days where metric_date = ?",
+            ]),
+            self.day(),
+        )  # fmt: skip
+
+    def killed(self) -> None:
+        """End a run between the two tables."""
+        load_raw_metrics(self.world.platform, Days(FIRST, self.day() + timedelta(days=1)))
+
+    def rebuild(self) -> None:
+        rebuild(self.world.platform, accept_loss=True)
+
+    def end(self) -> None:
+        last = self.yesterday
+        run_assets(self.world, FIRST, last, decides=False)
+        days = Days(FIRST, last + timedelta(days=1)).parameters
+        with self.world.platform.warehouse.reading() as queries:
+            stale = queries.fetch_arrow("assets/daily_metrics_stale_days", days)
+        assert stale["metric_date"].to_pylist() == [], self.done
+
+
 @pytest.fixture
 def empty(make_world) -> World:
     return make_world(now="2025-03-04T02:00:00", mab_start_date=FIRST, **OPTIONS)
@@ -190,5 +277,12 @@ def test_any_order_of_what_can_happen_ends_in_the_tables_of_a_rebuild(empty, see
 def test_so_it_does_in_dagster_s_runs_and_the_sensor_s(empty):
     walk = Walk(empty, seed=99, run=run_job, ticks=tick)
     for _ in range(8):
+        walk.step()
+    walk.end()
+
+
+def test_whatever_is_done_no_day_that_is_out_of_date_is_overlooked(empty):
+    walk = HardWalk(empty, seed=100)
+    for _ in range(20):
         walk.step()
     walk.end()

@@ -29,7 +29,7 @@ from mab_store.days import Days
 from mab_store.experiments.registration import register
 from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import load_settings
-from tests.bench import daily_run
+from tests.bench import daily_run, history
 from tests.bench.empty_job import empty_job
 from tests.bench.rows import Row
 
@@ -79,6 +79,7 @@ def run() -> list[Row]:
         _a_year_in_one_range(),
         *_the_daily_run(),
         *daily_run.rows(lambda home: _in_process("prepare", home)),
+        *history.rows(lambda home: _in_process("past", home)),
     ]
 
 
@@ -195,10 +196,10 @@ def _ratio(ours: Callable[[], None], other: Callable[[], None], *, repeats: int)
     return statistics.median(times["ours"]) / statistics.median(times["other"])
 
 
-def _run_a_day(home: Path) -> float:
-    """Run yesterday; return the seconds of the run."""
+def _run_a_day(home: Path, *, days_ago: int = 1) -> float:
+    """Run yesterday, or an earlier day; return the seconds of the run."""
     platform = build_platform(load_settings(mab_home=home))
-    day = platform.clock().date() - timedelta(days=1)
+    day = platform.clock().date() - timedelta(days=days_ago)
     return _timed(build_defs(platform=platform).resolve_job_def(DAILY_ALLOCATION), str(day))
 
 
@@ -212,14 +213,14 @@ def _load_history(platform: Platform) -> None:
     serve(platform)
 
 
-def _hand_in(home: Path) -> Platform:
-    """Register 10,000 experiments of 4 variants and hand in the counts of the last days."""
+def _hand_in(home: Path, *, experiments: int = EXPERIMENTS) -> Platform:
+    """Register experiments of 4 variants and hand in the counts of the last days."""
     settings = load_settings(mab_home=home)
     platform = build_platform(settings)
     names = [f"variant_{index}" for index in range(VARIANTS)]
     variants = [VariantSpec(name=name, is_control=name == names[0]) for name in names]
     lines = ["experiment,variant_name,impressions,clicks"]
-    for number in range(EXPERIMENTS):
+    for number in range(experiments):
         spec = ExperimentSpec(name=f"experiment {number}", variants=variants)
         register(platform.inbox, spec, now=platform.clock())
         lines += [
@@ -256,13 +257,15 @@ def _peak_kilobytes() -> int:
 def main(kind: str, home: Path) -> None:
     """Do one thing; print its seconds and this process's peak memory [kB]."""
     elapsed = 0.0
-    if kind in {"first", "prepare"}:
-        platform = _hand_in(home)
-    if kind == "prepare":
+    if kind in {"first", "prepare", "past"}:
+        platform = _hand_in(home, experiments=1_000 if kind == "past" else EXPERIMENTS)
+    if kind in {"prepare", "past"}:
         _load_history(platform)
+    if kind == "past":
+        _run_a_day(home, days_ago=2)
     elif kind == "empty":
         elapsed = _run_nothing()
-    else:
+    elif kind != "prepare":
         elapsed = _run_a_day(home)
     print(elapsed, _peak_kilobytes())  # noqa: T201  # the parent reads it
 

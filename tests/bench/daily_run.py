@@ -48,8 +48,8 @@ def _a_small_run(scratch: Path) -> Row:
     ours: list[float] = []
     dagsters: list[float] = []
     for repeat, day in enumerate(days):  # the first of both makes Dagster's tables
-        took = _cpu([*mab, day], MAB_HOME=home, DAGSTER_HOME=home / "dagster")
-        bare = _cpu([*nothing, day], DAGSTER_HOME=empty)
+        took = cpu_seconds([*mab, day], MAB_HOME=home, DAGSTER_HOME=home / "dagster")
+        bare = cpu_seconds([*nothing, day], DAGSTER_HOME=empty)
         if repeat:
             ours.append(took)
             dagsters.append(bare)
@@ -70,7 +70,7 @@ def _by_multinomial(scratch: Path, prepared: Callable[[Path], object]) -> Row:
     prepared(first)
     shutil.copytree(first, scratch / "multinomial")
     took = {
-        method: _cpu(
+        method: cpu_seconds(
             [sys.executable, "-m", "tests.bench.bench_pipeline", "daily", str(scratch / method)],
             ALLOCATION_METHOD=method,
         )
@@ -101,10 +101,10 @@ def _hand_in(home: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "gam.csv").write_text("\n".join(lines))
     mab = Path(sys.executable).with_name("mab")
-    _cpu([str(mab), "ingest", *map(str, files)], MAB_HOME=home)
+    cpu_seconds([str(mab), "ingest", *map(str, files)], MAB_HOME=home)
 
 
-def _cpu(command: Sequence[str], **environment: object) -> float:
+def cpu_seconds(command: Sequence[str], **environment: object) -> float:
     """Run a command; return the CPU seconds of it and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(

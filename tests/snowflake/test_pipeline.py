@@ -39,6 +39,7 @@ PARAMETERS: dict[str, object] = {
     "limit": 5,
     "most": 3,
     "least_p_value": 0.001,
+    "code_version": "another",  # every day has to be judged
     "max_window_days": 30,
     "min_impressions": 200,
     "prefix": "metrics/%",

@@ -39,6 +39,7 @@ SCHEMA_FILES = (
     "schema/02_create_tables",
     "schema/02_add_columns",
     "schema/02_create_views",
+    "schema/02_create_fingerprints",
     "schema/02_create_served_views",
 )
 
