@@ -33,6 +33,8 @@ grant insert on table raw_metrics to role mab_pipeline;
 
 grant insert on table daily_metrics to role mab_pipeline;
 
+grant insert on table judged_days to role mab_pipeline;
+
 grant insert on table windowed_aggregates to role mab_pipeline;
 
 grant insert on table allocations to role mab_pipeline;
@@ -55,11 +57,15 @@ grant delete on table raw_metrics to role mab_pipeline;
 
 grant delete on table daily_metrics to role mab_pipeline;
 
+grant delete on table judged_days to role mab_pipeline;
+
 grant delete on table windowed_aggregates to role mab_pipeline;
 
 grant delete on table allocations to role mab_pipeline;
 
 grant update on table writer_lock to role mab_pipeline;
+
+grant update on table judged_days to role mab_pipeline;
 
 grant select on all views in schema identifier($mab_schema) to role mab_pipeline;
 
