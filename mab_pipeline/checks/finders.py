@@ -141,10 +141,7 @@ def unloaded_days(subject: Subject) -> list[Failure]:
     files = unloaded_files(platform.inbox, known, lookback.start, lookback.end)
     kept = _kept_days(platform.inbox, known, files)
     arriving = _arrived_since(subject, lookback)
-    faults = {
-        day: f"daily_metrics of {day} is older than raw_metrics"
-        for day in sorted(stale)
-    }
+    faults = {day: f"daily_metrics of {day} is older than raw_metrics" for day in sorted(stale)}
     faults |= {
         day: f"{name} is not loaded"
         for name, day in files.items()
