@@ -72,7 +72,7 @@ create table if not exists daily_metrics (
     received_at timestamp not null           -- When that file was received [UTC time]
 );
 
--- Days of which daily_metrics is known to agree with raw_metrics, and what that was judged by (docs/adr/0029). A day that is not here, or differs now, is judged again; deleting rows only costs time.
+-- Days of which daily_metrics is known to agree with raw_metrics, with fingerprints of all inputs (docs/adr/0029). A day that is not here, or differs now, is judged again; deleting rows only costs time.
 -- Grain: metric_date
 create table if not exists judged_days (
     metric_date date not null,               -- Day of the counts [UTC date]
