@@ -9,6 +9,10 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.definitions_load_context import (
+    DefinitionsLoadContext,
+    DefinitionsLoadType,
+)
 
 from mab_pipeline import assets
 from mab_pipeline.assets.source_files import inbox_sources
@@ -25,6 +29,8 @@ from mab_pipeline.sensors import sensors
 from mab_store.errors import SettingsError
 from mab_store.settings import Settings, load_settings
 from mab_store.snowflake_login import login_of
+
+FIRST_PARTITION = "mab_first_partition"
 
 
 def table_assets() -> list[TableAsset]:
@@ -130,4 +136,19 @@ def defs() -> dg.Definitions:
             f"while its sensors work on MAB_HOME={home}. Use `mab up`; or run `mab init` and set "
             f"DAGSTER_HOME={home / 'dagster'}."
         )
-    return build_defs(settings=settings)
+    platform = build_platform(settings)
+    context = DefinitionsLoadContext.get()
+    first = min(first_partition(platform), _first_of_the_server(context))
+    context.add_to_pending_reconstruction_metadata(FIRST_PARTITION, str(first))
+    return build_defs(platform=platform, asked=first)
+
+
+def _first_of_the_server(context: DefinitionsLoadContext) -> date:
+    """Return the first partition of the code server that launched this run; else date.max.
+
+    A run must find the days that it was asked for, whatever came or went since the server began.
+    """
+    if context.load_type != DefinitionsLoadType.RECONSTRUCTION:
+        return date.max
+    first = context.reconstruction_metadata.get(FIRST_PARTITION)
+    return date.fromisoformat(first) if first else date.max

@@ -17,8 +17,8 @@ from mab_store.warehouse.warehouse import Queries
 
 COLUMNS = ("experiment_id", "variant_name", "impressions", "clicks", "data_source")
 # The page cuts a wide table at its right: what matters comes first.
-SHOWN = ("experiment", "variant_name", "share_percent", "probability_best", *COLUMNS[2:])
-SERVED = ("experiment", "variant_name", "share_percent", "as_of_date", "served", "reason")
+SHOWN = ("experiment", "variant", "share_percent", "p_best", *COLUMNS[2:])
+SERVED = ("experiment", "variant", "share_percent", "served", "reason")
 ROWS_SHOWN = 100
 DAYS_SHOWN = 100
 NAME_WIDTH = 32
@@ -34,6 +34,11 @@ def names_of(queries: Queries) -> dict[str, str]:
     """Return the name of each experiment by its id."""
     names = queries.fetch_arrow("assets/allocations_names").to_pydict()
     return dict(zip(names["experiment_id"], names["experiment_name"], strict=True))
+
+
+def names_any(text: str) -> bool:
+    """Return whether a text has the id of an experiment."""
+    return _ID.search(text) is not None
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
@@ -78,7 +83,7 @@ def first_shares(current: CurrentAllocations) -> list[dict[str, Any]]:
             if share := shares.get(name):
                 result = {
                     "share_percent": share.hundredths / 100,
-                    "probability_best": round(share.probability_best, 6),
+                    "p_best": round(share.probability_best, 6),
                 }
                 inputs = {column: decisions.inputs[column][row] for column in COLUMNS}
                 shown.append(inputs | result)
@@ -94,8 +99,12 @@ def shares_table(
         rows: The first shares.
         names: The experiments' names by id.
     """
-    named = [row | {"experiment": _name(row["experiment_id"], names)} for row in rows]
-    return _table([{column: row[column] for column in SHOWN} for row in named], columns=SHOWN)
+    shown = []
+    for row in rows:
+        name = _name(row["experiment_id"], names)
+        named = row | {"experiment": name, "variant": row["variant_name"]}
+        shown.append({column: named[column] for column in SHOWN})
+    return _table(shown, columns=SHOWN)
 
 
 def served_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[dg.TableMetadataValue]:
@@ -107,12 +116,11 @@ def served_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[dg.Table
     records: list[dict[str, Any]] = []
     for row in rows:
         is_first = not records or records[-1]["experiment"] != row["experiment_name"]
-        hundredths, day = row["allocation_hundredths"], row["as_of_date"]
+        hundredths = row["allocation_hundredths"]
         shown = {
             "experiment": row["experiment_name"],
-            "variant_name": row["variant_name"] or "",
+            "variant": row["variant_name"] or "",
             "share_percent": None if hundredths is None else hundredths / 100,
-            "as_of_date": "" if day is None else str(day),
             "served": _state(row),
             "reason": (is_first and row["held_back_detail"]) or "",
         }
@@ -157,10 +165,12 @@ def _units(lines: Sequence[str]) -> int:
 
 
 def _state(row: Mapping[str, Any]) -> str:
+    """Return the as-of date of what readers get, and whether it is the newest decision."""
     if row["held_back_reason"] is not None:
-        state = f"held back: {row['held_back_reason']}"
-        return state if row["as_of_date"] else f"nothing; {state}"
-    return "newest" if row["status"] == "running" else f"frozen: {row['status']}"
+        state = f"held back, {row['held_back_reason']}"
+    else:
+        state = "newest" if row["status"] == "running" else f"frozen, {row['status']}"
+    return f"{row['as_of_date'] or 'nothing'}: {state}"
 
 
 def _name(experiment_id: str, names: Mapping[str, str]) -> str:

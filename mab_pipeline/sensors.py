@@ -102,7 +102,7 @@ def inbox_sensor(
         yield dg.SkipReason(
             f"The inbox holds files for {_first_day(requests[0])}, before the first partition of "
             "these definitions. The daemon loads them again each minute and goes on then; the UI "
-            "shows the day once you reload the code location (Deployment, Code locations)."
+            'shows the day once you click "Reload definitions" on the lineage.'
         )
 
 

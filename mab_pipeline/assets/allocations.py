@@ -104,6 +104,7 @@ def allocations(
     of_last_day = {
         "plot_of_the_day": shares_plot(shown, names),
         "shares_of_the_day": shares_table(shown, names),
+        "served_now": dg.MetadataValue.asset(dg.AssetKey("publication")),
     }
     context.add_asset_metadata(of_last_day, partition_key=str(last_day.start))
     add_days(context, days, by_day)

@@ -99,9 +99,11 @@ def publication(
 
 
 def _names(platform: Platform, report: PublicationReport) -> Callable[[str], str]:
-    """Return the function from ids to names; they are read only if an experiment is to be named."""
-    names = {}
-    if report.held_back or report.accepted:
+    """Return the function from ids to names; the served rows have them, the held back first."""
+    names = {str(row["experiment_id"]): str(row["experiment_name"]) for row in report.served}
+    named = {experiment_id for _, experiment_id in report.held_back}
+    named |= {str(row["experiment_id"]) for row in report.accepted}
+    if not named <= names.keys():
         with platform.warehouse.reading() as queries:
             names = names_of(queries)
     return lambda experiment_id: names.get(experiment_id, experiment_id)

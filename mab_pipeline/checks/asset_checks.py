@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from mab_pipeline.checks.finders import Find, sql_check, wrong_columns
 
+COLUMNS = "columns_as_declared"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -49,7 +51,7 @@ class AssetChecks:
             blocking=True,
         )
         columns = Check(
-            "columns_as_declared",
+            COLUMNS,
             "Columns and types are those of sql/schema/02_create_tables.sql.",
             wrong_columns(*self.tables),
             blocking=True,

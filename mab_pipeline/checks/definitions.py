@@ -15,10 +15,10 @@ import dagster as dg
 
 from mab_pipeline import checks
 from mab_pipeline.allocation.gate import Failure
-from mab_pipeline.checks.asset_checks import AssetChecks, Check
+from mab_pipeline.checks.asset_checks import COLUMNS, AssetChecks, Check
 from mab_pipeline.checks.finders import Subject, each_day
 from mab_pipeline.discovery import declared_in
-from mab_pipeline.metadata import names_of, with_names
+from mab_pipeline.metadata import names_any, names_of, with_names
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_pipeline.runs.failures import FENCES
@@ -96,8 +96,13 @@ def _evaluated(
 def _with_names(
     evaluated: list[tuple[Check, list[Failure]]], subject: Subject
 ) -> list[tuple[Check, list[Failure]]]:
-    """Name experiments in the findings; the names are read only if there is a finding."""
-    if not any(failures for _, failures in evaluated):
+    """Name experiments in the findings; the names are read only if a finding has an id.
+
+    Not if a table has other columns than declared: it may be the one with the names.
+    """
+    found = [failure for _, failures in evaluated for failure in failures]
+    is_broken = any(failures for check, failures in evaluated if check.name == COLUMNS)
+    if is_broken or not any(names_any(f"{f.experiment_id} {f.detail}") for f in found):
         return evaluated
     names = names_of(subject.queries)
     return [

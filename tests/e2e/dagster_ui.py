@@ -87,6 +87,14 @@ class DagsterUi:
         self.page.goto(f"{self.url}/assets/{asset}?view=checks")
         return self.page.get_by_text("Succeeded", exact=True)
 
+    def open_day(self, asset: str, day: date) -> None:
+        """Show a day of an asset, with its metadata."""
+        self.page.goto(f"{self.url}/assets/{asset}?view=partitions&partition={day}")
+
+    def open_sensor(self, name: str) -> None:
+        """Show a sensor."""
+        self.page.goto(f"{self.url}/locations/mab/sensors/{name}")
+
     def open_automation(self) -> None:
         """Show schedules and sensors."""
         self.page.goto(f"{self.url}/automation")

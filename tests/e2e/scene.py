@@ -34,7 +34,7 @@ class Scene:
 
     Attributes:
         home: MAB_HOME.
-        first: First day with data; MAB_START_DATE.
+        first: First day with data.
         day: Day to decide; the days before are decided.
     """
 
@@ -49,7 +49,6 @@ class Scene:
         hour = (datetime.now(UTC).hour + 12) % 24
         return {
             "MAB_HOME": str(self.home),
-            "MAB_START_DATE": str(self.first),
             "MAB_SCHEDULE_HOUR": str(hour),
             "MAB_AUTOMATION": "on",
             "API_HOST": "127.0.0.1",

@@ -18,7 +18,7 @@ from mab_pipeline.sensors import sensors
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.settings import load_settings
 from tests.e2e.dagster_ui import DagsterUi
-from tests.e2e.scene import EXPERIMENTS, ONE_DAY
+from tests.e2e.scene import DAYS, EXPERIMENTS, ONE_DAY
 
 ASSETS = (
     "experiments",
@@ -70,6 +70,27 @@ def test_the_schedule_and_the_sensors_are_on(ui, picture):
     picture("automation")
 
 
+def test_the_days_begin_with_the_first_that_has_data(ui, services, scene):
+    query = '{ assetNodeOrError(assetKey: {path: ["allocations"]}) '
+    node = ask(services, query + "{ ... on AssetNode { partitionKeys } } }")["assetNodeOrError"]
+    days = [str(scene.first + number * ONE_DAY) for number in range(DAYS)]
+    assert node["partitionKeys"] == days
+
+    ui.open_day("allocations", scene.first)
+    expect(ui.page.get_by_text(str(scene.first), exact=True).first).to_be_visible()
+
+
+def test_a_sensor_says_what_it_does_and_no_tag_of_ours_is_shown(ui, services):
+    ui.open_sensor("inbox_sensor")
+    expect(ui.page.get_by_text("Looks every 30 seconds for files in the inbox")).to_be_visible()
+
+    query = "{ runsOrError { ... on Runs { results { tags { key } } } } }"
+    runs = ask(services, query)["runsOrError"]["results"]
+    keys = {tag["key"] for run in runs for tag in run["tags"]}
+    assert runs
+    assert [key for key in keys if "mab" in key] == []
+
+
 def test_a_day_is_materialised_by_clicking_and_the_lineage_turns_green(materialised, ui, picture):
     ended, _ = materialised
     assert ended == "Success"
@@ -102,6 +123,16 @@ def decided(materialised, services, scene):
     return served(services)
 
 
+def test_its_page_shows_the_shares_and_what_is_served_by_name(decided, ui, scene, picture):
+    assert decided
+    ui.open_day("allocations", scene.day)
+    for text in ("plot_of_the_day", "served_now", f"{scene.day}: newest", EXPERIMENTS[0]):
+        expect(ui.page.get_by_text(text, exact=True).first).to_be_visible()
+    expect(ui.page.get_by_text("█").first).to_be_visible()  # in place, behind no button
+    assert "exp_" not in ui.page.inner_text("body")
+    picture("allocations")
+
+
 def test_its_allocation_is_then_served(materialised, decided, services, scene):
     _, before = materialised
     assert {body["as_of_date"] for body in before.values()} == {str(scene.day - ONE_DAY)}
@@ -122,6 +153,9 @@ def test_a_range_up_to_the_newest_day_is_one_run_by_clicking(ui, services, scene
     run = the_run_of(services, backfill)
     assert days_of(run) == (str(first), str(scene.day))
     assert served(services) == decided
+    for day in (first, scene.day):
+        ui.open_day("publication", day)
+        expect(ui.page.get_by_text("held_back_of_the_day", exact=True)).to_be_visible()
 
 
 def test_a_backfill_of_the_job_is_one_run_whatever_its_range(services, scene, decided):

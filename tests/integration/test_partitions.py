@@ -2,6 +2,9 @@
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import CodePointer
+from dagster._core.definitions import reconstruct
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
@@ -105,6 +108,28 @@ def test_a_file_of_an_earlier_day_waits_for_the_definitions_to_be_loaded_again(d
     assert decided.query("select count(*) from raw_metrics where metric_date = '2025-02-01'") == [
         (2,)
     ]
+
+
+@pytest.fixture
+def pointer(tmp_path, monkeypatch):
+    """What `workspace.yaml` names, on a home of its own; Dagster's global state is put back."""
+    monkeypatch.setenv("MAB_HOME", str(tmp_path))
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext.get()):
+        yield CodePointer.from_module("mab_pipeline.definitions", "defs", None)
+
+
+def test_a_run_finds_the_days_that_its_server_knew(pointer, tmp_path):
+    empty = reconstruct.initialize_repository_def_from_pointer(pointer)
+    files = tmp_path / "inbox" / "metrics"
+    (files / "2025-02-14").mkdir(parents=True)
+    run = reconstruct.reconstruct_repository_def_from_pointer(pointer, empty.repository_load_data)
+    assert first_of(empty) == first_of(run) == START  # "all days" were asked for
+
+    server = reconstruct.initialize_repository_def_from_pointer(pointer)
+    (files / "2025-02-14").rename(files / "2025-03-01")
+    run = reconstruct.reconstruct_repository_def_from_pointer(pointer, server.repository_load_data)
+    assert first_of(server) == first_of(run) == "2025-02-14"
+    assert first_of(reconstruct.initialize_repository_def_from_pointer(pointer)) == "2025-03-01"
 
 
 def test_mab_run_takes_any_day_from_mab_start_date_on(decided):

@@ -142,6 +142,13 @@ def test_the_days_of_a_range_fail_one_by_one_with_severity_and_blocking(world, e
     assert not readable[DAY].blocking
 
 
+def test_a_table_without_the_names_is_a_finding_and_no_error(world, evaluations):
+    world.query("alter table experiments rename column experiment_name to renamed")
+    result = world.run_checks("experiments", DAY, fails=True)
+    columns = evaluations(result, "experiments", "columns_as_declared")[DAY]
+    assert "experiment_name" in columns.metadata["found"].value
+
+
 def test_a_single_day_is_evaluated_under_its_partition(world, evaluations):
     result = world.run_checks("daily_metrics", DAY)
     for check in CHECKS["daily_metrics"]:

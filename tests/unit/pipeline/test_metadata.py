@@ -10,7 +10,7 @@ ROW = {
     "clicks": 3,
     "data_source": "default_window",
     "share_percent": 12.5,
-    "probability_best": 0.125,
+    "p_best": 0.125,
 }
 
 
@@ -33,11 +33,11 @@ def test_an_empty_table_has_its_columns():
 @pytest.mark.parametrize(
     ("status", "day", "reason", "state"),
     [
-        ("running", "2025-03-19", None, "newest"),
-        ("running", "2025-03-19", "data_gap", "held back: data_gap"),
-        ("paused", "2025-03-19", None, "frozen: paused"),
-        ("finished", "2025-03-19", "data_gap", "held back: data_gap"),
-        ("running", None, "variant_gap", "nothing; held back: variant_gap"),
+        ("running", "2025-03-19", None, "2025-03-19: newest"),
+        ("running", "2025-03-19", "data_gap", "2025-03-19: held back, data_gap"),
+        ("paused", "2025-03-19", None, "2025-03-19: frozen, paused"),
+        ("finished", "2025-03-19", "data_gap", "2025-03-19: held back, data_gap"),
+        ("running", None, "variant_gap", "nothing: held back, variant_gap"),
     ],
 )
 def test_the_state_of_an_experiment_says_whether_readers_get_its_newest_decision(
@@ -55,9 +55,8 @@ def test_the_state_of_an_experiment_says_whether_readers_get_its_newest_decision
     (record,) = served_table([row]).records
     assert record.data == {
         "experiment": "checkout",
-        "variant_name": "control" if day else "",
+        "variant": "control" if day else "",
         "share_percent": 12.5 if day else None,
-        "as_of_date": day or "",
         "served": state,
         "reason": "no data" if reason else "",
     }
