@@ -6,14 +6,14 @@ with a million line breaks, other parsers slowed down without bound.
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mab_store.errors import UnreadableFileError
-from mab_store.files.json_rows import cell
+from mab_store.files.json_rows import MOST_CHARACTERS, cell
 from mab_store.files.limits import COLUMNS, RowCollector
 
 MOST_COLUMNS = 1_000
@@ -53,16 +53,22 @@ def read_rows(
 def _collect(chunk: list[list[str]], header: list[str], rows: RowCollector) -> None:
     width = len(header)
     for record in chunk:
-        record.extend([""] * (width - len(record)))
+        if len(record) < width:
+            record.extend([""] * (width - len(record)))
     by_name = dict(zip(header, zip(*chunk, strict=True), strict=True))
     nothing = pa.nulls(len(chunk), pa.string())
-    columns = [
-        pa.array(map(cell, by_name[name]), pa.string()) if name in by_name else nothing
-        for name in COLUMNS
-    ]
+    columns = [_texts(by_name[name]) if name in by_name else nothing for name in COLUMNS]
     sizes = (pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns)
     rows.reserve(rows=len(chunk), text_bytes=sum(sizes))
     rows.add(columns)
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """Return texts as `cell` would store them; the file is UTF-8, so only a long one differs."""
+    column = pa.array(values, pa.string())
+    if (pc.max(pc.binary_length(column)).as_py() or 0) <= MOST_CHARACTERS:
+        return column
+    return pa.array(map(cell, values), pa.string())
 
 
 class Records:
