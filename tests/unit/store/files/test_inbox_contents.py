@@ -11,6 +11,7 @@ from upath import UPath
 
 from mab_store.errors import FileInInboxError
 from mab_store.files.inbox import (
+    DEFAULT_LIMITS,
     MAX_EVENT_BYTES,
     OVERSIZE,
     Inbox,
@@ -113,3 +114,16 @@ def test_a_refused_file_has_no_receipt(noting):
 def test_an_inbox_without_receipts_takes_a_receiver_and_notes_nothing(inbox):
     inbox.write(METRICS, b"one", receiver=Receiver("mab ingest", NOW))
     assert inbox.receipts_of(DAY) == {}
+
+
+def test_a_closed_folder_is_one_entry_of_its_day(noting, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    metrics = tmp_path / "inbox" / "metrics"
+    metrics.mkdir(parents=True)
+    (metrics / str(DAY)).symlink_to(outside)
+    (entry,) = noting.files_of_day(DAY)
+    assert (entry.source_file, entry.metric_date) == (f"metrics/{DAY}", DAY)
+    assert entry.path == noting.root / "metrics" / str(DAY)
+    assert entry.fault
+    assert noting.limits == DEFAULT_LIMITS
