@@ -18,7 +18,9 @@ from mab_store.files.limits import COLUMNS, RowCollector
 
 MOST_COLUMNS = 1_000
 MOST_IN_A_ROW = 1 << 20
-_CHUNK_CELLS = 1 << 16
+# Few rows live at a time: the garbage collector walks thousands of lists again and again, which
+# took longer than reading them.
+_CHUNK_CELLS = 1 << 12
 
 csv.field_size_limit(MOST_IN_A_ROW)
 
