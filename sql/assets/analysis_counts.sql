@@ -1,6 +1,7 @@
 -- Purpose: the accepted counts of the experiments that a run published or held back, of some days, and
 --          the first day on which each ever had impressions. An earlier analysis knows a first day
---          that lies before these days; all of history is read for an experiment without one.
+--          that lies before these days; all of history is read only for an experiment with counts and
+--          without one: once.
 -- Grain:   experiment_id, metric_date, variant_name
 -- Inputs:  publications, publication_holds, analysis, daily_metrics
 -- Parameters: :run_id, :start_date first day, :end_date day after the last, :as_of_date first day that
@@ -35,7 +36,16 @@ unknown as (
     select judged.experiment_id
     from judged
     left join analysed on judged.experiment_id = analysed.experiment_id
-    where analysed.experiment_id is null
+    where
+        analysed.experiment_id is null
+        and judged.experiment_id in (
+            select daily_metrics.experiment_id
+            from daily_metrics
+            where
+                daily_metrics.metric_date >= cast(:start_date as date)
+                and daily_metrics.metric_date < cast(:end_date as date)
+                and daily_metrics.impressions > 0
+        )
 ),
 
 older as (
