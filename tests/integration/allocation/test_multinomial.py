@@ -104,4 +104,4 @@ def test_literal_draws_hold_back_a_p_best_that_its_share_agrees_with(world, eval
     result = world.run_checks("allocations", DAY)
     evaluation = evaluations(result, "allocations", "monte_carlo_agrees_with_exact")[DAY]
     assert not evaluation.passed
-    assert evaluation.metadata["experiments"].value == [world.register("wrong")]
+    assert evaluation.metadata["experiments"].value == ["wrong"]
