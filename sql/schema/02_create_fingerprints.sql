@@ -3,7 +3,7 @@
 -- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
 
 -- Of each day its rows in the three tables that tell whether daily_metrics is out of date, in any
--- order: their number and the sum of their hashes.
+-- order: their number, and the sum of the last eleven digits of their hashes, which fits a bigint.
 -- Grain: metric_date
 create or replace view day_fingerprints as
 with items as (
@@ -31,7 +31,7 @@ with items as (
 
 select
     metric_date,
-    cast(count(*) as varchar) || ' ' || cast(sum(item) as varchar) as fingerprint
+    cast(count(*) as varchar) || ' ' || cast(cast(sum(item % 100000000000) as bigint) as varchar) as fingerprint
 from items
 group by metric_date;
 
@@ -48,5 +48,5 @@ with items as (
 )
 
 select
-    cast(count(*) as varchar) || ' ' || coalesce(cast(sum(item) as varchar), '') as fingerprint
+    cast(count(*) as varchar) || ' ' || coalesce(cast(cast(sum(item % 100000000000) as bigint) as varchar), '') as fingerprint
 from items;
