@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-python test-snowflake lint bench drill mutants lock docs docs-site
+.PHONY: help setup demo up ui-read-only e2e screenshots test test-midnight test-postgres test-python test-snowflake snowflake-first-hour lint bench drill mutants lock docs docs-site
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Make .venv from requirements.lock
 
@@ -48,6 +48,9 @@ test-python:  ## Unit tests and the demo on another Python: PYTHON=python3.13
 
 test-snowflake: $(STAMP)  ## The pipeline on Snowflake's emulator; MAB_TEST_SNOWFLAKE=live: on an account
 	@$(BIN)/python -m pytest -q tests/snowflake
+
+snowflake-first-hour: $(STAMP)  ## The first hour on an account, step by step; without one on the emulator
+	@$(BIN)/python -m pytest -v tests/snowflake/test_first_hour.py
 
 drill: $(STAMP)  ## Kill runs, daemon and webserver at 30 random moments; compare with an undisturbed home
 	@MAB_DRILL_KILLS=$${MAB_DRILL_KILLS:-30} $(BIN)/python -m pytest -v -x tests/drill

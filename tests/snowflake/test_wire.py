@@ -76,8 +76,8 @@ def read(warehouse: SnowflakeWarehouse) -> list[str]:
 
 def test_a_statement_may_take_longer_than_every_limit_of_the_network(far, wire, monkeypatch):
     for name in ("SOCKET_TIMEOUT_SECONDS", "NETWORK_SECONDS", "LOGIN_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(snowflake_connection, name, 1)
-    wire.slow, wire.seconds = QUERY, 3.0
+        monkeypatch.setattr(snowflake_connection, name, 3)
+    wire.slow, wire.seconds = QUERY, 4.0
     assert read(far) == ["a.csv"]
     assert wire.canceled == []
 

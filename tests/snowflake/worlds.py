@@ -34,12 +34,15 @@ class Clock:
 class World:
     """Everything of one engine."""
 
-    def __init__(self, settings: Settings, *, now: str = "2025-03-01T02:00:00") -> None:
+    def __init__(
+        self, settings: Settings, *, now: str = "2025-03-01T02:00:00", with_schema: bool = True
+    ) -> None:
         self.settings = settings
         self.dropped = 1_700_000_000
         self.clock = Clock(now)
         self.platform = build_platform(settings, clock=self.clock)
-        self.platform.warehouse.create_schema()
+        if with_schema:
+            self.platform.warehouse.create_schema()
         self.instance = dg.DagsterInstance.ephemeral()
         definitions = build_defs(platform=self.platform, run_logger=silent)
         self.job = definitions.resolve_job_def(DAILY_ALLOCATION)
