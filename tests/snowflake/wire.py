@@ -20,7 +20,6 @@ Sources of the protocol (snowflake-connector-python 4.8.1 and Snowflake's docume
 import base64
 import gzip
 import http.client
-import io
 import json
 import socket
 import threading
@@ -34,6 +33,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
+
+from tests.snowflake.chunks import as_stream, narrow
 
 Answer = dict[str, Any]
 
@@ -305,43 +306,19 @@ class Wire(Relay):
         if not encoded:
             return found
         rows = pa.ipc.open_stream(base64.b64decode(encoded)).read_all()
-        parts = [_narrow(rows.slice(number, 1)) for number in range(len(rows))]
+        parts = [narrow(rows.slice(number, 1)) for number in range(len(rows))]
         data["chunks"] = []
         for part in parts[1:]:
-            path, content = f"/chunks/{uuid.uuid4().hex}", _ipc(part)
+            path, content = f"/chunks/{uuid.uuid4().hex}", as_stream(part)
             self._chunks[path] = content
             size = len(content)
             data["chunks"].append(
                 {"url": f"{self.url}{path}", "rowCount": len(part), "uncompressedSize": size,
                  "compressedSize": size}
             )  # fmt: skip
-        data["rowsetBase64"] = base64.b64encode(_ipc(parts[0])).decode()
+        data["rowsetBase64"] = base64.b64encode(as_stream(parts[0])).decode()
         data["chunkHeaders"] = {}
         return reply(answer)
-
-
-_WIDTHS = ((pa.int8(), 8), (pa.int16(), 16), (pa.int32(), 32), (pa.int64(), 64))
-
-
-def _narrow(rows: pa.Table) -> pa.Table:
-    """Send an integer column as Snowflake does: as narrow as the values of the chunk allow."""
-    fields, columns = [], []
-    for column, sent in zip(rows.columns, rows.schema, strict=True):
-        width = sent.type
-        if pa.types.is_integer(sent.type):
-            values = [abs(value) for value in column.to_pylist() if value is not None]
-            bits = max(values, default=0).bit_length()
-            width = next(t for t, n in _WIDTHS if bits < n)
-        fields.append(sent.with_type(width))
-        columns.append(column.cast(width))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _ipc(rows: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    return sink.getvalue()
 
 
 @contextmanager

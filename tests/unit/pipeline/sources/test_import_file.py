@@ -3,8 +3,6 @@
 import datetime as dt
 import io
 import json
-import zipfile
-from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -321,37 +319,6 @@ def test_limits_of_rows_and_text_hold_for_every_reader():
         assert read(content, name, accepted=ACCEPTED._replace(limits=exact))
         with pytest.raises(UnreadableFileError, match="INBOX_MAX_FILE_ROWS"):
             read(content, name, accepted=ACCEPTED._replace(limits=short))
-
-
-def test_a_workbook_that_unpacks_to_too_much_is_refused_unread():
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/workbook.xml", b" " * (5 << 20))
-    limits = ACCEPTED._replace(limits=Limits(1000, 1 << 20))
-    with pytest.raises(UnreadableFileError, match="unpacks to 5 MB; at most 4 MB are read"):
-        read(buffer.getvalue(), "a.xlsx", accepted=limits)
-
-
-def test_a_cell_far_away_takes_no_memory_for_those_between():
-    book = Workbook()
-    for row in (("date", "experiment", "variant", "impressions", "clicks"), (DAY, "x", "a", 9, 1)):
-        book.active.append(row)
-    book.active["XFD1048576"] = "far"
-    buffer = io.BytesIO()
-    book.save(buffer)
-    limits = ACCEPTED._replace(limits=Limits(1000, 1 << 20))
-    with pytest.raises(UnreadableFileError, match="INBOX_MAX_FILE_ROWS"):
-        read(buffer.getvalue(), "a.xlsx", accepted=limits)
-
-
-@pytest.mark.parametrize("cut", range(0, 2000, 97))
-def test_a_damaged_workbook_is_one_sentence_or_the_counts(cut):
-    whole = workbook(
-        ("date", "experiment", "variant", "impressions", "clicks"), (DAY, "x", "a", 100, 3)
-    )
-    damaged = whole[:cut] + bytes([whole[cut] ^ 0xFF]) + whole[cut + 1 :]
-    with suppress(UnreadableFileError):
-        assert counts(read(damaged, "a.xlsx"))
 
 
 def test_no_mapping_is_needed_to_know_that_it_is_empty():
