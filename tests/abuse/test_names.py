@@ -156,7 +156,7 @@ def test_a_plot_shows_a_name_as_it_is_and_no_name_ends_it(name):
     assert (first, last) == ("```text", "```")
     assert heading == f"{plain(name)}:"
     assert bar.startswith(f"  {plain(name)[:31]}")
-    assert bar.endswith(f"  62.50 % {'█' * 20}")
+    assert bar.endswith(f"  62.50 % {'█' * 10}")
 
 
 @pytest.mark.parametrize("path", ["/x\x9b31m", "/\u202ex", "/a\nb"])

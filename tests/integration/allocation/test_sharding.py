@@ -119,7 +119,8 @@ def test_a_shard_that_is_missing_is_not_published_and_the_next_run_decides_it(
     checked = world.run_checks("allocations", LAST)
     (evaluation,) = evaluations(checked, "allocations", "every_running_variant_has_a_row").values()
     assert not evaluation.passed
-    assert set(evaluation.metadata["experiments"].value) == held
+    names = {row["experiment_id"]: row["experiment_name"] for row in world.table("experiments")}
+    assert set(evaluation.metadata["experiments"].value) == {names[one] for one in held}
 
     world.run(FIRST, LAST)
     assert world.table("allocations") == in_one_run["allocations"]
@@ -175,7 +176,8 @@ def test_deciding_again_computes_nothing_and_adds_nothing(make_filled, in_one_ru
     first = allocate(world.platform, BOTH, run_id="one")
     assert first.row_count == first.added == len(in_one_run["allocations"])
     monkeypatch.setattr("mab_pipeline.assets.allocations.decide", None)  # is not called
-    assert allocate(world.platform, BOTH, run_id="two") == (first.row_count, 0)
+    again = allocate(world.platform, BOTH, run_id="two")
+    assert (again.row_count, again.added) == (first.row_count, 0)
 
 
 @pytest.mark.parametrize(("number", "count"), [(0, 7), (8, 7), (1, 0), (1, 1001), (-1, 2)])

@@ -125,7 +125,8 @@ def test_snowflake_without_its_settings_stops_it_with_one_sentence(tmp_path):
     done = outcome(tmp_path, "-m", "mab_api", MAB_ENGINE="snowflake", SNOWFLAKE_ACCOUNT="x")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("mab: Settings: MAB_ENGINE=snowflake also needs SNOWFLAKE_USER")
+    assert line.startswith("mab: Settings: MAB_ENGINE=snowflake also needs SNOWFLAKE_WAREHOUSE, ")
+    assert "SNOWFLAKE_USER" in line
 
 
 def test_a_port_that_is_taken_is_said_and_exits_with_1(published):
