@@ -16,6 +16,7 @@ import duckdb
 
 from mab_store.allocation_payload import timestamp
 from mab_store.errors import NotPublishedError
+from mab_store.how_many import how_many
 from mab_store.plain_text import plain
 from mab_store.warehouse.reader import Reader
 
@@ -165,7 +166,7 @@ def _reason(decision: Decision, rows: Sequence[Row]) -> str:
     name, chance = first["variant_name"], f"(P(best) {first['probability_best']:.4g})"
     from_prior = [row for row in rows if row["data_source"] == "prior"]
     least, most_days = settings["min_impressions"], settings["max_window_days"]
-    few = f"fewer than {least} impressions in {most_days} days"
+    few = f"fewer than {least} impressions in {how_many(most_days, 'day')}"
     if len(from_prior) == len(rows):
         return f"every variant has {few}, so the prior alone counts and all are alike"
     if first in from_prior:
@@ -173,7 +174,8 @@ def _reason(decision: Decision, rows: Sequence[Row]) -> str:
             f"{name} has {few}, and the prior that counts in its place is more likely the best "
             f"than the others' clicks {chance}"
         )
-    counts = f"{first['clicks']} clicks of {first['impressions']} impressions"
+    shown, clicks = how_many(first["impressions"], "impression"), how_many(first["clicks"], "click")
+    counts = f"{clicks} of {shown}"
     return f"{name} is the most likely to have the highest click rate {chance}: {counts}"
 
 

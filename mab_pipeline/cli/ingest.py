@@ -10,6 +10,7 @@ import typer
 from mab_pipeline.cli.console import complain, notes_console, say
 from mab_pipeline.cli.options import Day, prepared, to_date
 from mab_store.errors import MabError, UsageError
+from mab_store.how_many import how_many
 from mab_store.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def print_rejections(found: Iterable["Rejections"]) -> None:
 
     notes = notes_console()
     for rejections in found:
-        rows = "1 row" if rejections.row_count == 1 else f"{rejections.row_count} rows"
+        rows = how_many(rejections.row_count, "row")
         say(notes, ("will be rejected:", "yellow"), f" {rows} ({rejections.reason})")
         for example in rejections.examples:
             say(notes, f"  {example}")

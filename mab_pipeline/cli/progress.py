@@ -18,6 +18,7 @@ from mab_pipeline.operations.run_verdicts import REMEDIES, RunVerdicts
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
 from mab_store.errors import MabError
+from mab_store.how_many import how_many
 
 
 def run_and_show(platform: Platform, days: Days, **options: Any) -> FinishedRun:
@@ -70,8 +71,7 @@ def show_verdicts(verdicts: RunVerdicts) -> None:
     """Print the rejected rows of a run and the remedies to stderr."""
     console = notes_console()
     for found in verdicts.rejections:
-        rows = "1 row" if found.row_count == 1 else f"{found.row_count} rows"
-        text = f" {rows} ({found.reason}), such as {found.examples[0]}"
+        text = f" {how_many(found.row_count, 'row')} ({found.reason}), such as {found.examples[0]}"
         say(console, ("rejected:", "yellow"), text)
         say(console, f"  {REMEDIES[found.reason]}")
 
@@ -83,15 +83,16 @@ def check_days_count(verdicts: RunVerdicts) -> None:
         MabError: Every row of a day was rejected.
     """
     if lost := verdicts.lost_days:
-        more = f" and {len(lost) - 1} more days" if len(lost) > 1 else ""
+        more = f" and {how_many(len(lost) - 1, 'more day')}" if len(lost) > 1 else ""
         raise MabError(f"Every row of {lost[0]}{more} was rejected; see the reasons above.")
 
 
 def _summary(published: Published) -> str:
     held, accepted = published.held_back, published.accepted_gaps
+    before = published.unchanged_count
     return (
-        f"Published {published.row_count} allocations, "
-        f"{published.unchanged_count} were published before"
+        f"Published {how_many(published.row_count, 'allocation')}, "
+        f"{before} {'was' if before == 1 else 'were'} published before"
         + (f"; held back now: {', '.join(held)}" if held else "")
         + (f"; with a gap that was accepted: {', '.join(accepted)}" if accepted else "")
         + "."

@@ -8,6 +8,7 @@ import typer
 from mab_pipeline.cli.console import data_console, notes_console, say
 from mab_pipeline.cli.options import DAY, to_date
 from mab_store.errors import UsageError
+from mab_store.how_many import how_many
 from mab_store.settings import load_settings
 from mab_store.warehouse.reader import open_reader
 
@@ -46,4 +47,8 @@ def replay(
     if not result.is_exact:
         say(notes, ("different:", "red"), f" {subject}")
         raise typer.Exit(1)
-    say(notes, ("the same, bit for bit:", "green"), f" {subject}, from {result.files} files")
+    say(
+        notes,
+        ("the same, bit for bit:", "green"),
+        f" {subject}, from {how_many(result.files, 'file')}",
+    )

@@ -35,6 +35,7 @@ from mab_pipeline.sources.dropped import (
 )
 from mab_store.days import Days
 from mab_store.errors import MabError, NotPublishedError
+from mab_store.how_many import how_many
 from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.publication_loss import Loss, Published, publication_loss, published_days
 
@@ -123,7 +124,7 @@ def _inbox(platform: Platform, instance: dg.DagsterInstance) -> Finding:
     if not waiting:
         return Finding("inbox", is_ok=True, detail="every file is loaded")
     names = [*arrivals.events, *arrivals.metrics][:3]
-    detail = f"{waiting} files are not loaded, such as {', '.join(names)}"
+    detail = f"{how_many(waiting, 'file')} not loaded, such as {', '.join(names)}"
     if _sensor_takes(platform, instance, arrivals):
         return Finding("inbox", is_ok=True, detail=f"{detail}; the daemon's sensor takes them")
     plan = plan_runs(platform, arrivals)
@@ -146,7 +147,7 @@ def _inbox_days(platform: Platform) -> Finding:
     return Finding(
         "inbox days",
         is_ok=False,
-        detail=f"{len(unplaced)} files are in no day that is taken: {first.source_file} {reason}",
+        detail=f"{how_many(len(unplaced), 'file')} in no day taken: {first.source_file} {reason}",
         remedy="The asset raw_metrics names each one: move it, or take it away.",
     )
 
@@ -192,8 +193,8 @@ def _waiting(platform: Platform) -> Finding:
     return Finding(
         "waiting files",
         is_ok=False,
-        detail=f"{len(held)} files of {', '.join(days[:3])} ({len(days)} days) do not count yet, "
-        f"such as {held[0].source_file}, which {held[0].error}",
+        detail=f"not counted yet: {held[0].source_file}, which {held[0].error}; files in all: "
+        f"{len(held)}, days: {len(days)} ({', '.join(days[:3])})",
         remedy=f"Put back the missing files, then run `mab run --date {days[0]}`.",
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.operations.text import Grid, Line, Side
+from mab_store.how_many import how_many
 from mab_store.warehouse.published_analysis import published_analysis
 from mab_store.warehouse.reader import Reader
 
@@ -56,7 +57,7 @@ def _across_days(analysis: dict[str, Any]) -> str:
     phi = analysis["overdispersion"]
     return (
         f"Value remaining: {100 * analysis['value_remaining']:.3g} % (95 %). Variation across "
-        f"{analysis['days']} days: "
+        f"{how_many(analysis['days'], 'day')}: "
         + ("not known" if phi is None else f"{phi:.2f} times that of chance")
         + "."
     )
@@ -67,6 +68,6 @@ def _sample_ratio(ratio: dict[str, Any]) -> str:
         return f"Traffic against the published shares: not tested, {ratio['note']}."
     pooled = f"; {ratio['note']}" if ratio["note"] else ""
     return (
-        f"Traffic against the published shares: p = {ratio['p_value']:.3g} over {ratio['days']} "
-        f"days{pooled}."
+        f"Traffic against the published shares: p = {ratio['p_value']:.3g} over "
+        f"{how_many(ratio['days'], 'day')}{pooled}."
     )

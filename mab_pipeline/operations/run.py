@@ -73,8 +73,8 @@ class Published:
         accepted_gaps: Names of the experiments published with an accepted gap.
     """
 
-    row_count: object
-    unchanged_count: object
+    row_count: int
+    unchanged_count: int
     held_back: tuple[str, ...]
     accepted_gaps: tuple[str, ...]
 
@@ -209,15 +209,13 @@ def _published(result: dg.ExecuteInProcessResult) -> Published | None:
     if not published:
         return None
     metadata = published[-1].materialization.metadata
+    rows, unchanged = metadata["dagster/row_count"].value, metadata["unchanged"].value
     held, accepted = metadata["held_back_now"].value, metadata["accepted_gaps"].value
+    assert isinstance(rows, int)
+    assert isinstance(unchanged, int)
     assert isinstance(held, list)
     assert isinstance(accepted, list)
-    return Published(
-        metadata["dagster/row_count"].value,
-        metadata["unchanged"].value,
-        tuple(map(str, held)),
-        tuple(map(str, accepted)),
-    )
+    return Published(rows, unchanged, tuple(map(str, held)), tuple(map(str, accepted)))
 
 
 class _ProgressHandler(logging.Handler):

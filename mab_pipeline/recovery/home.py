@@ -11,6 +11,7 @@ from mab_pipeline.recovery.rebuild import restore
 from mab_pipeline.resources import LastResult, Platform, inbox_fault
 from mab_store.errors import HomeError, PublicationRefusedError, WarehouseLostError
 from mab_store.home_lock import Say
+from mab_store.how_many import how_many
 
 ATTEMPTS = 3
 # A run's messages with this prefix are shown on the terminal too.
@@ -29,7 +30,7 @@ def what_is_missing(platform: Platform) -> str:
         return str(error)
     if not counts:
         return ""
-    rows = ", ".join(f"{count} rows of {table}" for table, count in counts.items())
+    rows = ", ".join(f"{how_many(count, 'row')} of {table}" for table, count in counts.items())
     return (
         f"The warehouse is empty or older than the journal, which holds {rows} that it lacks. Run "
         "`mab rebuild`: it restores them, and the rest from the inbox."

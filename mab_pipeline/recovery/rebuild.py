@@ -28,6 +28,7 @@ from mab_store.days import Days, unbroken
 from mab_store.errors import WarehouseError, WarehouseLockedError
 from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
 from mab_store.home_lock import Say
+from mab_store.how_many import how_many
 
 
 class Rebuilt(NamedTuple):
@@ -49,18 +50,20 @@ class Rebuilt(NamedTuple):
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        restored = ", ".join(f"{count} rows of {table}" for table, count in self.restored.items())
+        restored = ", ".join(
+            f"{how_many(count, 'row')} of {table}" for table, count in self.restored.items()
+        )
         aside = f" The old warehouse is {self.set_aside}." if self.set_aside else ""
         days = sorted({name.split("/")[1] for name in self.missing})
         gone = (
-            f" {len(self.missing)} files that were loaded once are not in the inbox, such as "
-            f"{self.missing[0]}, so {len(days)} days come back without rows ({days[0]} to "
-            f"{days[-1]}): put them back and run `mab rebuild` again."
+            f" No longer in the inbox: {how_many(len(self.missing), 'file')}, such as "
+            f"{self.missing[0]}; without rows: {how_many(len(days), 'day')} ({days[0]} to "
+            f"{days[-1]}). Put the files back and run `mab rebuild` again."
             if self.missing
             else ""
         )
         return (
-            f"Restored {restored}; loaded {self.loaded} days, computed the windows of "
+            f"Restored {restored}; loaded {how_many(self.loaded, 'day')}, computed the windows of "
             f"{self.windowed}.{aside}{gone}"
         )
 

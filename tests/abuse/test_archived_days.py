@@ -232,7 +232,7 @@ def test_a_rebuild_says_which_days_come_back_without_rows(world):
     before = daily(world)
     result = rebuild(world.platform)
     assert result.missing == GONE["one file of two"]
-    assert f"1 days come back without rows ({OLD} to {OLD})" in str(result)
+    assert f"without rows: 1 day ({OLD} to {OLD})" in str(result)
     assert daily(world) == []
     assert result.set_aside.exists()
     bring_back()

@@ -58,7 +58,7 @@ def test_it_is_in_the_ledger_in_a_warning_and_in_doctor(world, evaluations, day,
     assert error.startswith(reason)
     assert f"{name} {reason}" in check.metadata["found"].value
     assert not finding.is_ok
-    assert f"1 files are in no day that is taken: {name} {reason}" in finding.detail
+    assert f"1 file in no day taken: {name} {reason}" in finding.detail
     assert world.query("select count(*) from raw_metrics") == [(2,)]
 
 

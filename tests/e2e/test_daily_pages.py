@@ -277,6 +277,13 @@ def test_a_command_does_what_its_comment_says(said, line, part):
     assert part in said[line].text, said[line].text
 
 
+def test_no_command_says_1_days(said):
+    """A count of one has its noun in the singular."""
+    plural = re.compile(r"\b1 (?:\w+ )?(days|rows|files|allocations|experiments|were)\b")
+    for line, printed in said.items():
+        assert not plural.search(printed.text), (line, plural.search(printed.text))
+
+
 def test_the_experiments_of_each_feed_are_published(said):
     bodies = json.loads(said["mab allocations --format json"].text)
     names = {body["experiment_name"] for body in bodies}

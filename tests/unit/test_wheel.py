@@ -109,7 +109,7 @@ def test_installed_it_runs_a_day_outside_the_checkout(outside, tmp_path):
     assert outside("mab", "ingest", str(export), *day).returncode == 0
     done = outside("mab", "run", *day)
     assert done.returncode == 0, done.stderr
-    assert "Published 1 allocations" in done.stderr
+    assert "Published 1 allocation," in done.stderr
 
 
 def test_installed_it_finds_what_mab_up_starts_and_refuses_a_temporary_dagster_home(outside):

@@ -120,8 +120,8 @@ def test_replay_shows_a_tampered_share_and_rebuild_brings_the_true_one_back(mab,
     code, out, err = command("rebuild")
     assert (code, out) == (0, "")
     assert f"The old warehouse is {world.settings.warehouse_path}.before-" in err
-    assert "2 rows of allocations, 1 rows of publications" in err
-    assert "loaded 1 days, computed the windows of 1." in err
+    assert "2 rows of allocations, 1 row of publications" in err
+    assert "loaded 1 day, computed the windows of 1." in err
     code, out, _ = command("replay", "checkout", "--date", UNTIL)
     assert (code, out) == (0, "")
 
