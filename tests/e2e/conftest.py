@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.scene import Scene, make_scene
 from tests.e2e.services import Services, running
@@ -53,20 +53,26 @@ def services(scene) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def page(chromium, services) -> Iterator[Page]:
-    """The one tab of the browser; nothing waits longer than TIMEOUT_MS."""
-    assert services
+def browser(chromium) -> Iterator[Browser]:
+    """Return the one browser of all modules: Playwright cannot be started twice at a time."""
     expect.set_options(timeout=TIMEOUT_MS)
     options = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=options)
-        context = browser.new_context(
-            viewport=SIZE, locale="en-US", timezone_id="UTC", reduced_motion="reduce"
-        )
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def page(browser, services) -> Page:
+    """The tab that shows the services; nothing waits longer than TIMEOUT_MS."""
+    assert services
+    context = browser.new_context(
+        viewport=SIZE, locale="en-US", timezone_id="UTC", reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    return page
 
 
 @pytest.fixture

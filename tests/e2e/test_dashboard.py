@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import YESTERDAY, Home
@@ -70,7 +69,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(chromium, tmp_path_factory) -> Iterator[Desk]:
+def desk(browser, tmp_path_factory) -> Iterator[Desk]:
     """A thousand experiments, three published days, the API, the dashboard and a browser."""
     expect.set_options(timeout=TIMEOUT_MS)
     folder = tmp_path_factory.mktemp("dashboard")
@@ -84,10 +83,6 @@ def desk(chromium, tmp_path_factory) -> Iterator[Desk]:
         server: Server = api.enter_context(serving(home.settings.mab_home))
         server.wait_for("/readyz")
         shown = stack.enter_context(_dashboard(folder, server.url))
-        options = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium, args=options)
-        stack.callback(browser.close)
         yield Desk(browser, shown.url, home.settings.mab_home, server.port, api)
 
 

@@ -54,7 +54,8 @@ def checkout(tmp_path_factory) -> Path:
 def environment() -> dict[str, str]:
     ours = {name.upper() for name in Settings.model_fields} | {"DAGSTER_HOME", "VIRTUAL_ENV"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    ports = {"MAB_DAGSTER_PORT": str(free_port()), "API_PORT": str(free_port())}
+    names = ("MAB_DAGSTER_PORT", "API_PORT", "MAB_DASHBOARD_PORT")
+    ports = {name: str(free_port()) for name in names}
     return kept | ports | {"COLUMNS": "100", "no_proxy": "127.0.0.1"}
 
 
@@ -145,12 +146,13 @@ def up(said, checkout, environment) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_addresses_of_the_page_answer(up, checkout, environment):
-    ports = {"3000": environment["MAB_DAGSTER_PORT"], "8000": environment["API_PORT"]}
+    settings = {"3000": "MAB_DAGSTER_PORT", "8000": "API_PORT", "8501": "MAB_DASHBOARD_PORT"}
+    ports = {port: environment[name] for port, name in settings.items()}
     found = re.findall(
         r"<(http://127\.0\.0\.1:(\d+)\S*)>|`curl (http://127\.0\.0\.1:(\d+)\S+)`", PAGE
     )
     urls = [(first or second).replace(a or b, ports[a or b]) for first, a, second, b in found]
-    assert len(urls) == 3
+    assert len(urls) == 4
     for url in urls:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not answers(url):
