@@ -251,8 +251,8 @@ def _verdict(row: Row) -> Body:
         "first_date": first,
         "last_date": last,
         "text": (
-            f"not counted: {row['row_count']} rows of {row['variant_name']} ({row['verdict']}), "
-            f"{days}"
+            f"not counted: {how_many(row['row_count'], 'row')} of {row['variant_name']} "
+            f"({row['verdict']}), {days}"
         ),
     }
 

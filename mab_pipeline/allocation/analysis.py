@@ -17,6 +17,7 @@ from mab_pipeline.allocation import stop_rule
 from mab_pipeline.allocation.compared import Compared, compare_all
 from mab_pipeline.bandit.arrays import FloatArray
 from mab_pipeline.bandit.day_fits import day_fits
+from mab_store.how_many import how_many
 
 MISMATCH_P = 0.001
 """A sample ratio with a smaller p-value is a mismatch."""
@@ -275,7 +276,7 @@ def _mismatch(evidence: Evidence, ratio: SampleRatio) -> str:
     seen = ", ".join(f"{name} {got:.0f} of {due:.0f}" for name, got, due in pairs)
     return (
         f"the traffic does not follow the published shares (p = {ratio.p_value:.1e} over "
-        f"{ratio.days} days; impressions of those due: {seen})"
+        f"{how_many(ratio.days, 'day')}; impressions of those due: {seen})"
     )
 
 

@@ -5,6 +5,7 @@ import json
 from mab_pipeline.allocation.analysis import MISMATCH_P
 from mab_pipeline.allocation.gate import Failure
 from mab_pipeline.checks.finders import Subject
+from mab_store.how_many import how_many
 
 
 def sample_ratio_mismatches(subject: Subject) -> list[Failure]:
@@ -22,6 +23,6 @@ def _detail(row: dict[str, str]) -> str:
     cells = zip(names, ratio["observed"], ratio["expected"], strict=True)
     seen = ", ".join(f"{name} has {got:.0f} and was due {due:.0f}" for name, got, due in cells)
     return (
-        f"{row['experiment_id']}: impressions of {ratio['days']} days do not fit the published "
-        f"shares: {seen} (p = {ratio['p_value']:.1e})"
+        f"{row['experiment_id']}: impressions of {how_many(ratio['days'], 'day')} do not fit the "
+        f"published shares: {seen} (p = {ratio['p_value']:.1e})"
     )

@@ -18,6 +18,7 @@ from mab_pipeline.cli.import_output import (
 from mab_pipeline.cli.ingest import check_day
 from mab_pipeline.cli.options import Day, prepared, to_date
 from mab_store.errors import InboxError, MabError, UsageError
+from mab_store.how_many import how_many
 from mab_store.plain_text import plain
 from mab_store.settings import Settings, load_settings
 
@@ -225,7 +226,8 @@ def _register(
             f" {name} (control: {chosen}; against: {others})",
         )
     if len(new) > EXPERIMENTS_SHOWN:
-        say(notes_console(), f"  and {len(new) - EXPERIMENTS_SHOWN} more experiments")
+        more = how_many(len(new) - EXPERIMENTS_SHOWN, "more experiment")
+        say(notes_console(), f"  and {more}")
 
 
 def _control(name: str, variants: list[str], control: str | None, *, can_ask: bool) -> str:

@@ -7,6 +7,7 @@ from mab_pipeline.cli.console import add_row, new_table, note_table, notes_conso
 from mab_pipeline.cli.ingest import print_rejections
 from mab_pipeline.operations.text import Side
 from mab_store.errors import InboxError
+from mab_store.how_many import how_many
 
 if TYPE_CHECKING:
     from mab_pipeline.operations.import_metrics import MetricsImport, Understood
@@ -55,7 +56,8 @@ def show(file: "Understood") -> None:
             add_row(table, (*head, *(f"{number:,}" for number in counts)))
     note_table(table)
     if len(found) > EXPERIMENTS_SHOWN:
-        say(notes, f"  and {len(found) - EXPERIMENTS_SHOWN} more experiments")
+        more = how_many(len(found) - EXPERIMENTS_SHOWN, "more experiment")
+        say(notes, f"  and {more}")
 
 
 def _counts(mapping: "Mapping") -> tuple[str | None, str | None]:
@@ -85,9 +87,9 @@ def show_stored(stored: "Deposited") -> None:
     for name in stored.added[:FILES_SHOWN]:
         say(notes, f"added {name}")
     if len(stored.added) > FILES_SHOWN:
-        say(notes, f"added {_files(len(stored.added) - FILES_SHOWN)} more")
+        say(notes, f"added {how_many(len(stored.added) - FILES_SHOWN, 'file')} more")
     if stored.unchanged:
-        say(notes, f"there already, unchanged: {_files(len(stored.unchanged))}")
+        say(notes, f"there already, unchanged: {how_many(len(stored.unchanged), 'file')}")
 
 
 def show_next(files: Sequence["Understood"]) -> None:
@@ -96,7 +98,3 @@ def show_next(files: Sequence["Understood"]) -> None:
     first, last = min(days), max(days)
     span = f"--date {first}" if first == last else f"--from {first} --to {last}"
     say(notes_console(), f"Next: `{own_name()} run {span}`, then `{own_name()} allocations`.")
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"

@@ -1,12 +1,13 @@
 """Published allocations, as the API would answer with them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
 from mab_pipeline.resources import open_inbox
 from mab_store.allocation_payload import allocation_bodies
 from mab_store.errors import NotPublishedError
+from mab_store.how_many import how_many
 from mab_store.settings import Settings
 from mab_store.warehouse.reader import open_reader
 
@@ -57,8 +58,9 @@ def _why_nothing(settings: Settings, as_of_date: date | None, *, is_empty: bool)
     inbox = open_inbox(settings)
     days, experiments = inbox.metric_days(), inbox.experiment_ids()
     run = f"mab run --date {days[-1]}" if days else "mab run"
+    metrics = f"metrics of {how_many(len(days), 'day')}"
     if not experiments:
-        files = f"metrics of {_count(days, 'day')}, but no experiment" if days else "no experiment"
+        files = f"{metrics}, but no experiment" if days else "no experiment"
         return (
             f"Nothing is published: {inbox.root} holds {files}. Register one with `mab import "
             f"FILE` or `mab experiments create`, then `{run}`; or try `mab demo`."
@@ -68,7 +70,7 @@ def _why_nothing(settings: Settings, as_of_date: date | None, *, is_empty: bool)
             f"Nothing is published for {as_of_date}. Run it with `mab run --date {as_of_date}`, or "
             "see the newest with `mab allocations`."
         )
-    held = f"{_count(experiments, 'experiment')} and metrics of {_count(days, 'day')}"
+    held = f"{how_many(len(experiments), 'experiment')} and {metrics}"
     if is_empty:
         return (
             f"Nothing is published: {inbox.root} holds {held}, but no experiment had an allocation "
@@ -76,7 +78,3 @@ def _why_nothing(settings: Settings, as_of_date: date | None, *, is_empty: bool)
             f"`{run}`."
         )
     return f"Nothing is published: {inbox.root} holds {held}, but no day was run yet. Try `{run}`."
-
-
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")

@@ -17,6 +17,7 @@ from mab_pipeline.sources.config import (
 )
 from mab_pipeline.sources.pull import Pulled, Puller
 from mab_store.errors import MabError, UsageError
+from mab_store.how_many import how_many
 from mab_store.settings import Settings
 
 
@@ -107,7 +108,7 @@ def _look(platform: Platform, source: Source, day: date) -> Look:
         return Look(source.name, place, is_ok=source.allow_empty, detail=detail)
     experiments = len({count.experiment for count in found.counts})
     detail = (
-        f"{_counted(len(found.counts), 'row')} of {day}, {_counted(experiments, 'experiment')}, "
+        f"{how_many(len(found.counts), 'row')} of {day}, {how_many(experiments, 'experiment')}, "
         f"such as {found.counts[0].experiment} / {found.counts[0].variant}: "
         f"{found.counts[0].impressions} impressions, {found.counts[0].clicks} clicks"
     )
@@ -123,7 +124,3 @@ def _place(source: Source) -> str:
     if source.duckdb:
         return f"sql on DuckDB {source.duckdb}"
     return f"sql on {'Snowflake' if source.snowflake else variable}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -12,6 +12,7 @@ from mab_pipeline.simulation.policy import Policy
 from mab_pipeline.simulation.shrink import draw_past, estimate, spread
 from mab_pipeline.simulation.simulate import Step, seeded
 from mab_pipeline.simulation.truth import Truth
+from mab_store.how_many import how_many
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,7 +102,7 @@ def backtest(
         sum(len(history.impressions) for history in histories),
         sum(int(history.impressions.sum()) for history in histories),
     )
-    label = f"{len(histories)} experiments"
+    label = how_many(len(histories), "experiment")
     return Backtest(relative_spread, earned + _compared((ALL, label), names, size, total))
 
 

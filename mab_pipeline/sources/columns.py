@@ -45,17 +45,20 @@ class Header:
     @property
     def groups(self) -> int | None:
         """Place of the column that a fixed experiment stands in for; None if there is none."""
-        names = [folded(name) for name in self.names]
-        aliases = self.known.columns.get("experiment", ()) if self.known else ()
-        return next((names.index(alias) for alias in aliases if alias in names), None)
+        if "experiment" in self.places or self.known is None:
+            return None
+        return self._place_of_any(self.known.columns["experiment"])
 
     @property
     def events(self) -> int | None:
         """Place of the column that names the event of a row; None if there is none."""
         if "event" in self.places:
             return self.places["event"]
+        return self._place_of_any(EVENT_NAMES)
+
+    def _place_of_any(self, aliases: Sequence[str]) -> int | None:
         names = [folded(name) for name in self.names]
-        return next((names.index(alias) for alias in EVENT_NAMES if alias in names), None)
+        return next((names.index(alias) for alias in aliases if alias in names), None)
 
     def place(self, column: str) -> int:
         """Return the place of any column by its name.

@@ -127,9 +127,7 @@ def read_export(name: str, payload: bytes, mapping: Mapping, accepted: Accepted)
 def _refuse_mixed(rows: Rows, header: Header, mapping: Mapping) -> None:
     """Refuse to count several experiments of a file as one unless a person said so."""
     if len(rows.groups) > 1 and not mapping.add_up:
-        assert header.groups is not None
-        column = header.names[header.groups]
-        shown = ", ".join(repr(name[:60]) for name in list(rows.groups)[:_MOST_NAMED])
+        column, shown = _named(header, header.groups, rows.groups)
         raise UnreadableFileError(
             f"has {len(rows.groups)} values in the column {column!r} ({shown}), which --experiment "
             f"would add up; choose with --where '{column} = VALUE', leave --experiment out, or "
@@ -139,16 +137,20 @@ def _refuse_mixed(rows: Rows, header: Header, mapping: Mapping) -> None:
 
 def _refuse_mixed_events(rows: Rows, header: Header, mapping: Mapping) -> None:
     """Refuse to add up a row per event whose columns count sessions or users."""
-    is_analytics = header.known is not None and header.known.name == "google_analytics"
-    if is_analytics and len(rows.events) > 1 and not mapping.add_up:
-        assert header.events is not None
-        column = header.names[header.events]
-        shown = ", ".join(repr(name[:60]) for name in list(rows.events)[:_MOST_NAMED])
+    is_repeated = header.known is not None and header.known.counts_visits
+    if is_repeated and len(rows.events) > 1 and not mapping.add_up:
+        column, shown = _named(header, header.events, rows.events)
         raise UnreadableFileError(
             f"has a row per event ({shown}), whose {header.names[header.places['impressions']]!r} "
             f"would be added up; choose one with --where '{column} = VALUE', or export the column "
             "'Event count'"
         )
+
+
+def _named(header: Header, place: int | None, values: Iterable[str]) -> tuple[str, str]:
+    """Return the name of a column that was found, and its first values."""
+    assert place is not None
+    return header.names[place], ", ".join(repr(name[:60]) for name in list(values)[:_MOST_NAMED])
 
 
 def _date_format(

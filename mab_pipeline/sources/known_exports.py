@@ -26,6 +26,7 @@ class KnownExport:
         is_day_first: Whether its language writes the day before the month, if a date fits both.
         is_strict: Whether two columns for one role are refused unless one has the first name.
         decimal: The decimal sign of its language, if counts fit both.
+        counts_visits: Whether its counts may be of sessions, which a row per event repeats.
     """
 
     name: str
@@ -34,6 +35,7 @@ class KnownExport:
     is_day_first: bool = False
     is_strict: bool = False
     decimal: Literal["point", "comma"] | None = None
+    counts_visits: bool = False
 
 
 EVENT_NAMES = ("event name", "eventname", "event_name", "event", "nome do evento")
@@ -151,6 +153,7 @@ KNOWN_EXPORTS = (
                 "conversions",
             ),
         },
+        counts_visits=True,
     ),
     KnownExport(
         "table",

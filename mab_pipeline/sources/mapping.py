@@ -222,7 +222,7 @@ def save_mapping(settings: Settings, name: str, mapping: Mapping) -> Path:
         write_atomically(path, tomlkit.dumps(document).encode(), root=settings.mab_home)
     except OSError as error:
         raise HomeError(
-            f"The mapping {path} cannot be written: {error.strerror}. Free space there, or give "
-            "--no-keep."
+            f"The mapping {path} cannot be written: {error.strerror}. Correct that and import "
+            "the file again."
         ) from None
     return path

@@ -6,7 +6,7 @@ their meaning.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,6 +88,8 @@ def read_rows(header: Header, mapping: Mapping) -> Rows:
     seen: dict[int, dict[str, None]] = {place: {} for place, _, _ in filters}
     names: dict[str, str] = {}
     width = len(header.names)
+    listed = ((header.groups, rows.groups), (header.events, rows.events))
+    noted = [(place, values) for place, values in listed if place is not None]
     for number, cells in header.sheet.rows():
         if number <= header.row:
             continue
@@ -100,7 +102,8 @@ def read_rows(header: Header, mapping: Mapping) -> Rows:
         elif not (row.variant or row.impressions or row.clicks):
             rows.notes.append(row)
         elif all(_meets(padded[place], operator, text) for place, operator, text in filters):
-            _take(rows, row, cells, padded, header)
+            _require_width(number, cells, header)
+            _take(rows, row, padded, noted)
         else:
             rows.filtered += 1
             _note_values(seen, padded)
@@ -110,10 +113,12 @@ def read_rows(header: Header, mapping: Mapping) -> Rows:
 
 
 def _take(
-    rows: Rows, row: DataRow, cells: Sequence[str], padded: Sequence[str], header: Header
+    rows: Rows,
+    row: DataRow,
+    cells: Sequence[str],
+    noted: Iterable[tuple[int, dict[str, None]]],
 ) -> None:
-    """Take a row of counts unless the tool knew no name for it."""
-    _require_width(row.number, cells, header)
+    """Take a row of counts, and note its group and event, unless the tool knew no name for it."""
     if {folded(row.experiment), folded(row.variant)} & NO_NAMES:
         rows.nameless.append(row)
         return
@@ -124,10 +129,8 @@ def _take(
                 "the cell"
             )
     rows.data.append(row)
-    if "experiment" not in header.places and header.groups is not None:
-        rows.groups[padded[header.groups]] = None
-    if header.events is not None:
-        rows.events[padded[header.events]] = None
+    for place, values in noted:
+        values[cells[place]] = None
 
 
 def _require_width(number: int, cells: Sequence[str], header: Header) -> None:

@@ -149,7 +149,7 @@ def test_a_p_value_below_one_in_a_thousand_is_a_mismatch_and_a_data_problem(p, i
     assert found.sample_ratio.is_mismatch is is_mismatch is (p < MISMATCH_P)
     assert (found.advice.verdict == "data_problem") is is_mismatch
     if is_mismatch:
-        assert "does not follow the published shares (p = 9.9e-04 over 1 days" in (
+        assert "does not follow the published shares (p = 9.9e-04 over 1 day" in (
             found.advice.reason
         )
 
