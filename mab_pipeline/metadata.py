@@ -62,8 +62,7 @@ def add_days(
         return
     none = {name: type(value)() for name, value in next(iter(counts.values())).items()}
     rows = []
-    for offset in range(len(days)):
-        day = days.start + timedelta(days=offset)
+    for day in days.listed:
         own = counts.get(day, none)
         of_day = {f"{name}_of_the_day": value for name, value in own.items()}
         context.add_asset_metadata(of_day, partition_key=str(day))

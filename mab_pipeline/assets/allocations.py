@@ -185,8 +185,7 @@ def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Tabl
 
 def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, Any]) -> None:
     """Record a shard as an observation of each day: a part is not a materialisation."""
-    for offset in range(len(days)):
-        day = days.start + timedelta(days=offset)
+    for day in days.listed:
         context.log_event(
             dg.AssetObservation(asset_key="allocations", partition=str(day), metadata=metadata)
         )

@@ -113,5 +113,4 @@ def _by_day(report: PublicationReport, days: Days) -> dict[date, dict[str, objec
     """Count what was published and held back on each day."""
     published = Counter(row["as_of_date"] for row in report.published)
     held = Counter(day for day, _ in report.held_back)
-    every = (days.start + timedelta(days=offset) for offset in range(len(days)))
-    return {day: {"published": published[day], "held_back": held[day]} for day in every}
+    return {day: {"published": published[day], "held_back": held[day]} for day in days.listed}

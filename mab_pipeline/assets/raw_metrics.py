@@ -115,8 +115,7 @@ def _load(
             known_after = known_files(transaction, days.end, end)
             late |= arrived_files(platform.inbox, known_after, days.end, end)
             known |= known_after
-        asked = {days.start + timedelta(days=offset) for offset in range(len(days))}
-        wanted = sorted(asked | set(late.values()))
+        wanted = sorted({*days.listed, *late.values()})
         known |= {row.source_file: row for row in sighted_before(transaction, wanted)}
         for day in wanted:
             load_day(

@@ -95,7 +95,7 @@ def _compute(source: Source) -> Callable[..., Iterator[dg.MaterializeResult[Any]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         days = days_of(context)
         late = _late_days(days, source, platform.settings)
-        pulled = Puller(platform, source).pull(_listed(days), late=late)
+        pulled = Puller(platform, source).pull(days.listed, late=late)
         if pulled.is_down and context.retry_number < source.retries:
             reason = next(iter(pulled.failed.values()))
             raise SourceDownError(f"The source {source.name} is tried again: {reason}")
@@ -116,11 +116,7 @@ def _compute(source: Source) -> Callable[..., Iterator[dg.MaterializeResult[Any]
     return pull
 
 
-def _listed(days: Days) -> Sequence[date]:
-    return [days.start + timedelta(days=offset) for offset in range(len(days))]
-
-
 def _late_days(days: Days, source: Source, settings: Settings) -> Sequence[date]:
     """Return the days before the run's, from MAB_START_DATE on, that are pulled again."""
     first = max(days.start - timedelta(days=source.lookback_days), settings.mab_start_date)
-    return _listed(Days(first, days.start)) if first < days.start else []
+    return Days(first, days.start).listed if first < days.start else []

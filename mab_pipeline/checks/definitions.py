@@ -16,7 +16,7 @@ import dagster as dg
 from mab_pipeline import checks
 from mab_pipeline.allocation.gate import Failure
 from mab_pipeline.checks.asset_checks import COLUMNS, AssetChecks, Check
-from mab_pipeline.checks.finders import Subject, each_day
+from mab_pipeline.checks.finders import Subject
 from mab_pipeline.discovery import declared_in
 from mab_pipeline.metadata import names_any, names_of, with_names
 from mab_pipeline.partitions import days_of
@@ -133,7 +133,7 @@ def _log_each_day(
 
     A finding about a day outside the range (a late day) shows on the nearest day of it.
     """
-    days = list(each_day(days_of(context)))
+    days = days_of(context).listed
     by_day: dict[date, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_day[min(max(failure.day, days[0]), days[-1])].append(failure)

@@ -150,7 +150,7 @@ def unloaded_days(subject: Subject) -> list[Failure]:
     window = timedelta(days=platform.settings.max_window_days - 1)
     return [
         Failure(as_of, f"{fault}; materialise raw_metrics and daily_metrics of {day}")
-        for as_of in each_day(days)
+        for as_of in days.listed
         for day, fault in sorted(faults.items())
         if as_of - window <= day <= as_of
     ]
@@ -256,8 +256,3 @@ def undecided_due_day(subject: Subject) -> list[Failure]:
 def gate_check(find: Callable[[CurrentAllocations], list[Failure]]) -> Find:
     """Return a finder for a condition that publication obeys too."""
     return lambda subject: find(subject.current)
-
-
-def each_day(days: Days) -> Iterator[date]:
-    """Yield the days of a run in order."""
-    return (days.start + timedelta(days=offset) for offset in range(len(days)))
