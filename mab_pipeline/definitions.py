@@ -43,7 +43,7 @@ def build_defs(
     settings: Settings | None = None,
     platform: Platform | None = None,
     run_logger: dg.LoggerDefinition | None = None,
-    asked: date | None = None,
+    first: date | None = None,
 ) -> dg.Definitions:
     """Return the definitions of everything that Dagster runs.
 
@@ -51,7 +51,7 @@ def build_defs(
         settings: The settings; read from the environment if omitted.
         platform: The shared resources; built from the settings if omitted.
         run_logger: A logger that run config can name `progress`.
-        asked: A day that must be a partition.
+        first: The first partition; `first_partition` finds it if omitted.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -59,7 +59,7 @@ def build_defs(
     """
     platform = platform or build_platform(settings or load_settings())
     settings = platform.settings
-    partitions = daily_partitions(min(first_partition(platform), asked or date.max))
+    partitions = daily_partitions(first or first_partition(platform))
     with warnings.catch_warnings():
         # Single-run backfills are marked beta; the version is pinned and the behaviour tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -138,17 +138,17 @@ def defs() -> dg.Definitions:
         )
     platform = build_platform(settings)
     context = DefinitionsLoadContext.get()
-    first = min(first_partition(platform), _first_of_the_server(context))
+    first = _first_of_the_server(context) or first_partition(platform)
     context.add_to_pending_reconstruction_metadata(FIRST_PARTITION, str(first))
-    return build_defs(platform=platform, asked=first)
+    return build_defs(platform=platform, first=first)
 
 
-def _first_of_the_server(context: DefinitionsLoadContext) -> date:
-    """Return the first partition of the code server that launched this run; else date.max.
+def _first_of_the_server(context: DefinitionsLoadContext) -> date | None:
+    """Return the first partition of the code server that launched this run; else None.
 
     A run must find the days that it was asked for, whatever came or went since the server began.
     """
     if context.load_type != DefinitionsLoadType.RECONSTRUCTION:
-        return date.max
+        return None
     first = context.reconstruction_metadata.get(FIRST_PARTITION)
-    return date.fromisoformat(first) if first else date.max
+    return date.fromisoformat(first) if first else None

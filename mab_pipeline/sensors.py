@@ -16,12 +16,7 @@ import dagster as dg
 from mab_pipeline.alerts.conditions import LATE, late_publication_notice, notices_of_run
 from mab_pipeline.alerts.throttle import Memory
 from mab_pipeline.alerts.webhook import WebhookError, payload, post
-from mab_pipeline.ingestion.late_data import (
-    Arrivals,
-    find_arrivals,
-    newest_published_day,
-    plan_runs,
-)
+from mab_pipeline.ingestion.late_data import Arrivals, find_arrivals, plan_runs
 from mab_pipeline.ingestion.undecided import moved_windows
 from mab_pipeline.jobs import DAILY_ALLOCATION, daily_allocation, refresh_day
 from mab_pipeline.resources import Platform
@@ -86,7 +81,7 @@ def inbox_sensor(
         yield from broken_off
         return
     if not arrivals.metrics and not arrivals.events:
-        yield _decide_moved_windows(context.instance, platform)
+        yield _decide_moved_windows(context.instance)
         return
     failed = failed_attempts(context.instance, arrivals)
     if failed >= ATTEMPTS:
@@ -131,19 +126,17 @@ def _requests(platform: Platform, arrivals: Arrivals, *, attempt: int) -> Iterat
             )
 
 
-def _decide_moved_windows(
-    instance: dg.DagsterInstance, platform: Platform
-) -> dg.RunRequest | dg.SkipReason:
+def _decide_moved_windows(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
     """Request the newest published day if a run of other days has moved its windows since."""
-    newest = newest_published_day(platform)
-    key = None if newest is None else moved_windows(instance, newest)
-    if key is None:
+    moved = moved_windows(instance)
+    if moved is None:
         return dg.SkipReason("Everything in the inbox is loaded.")
+    day, key = moved
     return dg.RunRequest(
         run_key=f"{key}-0-{daily_allocation.name}",
         job_name=daily_allocation.name,
         tags=TRIGGER | {ARRIVALS_TAG: key},
-        partition_key=str(newest),
+        partition_key=day,
     )
 
 

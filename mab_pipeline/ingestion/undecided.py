@@ -10,6 +10,7 @@ from mab_store.days import Days, unbroken
 
 RANGES_SHOWN = 3
 WINDOWS, DECISIONS = dg.AssetKey("windowed_aggregates"), dg.AssetKey("allocations")
+PUBLICATION = dg.AssetKey("publication")
 
 
 def notes_of_run(
@@ -83,24 +84,29 @@ def outdated_note(decided: Sequence[date], days: Days, made: Collection[str]) ->
     )
 
 
-def moved_windows(instance: dg.DagsterInstance, day: date) -> str | None:
-    """Return a key of the newest change of a decided day's windows if its decision missed it.
+def moved_windows(instance: dg.DagsterInstance) -> tuple[str, str] | None:
+    """Return the newest published day and the key of a change of its windows that it missed.
 
-    It did if another run computed the windows after the run of the decision had begun. That run had
-    loaded a file of the day on its way: inbox and ledger no longer show it as new.
+    It missed one if another run computed the windows after the run of the decision had begun. That
+    run had loaded a file of the day on its way: inbox and ledger no longer show it as new. A day is
+    published once its publication ran: Dagster's events say so, and no warehouse is asked.
     """
+    day = max(instance.get_materialized_partitions(PUBLICATION), default=None)
+    if day is None:
+        return None
     made, decided = (_last_event(instance, asset, day) for asset in (WINDOWS, DECISIONS))
     if made is None or decided is None or made.run_id == decided.run_id:
         return None
     run = instance.get_run_record_by_id(decided.run_id)
     began = None if run is None else run.start_time
-    return None if began is None or made.timestamp <= began else f"windows-{made.storage_id}"
+    is_missed = began is not None and made.timestamp > began
+    return (day, f"windows-{made.storage_id}") if is_missed else None
 
 
 def _last_event(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, day: date
+    instance: dg.DagsterInstance, asset: dg.AssetKey, day: str
 ) -> dg.EventLogRecord | None:
-    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[str(day)])
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[day])
     return next(iter(instance.fetch_materializations(wanted, limit=1).records), None)
 
 

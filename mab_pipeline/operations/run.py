@@ -159,7 +159,9 @@ def run_days(
         RunFailedError: A step failed.
     """
     logger = _progress_logger(follow)
-    defs = build_defs(platform=platform, run_logger=logger, asked=days.start)
+    # The first day that the UI shows does not matter here, and finding it reads inbox and journal.
+    start = platform.settings.mab_start_date
+    defs = build_defs(platform=platform, run_logger=logger, first=start)
     job = defs.resolve_job_def(DAILY_ALLOCATION)
     tags = process_tags()
     last = days.end - timedelta(days=1)

@@ -163,6 +163,14 @@ def test_a_correction_that_a_run_of_old_days_loads_still_decides_the_newest_day(
     assert tick(decided) == {}
 
 
+def test_a_tick_without_arrivals_asks_no_warehouse(decided, monkeypatch):
+    """It comes every 30 seconds; on Snowflake each question is a statement over the network."""
+    warehouse = type(decided.platform.warehouse)
+    for opening in ("published", "reading", "transaction"):
+        monkeypatch.setattr(warehouse, opening, lambda _self: pytest.fail("the warehouse is asked"))
+    assert requests(decided) == []
+
+
 def test_nothing_is_asked_for_while_a_run_for_arrivals_is_at_work(decided):
     decided.metrics("2025-03-17", ("cta", "control", 5000, 900), name="late.csv")
     job = build_defs(platform=decided.platform).resolve_job_def("daily_allocation")
