@@ -294,8 +294,8 @@ def decisions_at_scale() -> list[Row]:
     took = {name: s / DECISIONS * PER for name, s in medians(work, 3).items()}
     return [
         Row(
-            f"{PER:,} decisions of 4 variants: their ids alone / exact / multinomial / "
-            f"{SAMPLES:,} literal draws",
+            f"{PER:,} decisions of 4 variants, from {DECISIONS:,}: their ids alone / exact / "
+            f"multinomial / {SAMPLES:,} literal draws",
             "reported",
             f"{took['name']:.1f} / {took['exact']:.1f} / {took['multinomial']:.1f} / "
             f"{took['monte_carlo']:.0f} s",

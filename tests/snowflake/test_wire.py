@@ -119,9 +119,9 @@ CHUNKED = pa.Table.from_pylist(
          "received_at": moment, "impressions": "1", "clicks": None}
         for number, moment in (
             (1, datetime(2025, 3, 1, 2, 0, 0, 1)),  # noqa: DTZ001  # the warehouse holds naive UTC
-            (300, datetime(9999, 12, 31)),  # noqa: DTZ001
-            (70_000, datetime(1970, 1, 1)),  # noqa: DTZ001
-            (2**62, datetime(2025, 3, 1)),  # noqa: DTZ001
+            (300, datetime(9999, 12, 31)),  # noqa: DTZ001  # naive UTC
+            (70_000, datetime(1970, 1, 1)),  # noqa: DTZ001  # naive UTC
+            (2**62, datetime(2025, 3, 1)),  # noqa: DTZ001  # naive UTC
         )
     ],
     schema=declared_tables()["raw_metrics"].arrow_schema,

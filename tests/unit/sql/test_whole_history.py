@@ -15,6 +15,7 @@ from mab_store.warehouse.table_schema import declared_tables
 from tests.unit.sql.test_sql_cases import to_arrow
 
 FIRST = date(2025, 1, 1)
+NOON = datetime(2025, 6, 1, 12)  # noqa: DTZ001  # the warehouse holds naive UTC
 HISTORY_DAYS = 80  # the statements look 30 days back before they ask for more
 EXPERIMENTS = [f"exp_{number}" for number in range(8)]
 
@@ -111,7 +112,7 @@ def test_the_newest_publications_are_those_of_all_days(engine, seed):
         {
             "experiment_id": name,
             "as_of_date": day,
-            "published_at": datetime(2025, 6, 1) + timedelta(seconds=chance.randrange(10**6)),  # noqa: DTZ001
+            "published_at": NOON + timedelta(seconds=chance.randrange(10**6)),
             "was_live": is_live,
             "buckets": str(chance.random()),
         }
