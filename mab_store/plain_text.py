@@ -17,6 +17,8 @@ _BLANK = (
     "\U000e0100-\U000e01ef"
 )
 _IS_BLANK = re.compile(f"[{_BLANK}]")
+# Also the full-width forms, which some spreadsheets take for the same.
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 # Control, format (zero width, bidirectional, tags), lone surrogates, line and paragraph separators.
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -34,6 +36,17 @@ def plain(text: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape(character) if _is_unsafe(character) else character for character in text)
+
+
+def guarded(value: object) -> object:
+    """Return a cell of a CSV: text that a spreadsheet would run as a formula begins with `'`.
+
+    Text is plain; None is empty; any other value stays as it is, a negative number too.
+    """
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = plain(value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
 def fault_of_new_name(name: str) -> str | None:

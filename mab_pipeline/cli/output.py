@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from mab_pipeline.cli.console import print_lines
+from mab_store.plain_text import guarded
 
 
 class Format(StrEnum):
@@ -31,7 +32,8 @@ def print_json(data: object) -> None:
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows as CSV to stdout, a header first; a row without a column leaves it empty.
 
-    Control and invisible characters are escaped, so that each row is one line.
+    Control and invisible characters are escaped, so that each row is one line. No text is a
+    formula in a spreadsheet (`guarded`).
     """
     records = ([row.get(name) for name in columns] for row in rows)
     print_lines(map(_csv_line, [columns, *records]))
@@ -59,6 +61,4 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _csv_cell(cell: object) -> object:
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    return "" if cell is None else cell
+    return str(cell).lower() if isinstance(cell, bool) else guarded(cell)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from mab_pipeline.cli.main import main
+from mab_pipeline.cli.output import print_csv
 from mab_store.experiments.registration import registered
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.version import mab_version
@@ -139,6 +140,22 @@ def test_list_and_show_as_data(call):
     rows = list(csv.DictReader(io.StringIO(call("list", "--format", "csv")[1])))
     assert [row["variant_name"] for row in rows] == ["control", "a", "b"]
     assert [row["is_control"] for row in rows] == ["true", "false", "false"]
+
+
+def test_no_name_is_a_formula_in_the_csv(call):
+    names = ["=1+1", "+1", "-1", "@sum", "a=1"]
+    call("create", "=A1", f"--control={names[0]}", *(f"--variant={name}" for name in names[1:]))
+    rows = list(csv.DictReader(io.StringIO(call("list", "--format", "csv")[1])))
+    assert {row["experiment_name"] for row in rows} == {"'=A1"}
+    assert [row["variant_name"] for row in rows] == ["'=1+1", "'+1", "'-1", "'@sum", "a=1"]
+    (document,) = json.loads(call("list", "--format", "json")[1])
+    assert [variant["name"] for variant in document["variants"]] == names
+
+
+def test_a_number_in_a_csv_stays_a_number(capsys):
+    rows = [{"variant": "-1", "lift": -0.25, "count": -1, "is_control": True}]
+    print_csv(("variant", "lift", "count", "is_control", "note"), rows)
+    assert capsys.readouterr().out.splitlines()[1] == "'-1,-0.25,-1,true,"
 
 
 def test_own_options_are_shown_and_so_is_their_change(call, tmp_path):
