@@ -3,25 +3,22 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Probability = Annotated[float, Field(ge=0, le=1)]
+from mab_api.shapes import Probability, Shape
+
 Verdict = Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_Shape):
+class Estimate(Shape):
     """A number with its standard error."""
 
     estimate: float
     standard_error: Annotated[float, Field(ge=0)]
 
 
-class VariantAnalysis(_Shape):
+class VariantAnalysis(Shape):
     """One variant; comparisons with the control are null for the control and without one."""
 
     variant_name: str
@@ -41,7 +38,7 @@ class VariantAnalysis(_Shape):
     ]
 
 
-class SampleRatio(_Shape):
+class SampleRatio(Shape):
     """Whether the impressions follow the published shares."""
 
     p_value: Annotated[Probability | None, Field(description="Below 0.001 they do not.")]
@@ -56,7 +53,7 @@ class SampleRatio(_Shape):
     ]
 
 
-class StopAdvice(_Shape):
+class StopAdvice(Shape):
     """Whether the experiment may stop; nothing acts on it."""
 
     verdict: Verdict
@@ -67,7 +64,7 @@ class StopAdvice(_Shape):
     ]
 
 
-class Analysis(_Shape):
+class Analysis(Shape):
     """Intervals, checks and the stop advice of an allocation, made at its publication."""
 
     experiment_id: str

@@ -1,22 +1,24 @@
 """Models of the answers that explain a number: overview, daily counts, quality, explanation."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from mab_api.analysis_schemas import Interval, Probability, StopAdvice
+from mab_api.analysis_schemas import Interval, StopAdvice
+from mab_api.shapes import (
+    Count,
+    DataSource,
+    HeldBack,
+    Metrics,
+    Percentage,
+    Posterior,
+    Probability,
+    Shape,
+)
 
-Count = Annotated[int, Field(ge=0)]
-Percentage = Annotated[float, Field(ge=0, le=100)]
-DataSource = Literal["default_window", "max_window", "prior"]
 
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Leader(_Shape):
+class Leader(Shape):
     """The variant with the highest probability to be the best."""
 
     variant_name: str
@@ -27,7 +29,7 @@ class Leader(_Shape):
     lift_interval: Interval | None
 
 
-class Share(_Shape):
+class Share(Shape):
     """A variant's share on the effective date and before."""
 
     variant_name: str
@@ -39,14 +41,7 @@ class Share(_Shape):
     data_source: DataSource
 
 
-class Hold(_Shape):
-    """Why a newer allocation is not served."""
-
-    reason: str
-    detail: str
-
-
-class Overview(_Shape):
+class Overview(Shape):
     """What a list says about an experiment."""
 
     advice: Annotated[StopAdvice | None, Field(description="Null without an analysis.")]
@@ -58,13 +53,13 @@ class Overview(_Shape):
     fresh_until: Annotated[
         datetime | None, Field(description="Stale after this moment; null if it is frozen.")
     ]
-    held_back: Hold | None
+    held_back: HeldBack | None
     days: Annotated[Count, Field(description="Days with accepted counts.")]
     impressions: Annotated[Count, Field(description="Accepted impressions of all days.")]
     shares: list[Share]
 
 
-class Counted(_Shape):
+class Counted(Shape):
     """Accepted counts of a variant on a day, and the file that they came from."""
 
     variant_name: str
@@ -75,14 +70,14 @@ class Counted(_Shape):
     received_at: datetime
 
 
-class CountedDay(_Shape):
+class CountedDay(Shape):
     """Accepted counts of a day."""
 
     date: date
     variants: list[Counted]
 
 
-class Daily(_Shape):
+class Daily(Shape):
     """A page of days with accepted counts, oldest first."""
 
     experiment_id: str
@@ -91,7 +86,7 @@ class Daily(_Shape):
     next_cursor: str | None
 
 
-class FileVerdict(_Shape):
+class FileVerdict(Shape):
     """Rows of a file with the same verdict."""
 
     source_file: Annotated[str, Field(description="Below the inbox.")]
@@ -101,7 +96,7 @@ class FileVerdict(_Shape):
     variant_name: Annotated[str | None, Field(description="The first of them by name.")]
 
 
-class QualityDay(_Shape):
+class QualityDay(Shape):
     """Rows of a day: received = accepted + superseded + rejected."""
 
     date: date
@@ -112,7 +107,7 @@ class QualityDay(_Shape):
     files: list[FileVerdict]
 
 
-class Quality(_Shape):
+class Quality(Shape):
     """A page of days with received rows, oldest first."""
 
     experiment_id: str
@@ -121,29 +116,14 @@ class Quality(_Shape):
     next_cursor: str | None
 
 
-class UsedMetrics(_Shape):
-    """The counts that the posterior used."""
-
-    impressions: Count
-    clicks: Count
-    ctr: Probability | None
-
-
-class UsedPosterior(_Shape):
-    """Parameters of the Beta posterior."""
-
-    alpha: Annotated[float, Field(gt=0)]
-    beta: Annotated[float, Field(gt=0)]
-
-
-class ExplainedVariant(_Shape):
+class ExplainedVariant(Shape):
     """A variant's share and the evidence for it."""
 
     variant_name: str
     allocation_percentage: Percentage
     probability_best: Probability
-    metrics: UsedMetrics
-    posterior: UsedPosterior
+    metrics: Metrics
+    posterior: Posterior
     data_source: DataSource
     window_days: int
     default_window_impressions: Count | None
@@ -151,7 +131,7 @@ class ExplainedVariant(_Shape):
     window_reason: str
 
 
-class ExplainedDay(_Shape):
+class ExplainedDay(Shape):
     """Accepted counts of a day of the longest window."""
 
     date: date
@@ -159,7 +139,7 @@ class ExplainedDay(_Shape):
     variants: list[Counted]
 
 
-class NotCounted(_Shape):
+class NotCounted(Shape):
     """Rows of the longest window that do not count."""
 
     variant_name: str | None
@@ -170,7 +150,7 @@ class NotCounted(_Shape):
     text: str
 
 
-class ExplainedChange(_Shape):
+class ExplainedChange(Shape):
     """A change by the owner that explains a share or the lack of one."""
 
     variant_name: Annotated[str | None, Field(description="Null: of the experiment itself.")]
@@ -179,7 +159,7 @@ class ExplainedChange(_Shape):
     text: str
 
 
-class ExplainedHold(_Shape):
+class ExplainedHold(Shape):
     """A finding of the gate."""
 
     held_at: datetime
@@ -187,7 +167,7 @@ class ExplainedHold(_Shape):
     detail: str
 
 
-class Explanation(_Shape):
+class Explanation(Shape):
     """How each variant got its share: what `mab explain` says, as data."""
 
     experiment_id: str

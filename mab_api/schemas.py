@@ -11,14 +11,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
 from mab_api.evidence_schemas import Overview
+from mab_api.shapes import (
+    Count,
+    DataSource,
+    HeldBack,
+    Metrics,
+    Percentage,
+    Posterior,
+    Probability,
+    Shape,
+)
 from mab_store.experiments.schemas import ExperimentSpec
 
 
@@ -33,18 +41,11 @@ def _iso_day(value: object) -> object:
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 Day = Annotated[date, BeforeValidator(_iso_day)]
-Count = Annotated[int, Field(ge=0, lt=2**53)]
 Status = Literal["running", "paused", "finished"]
 Bucket = Annotated[int, Field(ge=0, le=99)]
-Percentage = Annotated[float, Field(ge=0, le=100)]
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Problem(_Shape):
+class Problem(Shape):
     """Every error: RFC 9457, `application/problem+json`."""
 
     type: Annotated[str, Field(pattern="^urn:mab:problem:[a-z-]+$")]
@@ -55,36 +56,21 @@ class Problem(_Shape):
     errors: list["Fault"] | None = None
 
 
-class Fault(_Shape):
+class Fault(Shape):
     """An invalid place in the request."""
 
     pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
     detail: str
 
 
-class Metrics(_Shape):
-    """The counts that the posterior used."""
-
-    impressions: Count
-    clicks: Count
-    ctr: Annotated[Probability | None, Field(description="clicks / impressions; null for 0/0.")]
-
-
-class Posterior(_Shape):
-    """Parameters of the variant's Beta posterior."""
-
-    alpha: Annotated[float, Field(gt=0)]
-    beta: Annotated[float, Field(gt=0)]
-
-
-class VariantAllocation(_Shape):
+class VariantAllocation(Shape):
     """A variant's share of the traffic, and the evidence for it."""
 
     variant_name: str
     is_control: bool
     allocation_percentage: Percentage
     metrics: Metrics
-    data_source: Literal["default_window", "max_window", "prior"]
+    data_source: DataSource
     window_days: int
     probability_best: Probability
     posterior: Posterior
@@ -94,14 +80,7 @@ class VariantAllocation(_Shape):
     ]
 
 
-class HeldBack(_Shape):
-    """Why a newer allocation is not served."""
-
-    reason: str
-    detail: str
-
-
-class Allocation(_Shape):
+class Allocation(Shape):
     """The shares of a day's sessions."""
 
     experiment_id: str
@@ -121,14 +100,14 @@ class Allocation(_Shape):
     held_back: HeldBack | None
 
 
-class AllocationList(_Shape):
+class AllocationList(Shape):
     """Allocations of all running and paused experiments."""
 
     experiments: list[Allocation]
     next_cursor: Annotated[None, Field(description="Always null: the list is complete.")]
 
 
-class RegisteredVariant(_Shape):
+class RegisteredVariant(Shape):
     """A variant of a registered experiment."""
 
     name: str
@@ -136,7 +115,7 @@ class RegisteredVariant(_Shape):
     status: Literal["active", "retired"]
 
 
-class Experiment(_Shape):
+class Experiment(Shape):
     """A registered experiment."""
 
     experiment_id: Annotated[str, Field(pattern="^exp_[0-9a-f]{12}$")]
@@ -158,7 +137,7 @@ class ChangedExperiment(Experiment):
     effective_date: Annotated[date, Field(description="First day of this state.")]
 
 
-class Change(_Shape):
+class Change(Shape):
     """A change, its author and its time; parts that did not change are null or empty."""
 
     changed_at: datetime
@@ -175,7 +154,7 @@ class Change(_Shape):
     source_file: Annotated[str, Field(description="The event's file, below the inbox.")]
 
 
-class ChangeList(_Shape):
+class ChangeList(Shape):
     """A page of changes, oldest first."""
 
     experiment_id: str
@@ -192,14 +171,14 @@ class ListedExperiment(Experiment):
     ]
 
 
-class ExperimentList(_Shape):
+class ExperimentList(Shape):
     """A page of experiments, by name."""
 
     experiments: list[ListedExperiment]
     next_cursor: str | None
 
 
-class Assignment(_Shape):
+class Assignment(Shape):
     """Which variant a session sees."""
 
     experiment_id: str
@@ -209,7 +188,7 @@ class Assignment(_Shape):
     allocation_id: str
 
 
-class DayMetrics(_Shape):
+class DayMetrics(Shape):
     """Accepted counts of a variant on a day."""
 
     date: date
@@ -220,7 +199,7 @@ class DayMetrics(_Shape):
     received_at: datetime
 
 
-class History(_Shape):
+class History(Shape):
     """A page of accepted counts, oldest first."""
 
     experiment_id: str
@@ -229,7 +208,7 @@ class History(_Shape):
     next_cursor: str | None
 
 
-class Publication(_Shape):
+class Publication(Shape):
     """A published allocation of a day."""
 
     as_of_date: date
@@ -244,7 +223,7 @@ class Publication(_Shape):
     allocations: list[VariantAllocation]
 
 
-class PublicationHistory(_Shape):
+class PublicationHistory(Shape):
     """A page of publications, oldest first."""
 
     experiment_id: str
@@ -266,7 +245,7 @@ class NewExperiment(ExperimentSpec):
     start_date: Annotated[Day, AfterValidator(_in_this_century)] | None = None
 
 
-class VariantCounts(_Shape):
+class VariantCounts(Shape):
     """Counts of a variant on the day: integers, written without a decimal point."""
 
     variant_name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -280,7 +259,7 @@ class VariantCounts(_Shape):
         return self
 
 
-class MetricsSubmission(_Shape):
+class MetricsSubmission(Shape):
     """Body of `POST /experiments/{id}/metrics`: the counts of one day."""
 
     date: Annotated[Day, Field(description="Day of the counts (UTC), today at the latest.")]
@@ -294,7 +273,7 @@ class MetricsSubmission(_Shape):
         return self
 
 
-class Receipt(_Shape):
+class Receipt(Shape):
     """The submission is on disk; the next run of the pipeline reads it."""
 
     submission_id: str
@@ -303,20 +282,20 @@ class Receipt(_Shape):
     date: date
 
 
-class Health(_Shape):
+class Health(Shape):
     """The process answers."""
 
     status: Literal["ok"]
 
 
-class RefusedCopy(_Shape):
+class RefusedCopy(Shape):
     """A newer copy that lost served data."""
 
     version: str
     reason: Annotated[str, Field(description="The data that it lost.")]
 
 
-class Readiness(_Shape):
+class Readiness(Shape):
     """Allocations are served."""
 
     status: Literal["ready"]

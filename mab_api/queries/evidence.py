@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from mab_api.problems import Kind, ProblemError
-from mab_api.queries.history import MAX_VARIANT_ROWS, Fetch, PageRequest, parameters_of
+from mab_api.queries.history import PageRequest, narrowed, page_of, parameters_of
 from mab_api.snapshot.encoded import Answer, encode
 from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_store.allocation_payload import timestamp
@@ -18,24 +18,25 @@ DAY_CURSOR = r"^[1-9][0-9]{0,5}$"
 Body = dict[str, Any]
 
 
-def daily_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+def daily_page(copy: Reader, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/daily`; see `quality_page`."""
-    rows, cursor = _days(fetch, "serving/daily", record, wanted)
+    rows, cursor = _days(copy, "serving/daily", record, wanted)
     days = [{"date": str(day), "variants": [*map(counted, group)]} for day, group in rows]
-    return _page(record, days, cursor)
+    return page_of(record, "days", days, cursor)
 
 
-def quality_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+def quality_page(copy: Reader, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/quality`.
 
     Args:
-        fetch: Runs a query of `sql/` on the copy.
+        copy: The published data.
         record: The experiment.
         wanted: Which page; `limit` counts days. If an experiment has many variants, a page holds
             fewer.
     """
-    rows, cursor = _days(fetch, "serving/quality", record, wanted)
-    return _page(record, [_quality_day(day, group) for day, group in rows], cursor)
+    rows, cursor = _days(copy, "serving/quality", record, wanted)
+    days = [_quality_day(day, group) for day, group in rows]
+    return page_of(record, "days", days, cursor)
 
 
 def explanation_answer(copy: Reader, record: ExperimentRecord, as_of_date: date | None) -> Answer:
@@ -58,16 +59,16 @@ def explanation_answer(copy: Reader, record: ExperimentRecord, as_of_date: date 
 
 
 def _days(
-    fetch: Fetch, name: str, record: ExperimentRecord, wanted: PageRequest
+    copy: Reader, name: str, record: ExperimentRecord, wanted: PageRequest
 ) -> tuple[list[tuple[date, list[Body]]], str | None]:
     """Return the rows of a page by day, and the cursor of the next one."""
-    limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
+    wanted = narrowed(record, wanted)
     after = date.fromordinal(int(wanted.cursor)) if wanted.cursor else None
-    parameters = parameters_of(record, wanted._replace(limit=limit)) | {"after_date": after}
-    rows = fetch(name, parameters).to_pylist()
+    parameters = parameters_of(record, wanted) | {"after_date": after}
+    rows = copy.fetch_arrow(name, parameters).to_pylist()
     days = [(day, list(group)) for day, group in groupby(rows, lambda row: row["metric_date"])]
-    cursor = str(days[limit - 1][0].toordinal()) if len(days) > limit else None
-    return days[:limit], cursor
+    has_more, page = len(days) > wanted.limit, days[: wanted.limit]
+    return page, str(page[-1][0].toordinal()) if has_more else None
 
 
 def _quality_day(day: date, rows: Iterable[Body]) -> Body:
@@ -94,14 +95,3 @@ def _quality_day(day: date, rows: Iterable[Body]) -> Body:
         "rejected": received - accepted - superseded,
         "files": files,
     }
-
-
-def _page(record: ExperimentRecord, days: list[Body], cursor: str | None) -> Answer:
-    return encode(
-        {
-            "experiment_id": record["experiment_id"],
-            "experiment_name": record["name"],
-            "days": days,
-            "next_cursor": cursor,
-        }
-    )

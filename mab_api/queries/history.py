@@ -5,17 +5,16 @@ threads or the core that allocation answers need.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
-
-import pyarrow as pa
 
 from mab_api.snapshot.allocation_list import EPOCH
 from mab_api.snapshot.encoded import Answer, encode
 from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_store.allocation_payload import timestamp, variant_body
+from mab_store.warehouse.reader import Reader
 
 HISTORY_CURSOR = r"^[1-9][0-9]{0,5}-([0-9a-f]{2}){1,800}$"
 PUBLICATION_CURSOR = r"^[1-9][0-9]{0,5}-[0-9]{1,16}$"
@@ -38,14 +37,11 @@ class PageRequest(NamedTuple):
     cursor: str | None
 
 
-Fetch = Callable[[str, dict[str, object]], pa.Table]
-
-
-def metrics_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+def metrics_page(copy: Reader, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/history`.
 
     Args:
-        fetch: Runs a query of `sql/` on the copy.
+        copy: The published data.
         record: The experiment.
         wanted: Which page; `limit` counts rows.
     """
@@ -54,54 +50,45 @@ def metrics_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) ->
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_variant": bytes.fromhex(name).decode("utf-8", "replace") if ordinal else None,
     }
-    rows = fetch("serving/history", parameters).to_pylist()
+    rows = copy.fetch_arrow("serving/history", parameters).to_pylist()
     page, has_more = rows[: wanted.limit], len(rows) > wanted.limit
-    last = page[-1] if has_more else None
-    return encode(
-        {
-            "experiment_id": record["experiment_id"],
-            "experiment_name": record["name"],
-            "history": [_day(row) for row in page],
-            "next_cursor": (
-                f"{last['metric_date'].toordinal()}-{last['variant_name'].encode().hex()}"
-                if last
-                else None
-            ),
-        }
-    )
+    cursor = None
+    if has_more:
+        last = page[-1]
+        cursor = f"{last['metric_date'].toordinal()}-{last['variant_name'].encode().hex()}"
+    return page_of(record, "history", [_day(row) for row in page], cursor)
 
 
-def publications_page(fetch: Fetch, record: ExperimentRecord, wanted: PageRequest) -> Answer:
+def publications_page(copy: Reader, record: ExperimentRecord, wanted: PageRequest) -> Answer:
     """Build a page of `/experiments/{id}/allocations`.
 
     Args:
-        fetch: Runs a query of `sql/` on the copy.
+        copy: The published data.
         record: The experiment.
         wanted: Which page; `limit` counts publications. If an experiment has many variants, a page
             holds fewer, to stay below about 5,000 variant rows.
     """
-    limit = max(1, min(wanted.limit, MAX_VARIANT_ROWS // max(1, len(record["variants"]))))
+    wanted = narrowed(record, wanted)
     ordinal, _, microseconds = (wanted.cursor or "").partition("-")
-    parameters = parameters_of(record, wanted._replace(limit=limit)) | {
+    parameters = parameters_of(record, wanted) | {
         "after_date": date.fromordinal(int(ordinal)) if ordinal else None,
         "after_moment": EPOCH + timedelta(microseconds=int(microseconds)) if ordinal else None,
     }
-    rows = fetch("serving/publication_history", parameters).to_pylist()
+    rows = copy.fetch_arrow("serving/publication_history", parameters).to_pylist()
     grouped = groupby(rows, key=lambda row: (row["as_of_date"], row["published_at"]))
     found = [(key, list(group)) for key, group in grouped]
-    page = found[:limit]
+    page = found[: wanted.limit]
     cursor = None
-    if len(found) > limit:
+    if len(found) > wanted.limit:
         day, moment = page[-1][0]
         cursor = f"{day.toordinal()}-{(moment - EPOCH) // timedelta(microseconds=1)}"
-    return encode(
-        {
-            "experiment_id": record["experiment_id"],
-            "experiment_name": record["name"],
-            "publications": [_publication(group) for _, group in page],
-            "next_cursor": cursor,
-        }
-    )
+    return page_of(record, "publications", [_publication(group) for _, group in page], cursor)
+
+
+def narrowed(record: ExperimentRecord, wanted: PageRequest) -> PageRequest:
+    """Return the request of a page that holds at most about `MAX_VARIANT_ROWS` rows of variants."""
+    most = MAX_VARIANT_ROWS // max(1, len(record["variants"]))
+    return wanted._replace(limit=max(1, min(wanted.limit, most)))
 
 
 def parameters_of(record: ExperimentRecord, wanted: PageRequest) -> dict[str, object]:
@@ -112,6 +99,27 @@ def parameters_of(record: ExperimentRecord, wanted: PageRequest) -> dict[str, ob
         "to_date": wanted.last,
         "limit": wanted.limit + 1,  # one more shows whether another page follows
     }
+
+
+def page_of(
+    record: ExperimentRecord, name: str, items: Sequence[dict[str, Any]], cursor: str | None
+) -> Answer:
+    """Encode a page.
+
+    Args:
+        record: The experiment.
+        name: Key of the items.
+        items: The items.
+        cursor: Where the next page begins; None after the last.
+    """
+    return encode(
+        {
+            "experiment_id": record["experiment_id"],
+            "experiment_name": record["name"],
+            name: items,
+            "next_cursor": cursor,
+        }
+    )
 
 
 def _day(row: dict[str, Any]) -> dict[str, Any]:
