@@ -1,11 +1,12 @@
 """Published allocations, as the API would answer with them."""
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from mab_pipeline.resources import open_inbox
 from mab_store.allocation_payload import allocation_bodies
+from mab_store.clock import utc_now
 from mab_store.errors import NotPublishedError
 from mab_store.how_many import how_many
 from mab_store.settings import Settings
@@ -25,7 +26,7 @@ def published_bodies(
     Raises:
         NotPublishedError: Nothing is published, nothing for that date, or not one of `only`.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     parameters = {"today": now.date(), "as_of_date": as_of_date}
     try:
         with open_reader(settings) as copy:

@@ -167,7 +167,8 @@ def test_a_reader_sees_what_was_published(warehouse, settings):
 def test_a_reader_connects_again_where_its_connection_broke(warehouse, settings):
     warehouse.publish_copy()
     with open_reader(settings) as reader:
-        reader._connection.close()
+        with reader._sessions.session() as connection:
+            connection.close()
         assert reader.fetch_arrow("snowflake/newest_version")["version"].to_pylist() == [1]
 
 

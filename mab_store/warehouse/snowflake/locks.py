@@ -8,9 +8,9 @@ minutes and another one waits for it. So the usual wait is longer than that.
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
+from mab_store.clock import utc_now
 from mab_store.errors import WarehouseError
 from mab_store.settings import Settings
 from mab_store.warehouse.snowflake.connection import Cursor
@@ -52,7 +52,7 @@ def take_lock(cursor: Cursor, token: str, settings: Settings) -> None:
         WarehouseError: The table is empty.
     """
     (statement,) = load_sql("snowflake/take_lock")
-    values = statement.bind({"holder": token, "taken_at": datetime.now(UTC).replace(tzinfo=None)})
+    values = statement.bind({"holder": token, "taken_at": utc_now()})
     try:
         run(cursor, statement.text, values, seconds=settings.warehouse_lock_timeout_seconds + 60)
     except Exception as error:

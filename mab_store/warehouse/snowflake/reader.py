@@ -4,65 +4,49 @@ A program that runs for months uses `shared_connection`.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
 
 import pyarrow as pa
 
 from mab_store.errors import NotPublishedError
 from mab_store.settings import Settings
-from mab_store.warehouse.snowflake.connection import (
-    Connect,
-    Connection,
-    connect_directly,
-    with_retries,
-)
+from mab_store.warehouse.snowflake.connection import connect_directly, with_retries
 from mab_store.warehouse.snowflake.errors import explained
+from mab_store.warehouse.snowflake.sessions import Sessions
 from mab_store.warehouse.snowflake.statements import fetch
 
 
 class SnowflakeReader:
-    """The published data, open for reading; connects with the first query.
+    """The published data, open for reading; logs in with the first query.
+
+    Each query takes a session and gives it back, so a transaction that begins between two queries
+    needs no login of its own.
 
     Attributes:
         name: The newest published version when the reader was opened.
     """
 
-    def __init__(self, settings: Settings, name: str, *, connect: Connect | None = None) -> None:
+    def __init__(self, settings: Settings, name: str, sessions: Sessions) -> None:
         self.name = name
         self._settings = settings
-        self._connect = connect or connect_directly(settings)
-        self._stack = ExitStack()
-        self._connection: Connection | None = None
+        self._sessions = sessions
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Run the one query of `sql/<name>.sql`; run it again if the connection broke."""
 
         def attempt() -> pa.Table:
-            try:
-                if self._connection is None:
-                    self._connection = self._stack.enter_context(self._connect())
-                return fetch(self._connection.cursor(), name, parameters)
-            except BaseException as error:
-                self._drop(error)
-                raise
+            with self._sessions.session() as connection:
+                return fetch(connection.cursor(), name, parameters)
 
         with explained(self._settings, doing=f"sql/{name}.sql"):
             return with_retries(attempt)
 
     def branch(self) -> "SnowflakeReader":
-        """Return a reader of the same data for another thread, with its own connection."""
-        return SnowflakeReader(self._settings, self.name, connect=self._connect)
+        """Return itself: a thread takes a session of its own for each query."""
+        return self
 
     def close(self) -> None:
-        """Close the connection, or give it back; the next query opens another one."""
-        self._connection = None
-        self._stack.close()
-
-    def _drop(self, error: BaseException) -> None:
-        """End the connection's block by an error, so that it is not used again."""
-        self._connection = None
-        with suppress(type(error)), self._stack:
-            raise error
+        """Log out; the next query logs in again."""
+        self._sessions.close()
 
 
 def version_name(found: pa.Table, settings: Settings) -> str:
@@ -80,14 +64,18 @@ def version_name(found: pa.Table, settings: Settings) -> str:
     return f"version-{row['version']}"
 
 
-def open_snowflake(settings: Settings, *, connect: Connect | None = None) -> SnowflakeReader:
-    """Return a reader of the published data; the caller closes it.
+def open_snowflake(settings: Settings, *, sessions: Sessions | None = None) -> SnowflakeReader:
+    """Return a reader of the published data; the caller closes it, or the sessions.
+
+    Args:
+        settings: The settings.
+        sessions: The sessions to read over; its own if None.
 
     Raises:
         NotPublishedError: Nothing was published yet.
         WarehouseError: Snowflake cannot be reached, or lacks an object that the query needs.
     """
-    reader = SnowflakeReader(settings, "unknown", connect=connect)
+    reader = SnowflakeReader(settings, "unknown", sessions or Sessions(connect_directly(settings)))
     try:
         reader.name = version_name(reader.fetch_arrow("snowflake/newest_version"), settings)
     except NotPublishedError:

@@ -8,13 +8,13 @@ opening a transaction is retried, and the outcome of a COMMIT without an answer 
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
 
+from mab_store.clock import utc_now
 from mab_store.errors import WarehouseError
 from mab_store.settings import Settings
 from mab_store.warehouse.snowflake.arrow import write_files
@@ -157,25 +157,17 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def reading(self) -> Iterator[SnowflakeReader]:
-        """Read over one session with any number of queries, without the writer lock.
+        """Read with any number of queries, without the writer lock.
 
         There is no transaction: each query sees what is committed when it starts. One whose
         connection broke is run again over another session.
         """
-        reader = SnowflakeReader(self._settings, "tables", connect=self._sessions.session)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        yield SnowflakeReader(self._settings, "tables", self._sessions)
 
     @contextmanager
     def published(self) -> Iterator[SnowflakeReader]:
-        """Open the newest published version over a kept session."""
-        reader = open_snowflake(self._settings, connect=self._sessions.session)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        """Open the newest published version over the kept sessions."""
+        yield open_snowflake(self._settings, sessions=self._sessions)
 
     def close(self) -> None:
         """Log out; the next use logs in again."""
@@ -195,7 +187,7 @@ class SnowflakeWarehouse:
         """
         del accept_loss
         with self.transaction() as transaction:
-            transaction.execute("snowflake/publish", {"published_at": _now()})
+            transaction.execute("snowflake/publish", {"published_at": utc_now()})
             (row,) = transaction.fetch_arrow("snowflake/newest_version").to_pylist()
         return f"version-{row['version']}"
 
@@ -268,7 +260,3 @@ class SnowflakeWarehouse:
                 "The connection to Snowflake broke during a commit, and the transaction was not "
                 "found there. Run the same days again: rows that exist are not added twice."
             )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
