@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from mab_store.warehouse.duckdb.warehouse import SCHEMA_FILES
+from mab_store.warehouse.snowflake.schema_setup import SCHEMA_FILES as SNOWFLAKE_SCHEMA_FILES
 from mab_store.warehouse.snowflake.schema_setup import keeping_grants
 from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql
 from mab_store.warehouse.table_schema import declared_tables
@@ -204,14 +205,20 @@ def test_the_pipeline_may_do_what_its_statements_do_and_no_more():
 def test_a_view_that_is_replaced_on_snowflake_keeps_the_grants_of_others():
     views = [
         statement.text
-        for name in ("schema/02_create_views", "schema/02_create_served_views")
+        for name in SNOWFLAKE_SCHEMA_FILES
         for statement in load_sql(name)
+        if statement.text.startswith("create or replace view")
     ]
     assert len(views) > 5
     for text in views:
         assert re.match(r"create or replace view \w+ copy grants as\b", keeping_grants(text))
         assert len(keeping_grants(text)) == len(text) + len(" copy grants")
     assert keeping_grants("create table if not exists a (b date)").endswith("(b date)")
+
+
+def test_the_files_to_run_by_hand_are_those_that_init_runs():
+    listed = re.findall(r"-f (\w+)\.sql", (SQL_ROOT / "schema" / "00_names.sql").read_text("utf-8"))
+    assert [f"schema/{name}" for name in listed] == ["schema/00_names", *SNOWFLAKE_SCHEMA_FILES]
 
 
 def test_the_api_may_read_what_it_serves_and_nothing_else():
