@@ -72,9 +72,8 @@ def compare_ahead(warehouse: Warehouse, days: Days) -> dict[str, Compared]:
     last = dict(zip(*pairs, strict=True))
     grouped = _Grouped(decisions, "allocation_id")
     ids = [name for name in last.values() if name not in settled]
-    return dict(
-        zip(ids, compare_all([_posteriors(grouped.get(name)) for name in ids]), strict=True)
-    )
+    posteriors = [_posteriors(grouped.get(name)) for name in ids]
+    return dict(zip(ids, compare_all(posteriors), strict=True))
 
 
 def store_analyses(
@@ -104,19 +103,14 @@ def store_analyses(
         found = {name: evidence.of(name, judged[name]) for name in names[start : start + AT_ONCE]}
         # Without a stored share there is nothing to analyse: `allocations` must be there first.
         known = {name: given for name, given in found.items() if given is not None}
-        late = {name: g for name, g in known.items() if judged[name].allocation_id not in ahead}
-        compared = dict(
-            zip(
-                late,
-                compare_all([(g.alpha, g.beta, g.control) for g in late.values()]),
-                strict=True,
-            )
-        )
+        late = [name for name in known if judged[name].allocation_id not in ahead]
+        posteriors = [(known[name].alpha, known[name].beta, known[name].control) for name in late]
+        compared = dict(zip(late, compare_all(posteriors), strict=True))
         fits = fit_all(list(known.values()))
         for (experiment_id, given), fitted in zip(known.items(), fits, strict=True):
             decision = judged[experiment_id]
-            found_ahead = ahead.get(decision.allocation_id)
-            analysis = analyse_with(given, found_ahead or compared[experiment_id], fitted)
+            comparison = ahead.get(decision.allocation_id) or compared[experiment_id]
+            analysis = analyse_with(given, comparison, fitted)
             row = _row(experiment_id, decision, analysis)
             rows.append(row | {"run_id": run_id, "first_date": given.oldest_day})
     if rows:

@@ -159,7 +159,8 @@ class Analysis:
 def analyse(evidence: Evidence) -> Analysis:
     """Compute everything that is shown with a decision's shares."""
     (compared,) = compare_all([(evidence.alpha, evidence.beta, evidence.control)])
-    return analyse_with(evidence, compared)
+    (fitted,) = fit_all([evidence])
+    return analyse_with(evidence, compared, fitted)
 
 
 class Fitted(NamedTuple):
@@ -191,9 +192,8 @@ def fit_all(given: Sequence[Evidence]) -> list[Fitted]:
     return [Fitted(phi.get(k, math.nan), by_place.get(k)) for k in range(len(given))]
 
 
-def analyse_with(evidence: Evidence, compared: Compared, fitted: Fitted | None = None) -> Analysis:
-    """Complete an analysis whose comparison is there, and its fits if they are."""
-    (fitted,) = fit_all([evidence]) if fitted is None else (fitted,)
+def analyse_with(evidence: Evidence, compared: Compared, fitted: Fitted) -> Analysis:
+    """Complete an analysis whose comparison and fits are there."""
     ratio = sample_ratio(evidence)
     rates, note = _rates(evidence)
     faults = evidence.faults + ((_mismatch(evidence, ratio),) if ratio.is_mismatch else ())

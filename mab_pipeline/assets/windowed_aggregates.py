@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.assets.table_asset import same_columns, table_asset
 from mab_pipeline.metadata import add_days
 from mab_pipeline.partitions import days_of
@@ -36,11 +37,8 @@ def windowed_aggregates(
 ) -> dg.MaterializeResult[Any]:
     """Each variant of tomorrow with its sums over both windows, and the one that counts."""
     days = days_of(context)
-    rule = RuleSettings.of(platform.settings)
     with platform.warehouse.transaction() as transaction:
-        for part in days.parts():
-            parameters = part.parameters | rule.window_parameters
-            transaction.execute("assets/windowed_aggregates", parameters)
+        compute_windows(transaction, RuleSettings.of(platform.settings), days)
         sources = transaction.fetch_arrow("assets/windowed_aggregates_sources", days.parameters)
     by_day = {row["as_of_date"]: _counts(row) for row in sources.to_pylist()}
     add_days(context, days, by_day)

@@ -14,6 +14,7 @@ import dagster as dg
 
 from mab_pipeline.allocation.gate import CurrentAllocations, Failure, current_allocations
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.ingestion.file_ledger import LedgerRow, known_files, unloaded_files
 from mab_pipeline.ingestion.judged_days import Judge
 from mab_pipeline.ingestion.unplaced import unplaced_files
@@ -222,9 +223,7 @@ def stale_windows(subject: Subject) -> list[Failure]:
     parameters = subject.days.parameters
     with rolled_back(subject.platform.warehouse) as transaction:
         present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-        for part in subject.days.parts():
-            window = part.parameters | rule.window_parameters
-            transaction.execute("assets/windowed_aggregates", window)
+        compute_windows(transaction, rule, subject.days)
         expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
     if present.equals(expected):
         return []

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.ingestion.judged_days import Judge
 from mab_pipeline.ingestion.registry_changes import RegistryChange
 from mab_store.days import Days, unbroken
@@ -133,8 +134,8 @@ def _make_days(
         if (first_as_of and day >= first_as_of) or any(a <= day <= b for a, b in spans)
     ]
     rule = RuleSettings.of(settings)
-    for days in (part for whole in unbroken(touched) for part in whole.parts()):
-        transaction.execute("assets/windowed_aggregates", days.parameters | rule.window_parameters)
+    for days in unbroken(touched):
+        compute_windows(transaction, rule, days)
     return touched
 
 

@@ -18,6 +18,7 @@ from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import decide, identify
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.recorded import Record
+from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
@@ -215,8 +216,7 @@ def _compute(
     load_raw_metrics(past, Days(first_day, day.end), only=own)
     load_daily_metrics(past, Days(first_day, day.end))
     with past.warehouse.transaction() as transaction:
-        parameters = day.parameters | record.rule.window_parameters
-        transaction.execute("assets/windowed_aggregates", parameters)
+        compute_windows(transaction, record.rule, day)
         inputs = read_inputs(transaction, day, record.rule, with_own_options=False)
     mine = inputs.filter(pc.equal(inputs["experiment_id"], record.experiment_id))
     version = record.head["code_version"]

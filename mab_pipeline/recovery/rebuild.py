@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.assets.daily_metrics import load_daily_metrics
 from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.assets.raw_metrics import load_raw_metrics
@@ -130,10 +131,10 @@ def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
         load_raw_metrics(made, span)
         load_daily_metrics(made, span)
     windowed = sorted(set(journal["allocations"]["as_of_date"].to_pylist()))
-    window = RuleSettings.of(made.settings).window_parameters
+    rule = RuleSettings.of(made.settings)
     for span in (part for whole in unbroken(windowed) for part in whole.parts()):
         with made.warehouse.transaction() as transaction:
-            transaction.execute("assets/windowed_aggregates", span.parameters | window)
+            compute_windows(transaction, rule, span)
     with made.warehouse.transaction() as transaction:
         for table in DECISIONS:
             transaction.load_arrow(table, journal[table])
