@@ -7,11 +7,9 @@ an instance in memory. Nothing is mocked but the time, and the time only moves w
 import json
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from mab_store.settings import Settings, load_settings
 from mab_store.warehouse.reader import open_reader
 from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.api import servers
+from tests.integration.command_line import CommandLine
 
 Row = dict[str, Any]
 # What two runs of the same thing may differ in.
@@ -86,10 +85,17 @@ class World:
         self.clock = clock or FakeClock(now)
         self.settings = load_settings(mab_home=home, _env_file=None, **settings)
         self.platform = build_platform(self.settings, clock=self.clock)
-        self.instance = dg.DagsterInstance.ephemeral()
-        self.job = build_defs(platform=self.platform, run_logger=silent).resolve_job_def(
-            DAILY_ALLOCATION
-        )
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's records of this world; a test that starts no run does not pay for them."""
+        return dg.DagsterInstance.ephemeral()
+
+    @cached_property
+    def job(self) -> dg.JobDefinition:
+        """The daily job on this world's platform."""
+        defs = build_defs(platform=self.platform, run_logger=silent)
+        return defs.resolve_job_def(DAILY_ALLOCATION)
 
     # What comes in
 
@@ -268,34 +274,6 @@ def evaluations(
             if evaluation.asset_key == dg.AssetKey(asset) and evaluation.check_name == check:
                 found[evaluation.partition] = evaluation
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """`mab` as a user runs it: a process of its own with no setting but those given."""
-
-    home: Path
-    settings: dict[str, str]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        ours = {name.upper() for name in Settings.model_fields} | {"DAGSTER_HOME"}
-        environment = {name: value for name, value in os.environ.items() if name not in ours}
-        folder = next(parent for parent in self.home.parents if parent.is_dir())
-        return subprocess.Popen(
-            [Path(sys.executable).with_name("mab"), *arguments],
-            env=environment | {"MAB_HOME": str(self.home), **self.settings},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=600)
-        return process.returncode, out, err
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,14 @@ def _settings(group: Group) -> str:
         "only_mutate": list(group.modules),
         "also_copy": [*BESIDE, *FILES],
         "pytest_add_cli_args_test_selection": list(group.tests),
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
+        "pytest_add_cli_args": [
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-p",
+            "tests.mutants.warm",
+        ],
         "process_isolation": "forkserver",  # threads of DuckDB and Dagster do not survive a fork
         # Lines that hold a text and nothing else: what an error says is matched where it matters.
         "do_not_mutate_patterns": [r'^\s*f?"([^"\\]|\\.)*"\s*[,)]?$'],

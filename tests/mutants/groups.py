@@ -33,23 +33,28 @@ GROUPS = {
         ("tests/unit/store/files/test_inbox.py", "tests/unit/store/files/test_inbox_contents.py"),
     ),
     "gate": Group(
-        ("mab_pipeline/allocation/gate.py",), ("tests/integration/allocation/test_gate.py",)
+        ("mab_pipeline/allocation/gate.py",),
+        (
+            "tests/unit/pipeline/allocation/test_gate.py",
+            "tests/integration/allocation/test_publishing.py",
+        ),
     ),
     "publishing": Group(
         ("mab_pipeline/allocation/publish.py",),
         (
+            "tests/integration/allocation/test_publishing.py",
+            "tests/integration/allocation/test_data_gaps.py",
             "tests/integration/assets/test_publication.py",
-            "tests/integration/allocation/test_gate.py",
         ),
     ),
     "ledger": Group(
         ("mab_pipeline/ingestion/file_ledger.py",),
-        ("tests/integration/ingestion/test_late_data.py",),
+        ("tests/integration/ingestion/test_file_ledger.py",),
     ),
     "replay": Group(
         ("mab_pipeline/operations/replay.py",),
         (
-            "tests/integration/ingestion/test_edges.py",
+            "tests/integration/operations/test_replay_of_files.py",
             "tests/integration/operations/test_replay_and_explain.py",
         ),
     ),

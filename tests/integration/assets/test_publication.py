@@ -2,13 +2,13 @@
 
 import json
 
-import dagster as dg
 import duckdb
 import pytest
 
 from mab_pipeline import bandit
 from mab_store.warehouse.duckdb.published_copies import current_copy
 from mab_store.warehouse.reader import open_reader
+from tests.integration.steps import publish_days, run
 
 NAME = "checkout"
 FIRST, SECOND, THIRD = "2025-03-17", "2025-03-18", "2025-03-19"
@@ -51,8 +51,8 @@ def state(world, day):
 
 def test_a_backfill_of_older_days_never_displaces_the_newest(world):
     world.clock.set("2025-03-20T02:00:00")
-    world.run(THIRD)
-    world.run(FIRST, SECOND)
+    run(world, THIRD)
+    run(world, FIRST, SECOND)
     assert world.published(NAME) == [(THIRD, True), (FIRST, False), (SECOND, False)]
     assert world.bodies()[NAME]["as_of_date"] == THIRD
     assert world.bodies(FIRST)[NAME]["as_of_date"] == FIRST
@@ -61,17 +61,17 @@ def test_a_backfill_of_older_days_never_displaces_the_newest(world):
 def test_a_day_is_live_until_the_end_of_the_day_that_it_is_for(world):
     # The allocation of the 17th is for the 18th.
     world.clock.set("2025-03-18T23:59:00")
-    world.run(FIRST)
+    run(world, FIRST)
     world.clock.set("2025-03-20T00:00:01")
-    world.run(SECOND)  # it was for the 19th
-    world.run(THIRD)
+    run(world, SECOND)  # it was for the 19th
+    run(world, THIRD)
     assert world.published(NAME) == [(FIRST, True), (SECOND, False), (THIRD, True)]
 
 
 def test_as_few_buckets_as_possible_change_hands_from_one_live_day_to_the_next(world):
-    world.run(FIRST)
+    run(world, FIRST)
     world.clock.set("2025-03-20T02:00:00")
-    world.run(SECOND, THIRD)  # the second day was never live
+    run(world, SECOND, THIRD)  # the second day was never live
     first, _ = state(world, FIRST)
     second, _ = state(world, SECOND)
     third, shares = state(world, THIRD)
@@ -93,7 +93,7 @@ def test_as_few_buckets_as_possible_change_hands_from_one_live_day_to_the_next(w
 
 def test_the_last_three_copies_are_kept_and_the_pointer_names_the_newest(world):
     for _ in range(4):
-        world.run(FIRST, assets=("publication",))
+        publish_days(world, FIRST)
     folder = world.settings.published_dir
     copies = sorted(path.name for path in folder.glob("*.duckdb*"))
     assert copies == ["serving-2.duckdb", "serving-3.duckdb", "serving-4.duckdb"]
@@ -103,20 +103,20 @@ def test_the_last_three_copies_are_kept_and_the_pointer_names_the_newest(world):
 
 
 def test_a_copy_that_a_reader_has_open_goes_on_answering_while_runs_publish(world):
-    world.run(FIRST)
+    run(world, FIRST)
     with open_reader(world.settings) as copy:
         parameters = {"today": world.clock.now.date(), "as_of_date": None}
         before = copy.fetch_arrow("serving/published_allocations", parameters)
         world.clock.set("2025-03-19T02:00:00")
-        world.run(SECOND)
+        run(world, SECOND)
         for _ in range(3):  # its file is dropped from the folder meanwhile
-            world.run(SECOND, assets=("publication",))
+            publish_days(world, SECOND)
         assert copy.fetch_arrow("serving/published_allocations", parameters) == before
     assert world.bodies()[NAME]["as_of_date"] == SECOND
 
 
 def test_a_copy_is_a_whole_database_that_nobody_can_write(world):
-    world.run(FIRST)
+    run(world, FIRST)
     with open_reader(world.settings) as copy:
         counts = copy.fetch_arrow("checks/publication_newest_day").to_pylist()
         assert str(counts[0]["newest_day"]) == FIRST
@@ -124,26 +124,14 @@ def test_a_copy_is_a_whole_database_that_nobody_can_write(world):
             copy._connection.execute("delete from publications")
 
 
-def test_a_paused_experiment_is_served_with_its_last_allocation_and_its_status(world):
-    world.run(FIRST)
-    world.change(NAME, "2025-03-18T10:00:00Z", status="paused")
-    world.clock.set("2025-03-20T02:00:00")
-    world.run(SECOND, THIRD)
-    body = world.bodies()[NAME]
-    assert (body["as_of_date"], body["status"], body["held_back"]) == (FIRST, "paused", None)
-    page = world.instance.get_latest_materialization_event(dg.AssetKey("publication"))
-    rows = page.asset_materialization.metadata["served_now"].value.records
-    assert {row.data["served"] for row in rows} == {f"{FIRST}: frozen, paused"}
-
-
 def test_late_data_do_not_change_what_a_paused_experiment_was_frozen_with(world):
-    world.run(FIRST)
+    run(world, FIRST)
     world.change(NAME, "2025-03-18T10:00:00Z", status="paused")
     world.clock.set("2025-03-19T12:00:00")
     frozen = world.bodies()[NAME]["allocation_id"]
     world.metrics(FIRST, (NAME, "control", 1000, 300), name="late.csv")
-    world.run(FIRST)  # what the sensor does: it is the newest published day
+    run(world, FIRST)  # what the sensor does: it is the newest published day
     body = world.bodies()[NAME]
     assert (body["allocation_id"], body["is_frozen"]) == (frozen, True)
-    world.run(FIRST, republish=True)
+    run(world, FIRST, republish=True)
     assert world.bodies()[NAME]["allocation_id"] != frozen

@@ -7,7 +7,6 @@ import pytest
 
 from mab_pipeline.checks.finders import Subject, unloaded_days
 from mab_store.days import Days
-from mab_store.files.inbox import Receiver
 
 LOADING = ("experiments", "raw_metrics", "daily_metrics")
 LATE, DAY, NEXT = "2025-03-13", "2025-03-18", "2025-03-19"
@@ -66,57 +65,6 @@ def test_a_late_registration_makes_the_days_of_its_data_anew(world, materialized
     assert world.windows("new", NEXT)["control"] == ("default_window", 1, 250, 1)
 
 
-def test_a_late_file_outside_the_longest_window_is_left_alone(loaded, materialized):
-    loaded.metrics("2025-02-16", (NAME, "control", 9, 9))  # 31 days before the 19th
-    loaded.metrics("2025-02-18", (NAME, "control", 8, 8))  # the 30-day window's first day
-    result = loaded.run(NEXT, assets=LOADING)
-    assert materialized(result, "raw_metrics") == ["2025-02-18", NEXT]
-
-
-def test_a_correction_file_that_comes_later_wins_whatever_its_name(loaded):
-    loaded.metrics(DAY, (NAME, "control", 310, 31), name="a_correction.csv")
-    loaded.run(DAY, assets=LOADING)
-    # The correction says nothing of variant_a, which stays as it was.
-    rows = loaded.query("select variant_name, impressions, clicks, source_file from daily_metrics")
-    assert sorted(rows) == [
-        ("control", 310, 31, f"metrics/{DAY}/a_correction.csv"),
-        ("variant_a", 300, 6, f"metrics/{DAY}/export.csv"),
-    ]
-
-
-def test_a_row_that_was_received_earlier_never_wins_even_when_its_day_is_loaded_again(loaded):
-    loaded.metrics(DAY, (NAME, "control", 310, 31), name="a.csv")
-    loaded.run(DAY, assets=LOADING)
-    stamps = loaded.query("select source_file, received_at from inbox_files order by 1")
-    loaded.clock.set("2025-03-25T02:00:00")
-    loaded.run(DAY, assets=LOADING)
-    assert loaded.query("select source_file, received_at from inbox_files order by 1") == stamps
-    received = {name.rsplit("/", 1)[-1]: moment for name, moment in stamps}
-    assert received["export.csv"].date() == dt.date(2025, 3, 19)
-    assert received["a.csv"].date() == dt.date(2025, 3, 20)
-    assert loaded.query("select impressions from daily_metrics where variant_name = 'control'") == [
-        (310,)
-    ]
-
-
-def test_a_receipt_counts_but_never_from_the_future_and_no_stamp_inside_a_file_does(loaded):
-    post = '{"experiment": "checkout", "received_at": "2025-03-19T23:00:00Z", "metrics": []}'
-    for name, now in (("early", "2025-03-19T23:00:00"), ("future", "2099-01-01T00:00:00")):
-        receiver = Receiver("POST", dt.datetime.fromisoformat(now))
-        loaded.platform.inbox.write(
-            f"metrics/{NEXT}/post-{name}.json", post.encode(), receiver=receiver
-        )
-    loaded.drop(f"metrics/{NEXT}/post-by-hand.json", post)
-    loaded.run(NEXT, assets=LOADING)
-    stamps = dict(
-        loaded.query("select source_file, received_at from inbox_files where metric_date = ?", NEXT)
-    )
-    names = ("early", "future", "by-hand")
-    early, future, by_hand = (stamps[f"metrics/{NEXT}/post-{name}.json"] for name in names)
-    assert str(early) == "2025-03-19 23:00:00"
-    assert future.date() == by_hand.date() == dt.date(2025, 3, 20)
-
-
 def test_a_file_that_changed_is_loaded_again_and_named(loaded):
     name = loaded.metrics(DAY, (NAME, "control", 999, 9))
     result = loaded.run(NEXT, assets=LOADING)
@@ -139,24 +87,6 @@ def test_a_file_that_vanished_keeps_its_rows_and_is_named(loaded):
     assert loaded.query("select count(*) from daily_metrics") == [(2,)]
     # The ledger remembers it.
     assert loaded.query("select row_count from inbox_files where source_file = ?", name) == [(2,)]
-
-
-def test_a_file_that_comes_back_unchanged_keeps_its_first_sighting(loaded):
-    path = loaded.inbox / f"metrics/{DAY}/export.csv"
-    content = path.read_bytes()
-    before = loaded.table("daily_metrics", volatile=True)
-    path.unlink()
-    loaded.run(NEXT, assets=LOADING)
-    path.write_bytes(content)
-    loaded.clock.set("2025-03-21T02:00:00")
-    loaded.run(NEXT, assets=LOADING)
-    assert loaded.table("daily_metrics", volatile=True) == before
-
-
-def test_a_file_that_lost_all_its_rows_has_changed_and_not_vanished(loaded):
-    name = loaded.metrics(DAY)
-    loaded.run(NEXT, assets=LOADING)
-    assert found(loaded, "files_never_change", NEXT) == [f"{name} has changed since it was loaded"]
 
 
 def test_a_changed_late_file_shows_in_the_days_of_a_range_too(loaded, evaluations):

@@ -13,6 +13,7 @@ from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_store.errors import NotPublishedError, ReplayError
 from mab_store.warehouse.reader import open_reader
+from tests.integration.steps import load, run
 
 DAYS = ("2025-03-12", "2025-03-13", "2025-03-14")
 NAMES = ("checkout", "thin", "unregistered", "predated", "silent")
@@ -40,15 +41,15 @@ def world(make_world):
     for place, day in enumerate(DAYS):
         rows = [("checkout", v, 300, 3 + i * place) for i, v in enumerate(("control", "b", "c"))]
         world.metrics(day, *rows, ("thin", "variant_a", 20, 1), ("checkout", "b", "x", 1))
-    world.run("2025-01-20", "2025-01-21", assets=("experiments", "raw_metrics", "daily_metrics"))
-    world.run(DAYS[0], DAYS[2])
+    load(world, "2025-01-20", "2025-01-21")
+    run(world, DAYS[0], DAYS[2])
     world.first = {(name, day): record_of(world, name, day) for name in NAMES for day in DAYS}
     world.clock.set("2025-03-15T12:00:00")
     world.metrics(DAYS[0], ("checkout", "b", 900, 90), name="a_late.csv")
     world.metrics(DAYS[1], ("checkout", "c", 5, 5), name="correction.csv")
     world.metrics("2025-03-01", ("thin", "control", 600, 60), name="late.csv")
     world.change("checkout", "2025-03-15T10:00:00Z", retire_variants=["c"], add_variants=["d"])
-    world.run(DAYS[0], DAYS[2], republish=True)
+    run(world, DAYS[0], DAYS[2], republish=True)
     return world
 
 
@@ -174,7 +175,7 @@ def test_a_run_while_a_file_is_gone_keeps_the_decision_and_its_replay_is_the_sam
     for present in (True, False, True):
         path.write_bytes(content) if present else path.unlink()
         world.clock.set(f"2025-03-15T0{3 + len(moments)}:00:00")
-        world.run(DAYS[0])
+        run(world, DAYS[0])
         moments.append(record_of(world, "checkout", DAYS[0]).head["allocation_id"])
     assert len(set(moments)) == 1  # a day whose files are not all there stays as it is (adr/0017)
 
