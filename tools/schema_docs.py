@@ -93,6 +93,9 @@ RELATIONS = (
     ),
     Relation("allocations", "analysis", ("as_of_date", "experiment_id", "allocation_id"), "}|--o{"),
     Relation("experiments", "publication_holds", ("experiment_id",), note="held back by the gate"),
+    Relation("publications", "current_publications", ("experiment_id",), "}|--o|", "the newest"),
+    Relation("publication_holds", "current_holds", ("experiment_id",), "}|--o|", "the newest"),
+    Relation("analysis", "current_analyses", ("experiment_id",), "}|--o|", "the newest"),
 )
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from mab_pipeline import bandit
 from mab_pipeline.allocation.analyses import Judged, compare_ahead, store_analyses
 from mab_pipeline.allocation.cross_check import disagreements
+from mab_pipeline.allocation.current import keep_current
 from mab_pipeline.allocation.gate import (
     CurrentAllocations,
     Failure,
@@ -170,7 +171,10 @@ class _Gate:
         return self._report
 
     def served(self) -> list[Row]:
-        """Return the first rows of what readers get after these days."""
+        """Bring the current rows up to this run's rows; return the first that readers get."""
+        has_written = bool(self._report.published or self._report.held)
+        loss = self._order.accept_loss
+        keep_current(self._transaction, self._now, has_written=has_written, accept_loss=loss)
         shown = {"today": self._today, "limit": SERVED_SHOWN}
         rows = self._transaction.fetch_arrow("assets/publication_served", shown)
         return list(rows.to_pylist())
@@ -220,8 +224,7 @@ class _Gate:
             if new:
                 self._note(key, allocation_id, is_published=False, faults=tuple(reasons.values()))
             return
-        accepted = gap if is_accepted else None
-        if accepted:
+        if accepted := gap if is_accepted else None:
             entry = {"held_at": self._now, "reason": ACCEPTED, "detail": accepted.acceptance}
             self._report.accepted.append(common | entry)
         self._publish(common, key, allocation_id, shares)
@@ -287,8 +290,8 @@ class _Gate:
                 state.live_buckets = buckets
 
     def _store(self, table: str, rows: list[Row]) -> None:
+        schema = declared_tables()[table].arrow_schema
         if rows:
-            schema = declared_tables()[table].arrow_schema
             self._transaction.load_arrow(table, pa.Table.from_pylist(rows, schema=schema))
 
 
@@ -313,9 +316,7 @@ def _published(transaction: Transaction, days: Days) -> dict[Key, str]:
 
 def _noted_holds(transaction: Transaction, days: Days) -> set[tuple[Key, str, str]]:
     rows = transaction.fetch_arrow("assets/publication_holds_noted", days.parameters).to_pylist()
-    return {
-        ((row["as_of_date"], row["experiment_id"]), row["reason"], row["detail"]) for row in rows
-    }
+    return {((r["as_of_date"], r["experiment_id"]), r["reason"], r["detail"]) for r in rows}
 
 
 def _frozen(transaction: Transaction, *, today: date) -> set[str]:
@@ -325,10 +326,8 @@ def _frozen(transaction: Transaction, *, today: date) -> set[str]:
 
 
 def _data_through(transaction: Transaction, days: Days) -> dict[Key, date | None]:
-    rows = transaction.fetch_arrow("assets/publication_data_through", days.parameters)
-    return {
-        (row["as_of_date"], row["experiment_id"]): row["data_through"] for row in rows.to_pylist()
-    }
+    rows = transaction.fetch_arrow("assets/publication_data_through", days.parameters).to_pylist()
+    return {(row["as_of_date"], row["experiment_id"]): row["data_through"] for row in rows}
 
 
 def _live_state(transaction: Transaction, days: Days) -> dict[str, _Live]:

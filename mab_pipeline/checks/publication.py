@@ -27,6 +27,11 @@ CHECKS = AssetChecks(
             is_warning=True,
         ),
         Check(
+            "current_rows_are_the_newest",
+            "Readers get the newest publication, hold and analysis of each experiment.",
+            sql_check("publication_current"),
+        ),
+        Check(
             "newest_day_is_decided",
             "The newest day that is due has been decided.",
             undecided_due_day,

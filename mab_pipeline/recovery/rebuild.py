@@ -138,6 +138,7 @@ def _fill(made: Platform, journal: dict[str, pa.Table]) -> tuple[int, int]:
     with made.warehouse.transaction() as transaction:
         for table in DECISIONS:
             transaction.load_arrow(table, journal[table])
+        transaction.execute("schema/02_fill_current")
     return len(loaded), len(windowed)
 
 

@@ -1,39 +1,8 @@
 -- Purpose: the state of what readers are served, for people: experiments that are held back first,
 --          then frozen ones, then the others; a row per variant.
 -- Grain:   experiment_id, variant_name
--- Inputs:  experiments, publications, publication_holds, allocations
+-- Inputs:  experiments, current_publications, current_holds, allocations
 -- Parameters: :today the day for which status is read; :limit the most rows
-with newest as (
-    select
-        experiment_id,
-        as_of_date,
-        published_at,
-        allocation_id
-    from publications
-    qualify row_number() over (
-        partition by experiment_id
-        order by as_of_date desc nulls last, published_at desc nulls last
-    ) = 1
-),
-
--- A hold of a later day, or of the same day after its publication, keeps the newest publication.
-held as (
-    select
-        holds.experiment_id,
-        holds.reason,
-        holds.detail
-    from publication_holds as holds
-    left join newest on holds.experiment_id = newest.experiment_id
-    where
-        newest.experiment_id is null
-        or holds.as_of_date > newest.as_of_date
-        or (holds.as_of_date = newest.as_of_date and holds.held_at > newest.published_at)
-    qualify row_number() over (
-        partition by holds.experiment_id
-        order by holds.as_of_date desc nulls last, holds.held_at desc nulls last, holds.reason desc nulls last
-    ) = 1
-)
-
 select
     experiments.experiment_id,
     experiments.experiment_name,
@@ -44,8 +13,8 @@ select
     allocations.variant_name,
     allocations.allocation_hundredths
 from experiments
-left join newest on experiments.experiment_id = newest.experiment_id
-left join held on experiments.experiment_id = held.experiment_id
+left join current_publications as newest on experiments.experiment_id = newest.experiment_id
+left join current_holds as held on experiments.experiment_id = held.experiment_id
 left join allocations
     on
         newest.experiment_id = allocations.experiment_id

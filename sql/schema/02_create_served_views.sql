@@ -127,3 +127,32 @@ select
     is_published,
     analysis
 from analysis;
+
+-- The newest publication of each experiment.
+-- Grain: experiment_id
+create or replace view served_current_publications as
+select
+    experiment_id,
+    as_of_date,
+    published_at,
+    previous_as_of_date,
+    previous_allocation_id
+from current_publications;
+
+-- The holds that experiments are under.
+-- Grain: experiment_id
+create or replace view served_current_holds as
+select
+    experiment_id,
+    reason,
+    detail
+from current_holds;
+
+-- The newest analysis of each experiment.
+-- Grain: experiment_id
+create or replace view served_current_analyses as
+select
+    experiment_id,
+    as_of_date,
+    analysed_at
+from current_analyses;

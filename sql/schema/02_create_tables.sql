@@ -166,3 +166,35 @@ create table if not exists analysis (
     run_id varchar not null,                 -- Dagster run that made it [id]
     first_date date                          -- First day on which the experiment ever had impressions: weeks are counted from it; null without any [UTC date]
 );
+
+-- Of each experiment the newest publication, and the newest of an earlier day. Written with them; 02_fill_current.sql restores it (docs/adr/0031).
+-- Grain: experiment_id
+create table if not exists current_publications (
+    experiment_id varchar not null,          -- Experiment [id]
+    as_of_date date not null,                -- Its newest published day [UTC date]
+    published_at timestamp not null,         -- When that day was published last [UTC time]
+    allocation_id varchar not null,          -- Allocation that was published then [id]
+    previous_as_of_date date,                -- The newest published day before that one; null if there is none [UTC date]
+    previous_allocation_id varchar,          -- Allocation that was published last for that day [id]
+    updated_at timestamp not null            -- When this row was written [UTC time]
+);
+
+-- The hold that an experiment is under: its newest one, if nothing was published since.
+-- Grain: experiment_id
+create table if not exists current_holds (
+    experiment_id varchar not null,          -- Experiment [id]
+    as_of_date date not null,                -- Day whose allocation was not published [UTC date]
+    held_at timestamp not null,              -- When the gate decided [UTC time]
+    reason varchar not null,                 -- Check that failed, data_gap or variant_gap [name]
+    detail varchar not null,                 -- The finding, in words [text]
+    updated_at timestamp not null            -- When this row was written [UTC time]
+);
+
+-- The newest analysis of each experiment.
+-- Grain: experiment_id
+create table if not exists current_analyses (
+    experiment_id varchar not null,          -- Experiment [id]
+    as_of_date date not null,                -- Last day of the evidence [UTC date]
+    analysed_at timestamp not null,          -- When its decision was published or held back [UTC time]
+    updated_at timestamp not null            -- When this row was written [UTC time]
+);

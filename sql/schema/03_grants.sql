@@ -45,6 +45,12 @@ grant insert on table publication_holds to role mab_pipeline;
 
 grant insert on table analysis to role mab_pipeline;
 
+grant insert on table current_publications to role mab_pipeline;
+
+grant insert on table current_holds to role mab_pipeline;
+
+grant insert on table current_analyses to role mab_pipeline;
+
 grant insert on table published_versions to role mab_pipeline;
 
 grant delete on table experiments to role mab_pipeline;
@@ -62,6 +68,12 @@ grant delete on table judged_days to role mab_pipeline;
 grant delete on table windowed_aggregates to role mab_pipeline;
 
 grant delete on table allocations to role mab_pipeline;
+
+grant delete on table current_publications to role mab_pipeline;
+
+grant delete on table current_holds to role mab_pipeline;
+
+grant delete on table current_analyses to role mab_pipeline;
 
 grant update on table writer_lock to role mab_pipeline;
 
@@ -93,6 +105,13 @@ grant select on view served_verdicts to role mab_api;
 grant select on view served_windows to role mab_api;
 
 grant select on view served_analysis to role mab_api;
+
+grant select on view served_current_publications to role mab_api;
+
+grant select on view served_current_holds to role mab_api;
+
+grant select on view served_current_analyses to role mab_api;
+
 
 -- What earlier versions granted and no statement needs.
 revoke create stage on schema identifier($mab_schema) from role mab_pipeline;

@@ -1,19 +1,10 @@
 -- Purpose: the served allocations: each experiment's publication with the newest as-of day, or the
 --          one of a given day; a row per variant.
 -- Grain:   experiment_id, variant_name
--- Inputs:  served_publications, served_allocations, served_experiments, served_variants, served_holds
+-- Inputs:  served_publications, served_current_publications, served_holds, served_current_holds,
+--          served_allocations, served_experiments, served_variants
 -- Parameters: :today the day for which status is read; :as_of_date a day, or null for the newest
-with last_days as (
-    -- Two columns of all publications: the others are read of one day of each experiment.
-    select
-        experiment_id,
-        max(as_of_date) as as_of_date
-    from served_publications
-    where as_of_date = coalesce(cast(:as_of_date as date), as_of_date)
-    group by experiment_id
-),
-
-chosen as (
+with chosen as (
     select
         publications.experiment_id,
         publications.as_of_date,
@@ -23,34 +14,60 @@ chosen as (
         publications.was_live,
         publications.data_through
     from served_publications as publications
-    inner join last_days
+    inner join served_current_publications as newest
         on
-            publications.experiment_id = last_days.experiment_id
-            and publications.as_of_date = last_days.as_of_date
-    qualify row_number() over (
-        partition by publications.experiment_id
-        order by publications.published_at desc nulls last
-    ) = 1
+            publications.experiment_id = newest.experiment_id
+            and publications.as_of_date = newest.as_of_date
+            and publications.published_at = newest.published_at
+    where cast(:as_of_date as date) is null
+    union all
+    (
+        select
+            experiment_id,
+            as_of_date,
+            published_at,
+            allocation_id,
+            buckets,
+            was_live,
+            data_through
+        from served_publications
+        where as_of_date = cast(:as_of_date as date)
+        qualify row_number() over (
+            partition by experiment_id
+            order by published_at desc nulls last
+        ) = 1
+    )
 ),
 
 -- An experiment that was held back after its newest publication keeps that one, marked.
 held as (
     select
-        holds.experiment_id,
-        holds.reason,
-        holds.detail
-    from served_holds as holds
-    inner join chosen
-        on
-            holds.experiment_id = chosen.experiment_id
-            and (
-                holds.as_of_date > chosen.as_of_date
-                or (holds.as_of_date = chosen.as_of_date and holds.held_at > chosen.published_at)
-            )
-    qualify row_number() over (
-        partition by holds.experiment_id
-        order by holds.as_of_date desc nulls last, holds.held_at desc nulls last, holds.reason desc nulls last
-    ) = 1
+        experiment_id,
+        reason,
+        detail
+    from served_current_holds
+    where cast(:as_of_date as date) is null
+    union all
+    (
+        select
+            holds.experiment_id,
+            holds.reason,
+            holds.detail
+        from served_holds as holds
+        inner join chosen
+            on
+                holds.experiment_id = chosen.experiment_id
+                and (
+                    holds.as_of_date > chosen.as_of_date
+                    or (holds.as_of_date = chosen.as_of_date and holds.held_at > chosen.published_at)
+                )
+        where holds.as_of_date >= cast(:as_of_date as date)
+        qualify row_number() over (
+            partition by holds.experiment_id
+            order by
+                holds.as_of_date desc nulls last, holds.held_at desc nulls last, holds.reason desc nulls last
+        ) = 1
+    )
 )
 
 select

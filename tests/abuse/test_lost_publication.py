@@ -114,6 +114,8 @@ def test_a_person_who_asks_for_it_by_name_gets_it(world, mab):
     code, _, err = mab(world.home)("run", "--date", DAYS[1], "--accept-loss")
     assert code == 0, err
     assert b"accepts_loss" in (world.settings.published_dir / "current.json").read_bytes()
+    kept = "select count(*) as n, count(previous_as_of_date) as before from current_publications"
+    assert world.query(kept) == [(2, 0)]  # of the deleted days nothing is remembered
 
 
 @pytest.mark.parametrize("option", [("--windows",), ("--shard", "1/2")])

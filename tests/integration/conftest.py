@@ -44,6 +44,7 @@ VOLATILE = {
     "analysed_at",
     "received_at",
     "loaded_at",
+    "updated_at",
 }
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 

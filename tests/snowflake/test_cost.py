@@ -9,7 +9,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 from mab_pipeline.operations import demo
 
-MOST_STATEMENTS = {"frame": 45, "query": 118, "write": 18, "load": 20}
+MOST_STATEMENTS = {"frame": 45, "query": 119, "write": 24, "load": 20}
 MOST_LOGINS = 1
 LAST = date(2025, 2, 22)
 

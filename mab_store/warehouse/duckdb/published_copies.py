@@ -5,6 +5,7 @@ A copy never changes once it has its name, so a reader that has it open is never
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ COPIES_KEPT = 3
 ACCEPTS_LOSS = "accepts_loss"
 # The copy with which the loss was accepted: a reader that missed that copy must learn of it too.
 ACCEPTED_WITH = "accepted_with"
+CURRENT = "select 1 from duckdb_views() where view_name = 'served_current_publications'"
 
 
 class Pointer(NamedTuple):
@@ -35,11 +37,18 @@ class Pointer(NamedTuple):
 
 
 class PublishedCopy:
-    """One published copy, open for reading."""
+    """One published copy, open for reading.
+
+    A copy that an older version published lacks views; they are made for this connection alone.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         self._connection = connection
         self.name = name
+        if not connection.execute(CURRENT).fetchall():
+            for statement in load_sql("schema/older_copy"):
+                with suppress(duckdb.CatalogException):  # older still: no analyses, or no views
+                    connection.execute(statement.text)
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""

@@ -38,6 +38,7 @@ from mab_store.warehouse.warehouse import Replacement
 SCHEMA_FILES = (
     "schema/02_create_tables",
     "schema/02_add_columns",
+    "schema/02_fill_current",
     "schema/02_create_views",
     "schema/02_create_fingerprints",
     "schema/02_create_served_views",

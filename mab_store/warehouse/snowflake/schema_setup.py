@@ -22,6 +22,7 @@ SCHEMA_FILES = (
     "schema/02_create_tables",
     "schema/02_add_columns",
     "schema/02_create_tables_snowflake",
+    "schema/02_fill_current",
     "schema/02_create_views",
     "schema/02_create_fingerprints",
     "schema/02_create_served_views",

@@ -157,19 +157,22 @@ class Home:
         self._append("analysis", analyses)
         if counts:
             self._append("daily_metrics", metrics)
+        self._settle(now)
         return serve(self.platform)
 
     def hold_back(self, experiment_id: str, day: date) -> str:
         """Note that the gate held back an experiment's decision of a day."""
+        now = self.clock()
         row = {
             "as_of_date": day,
             "experiment_id": experiment_id,
-            "held_at": self.clock(),
+            "held_at": now,
             "reason": "data_gap",
             "detail": "no accepted counts",
             "run_id": "run",
         }
         self._append("publication_holds", [row])
+        self._settle(now)
         return serve(self.platform)
 
     @property
@@ -178,6 +181,10 @@ class Home:
 
     def copies(self) -> list[Path]:
         return sorted(self.settings.published_dir.glob("serving-*.duckdb"))
+
+    def _settle(self, now: datetime) -> None:
+        with self.platform.warehouse.transaction() as transaction:
+            transaction.execute("assets/publication_current", {"stamp": now})
 
     def _append(self, table: str, rows: Sequence[dict[str, object]]) -> None:
         schema = declared_tables()[table].arrow_schema

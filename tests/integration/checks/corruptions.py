@@ -209,6 +209,30 @@ BAD = [
         "b is missing",
     ),
     (
+        "publication.current_rows_are_the_newest",
+        "update current_publications set as_of_date = as_of_date - 1",
+        LAST,
+        "current_publications has not its newest row alone",
+    ),
+    (
+        "publication.current_rows_are_the_newest",
+        "insert into current_publications select * from current_publications",
+        LAST,
+        "current_publications has not its newest row alone",
+    ),
+    (
+        "publication.current_rows_are_the_newest",
+        HOLD.format("data_gap", "no data").replace(DAY, LAST),
+        LAST,
+        "current_holds has not its newest row alone",
+    ),
+    (
+        "publication.current_rows_are_the_newest",
+        "delete from current_analyses",
+        LAST,
+        "current_analyses has not its newest row alone",
+    ),
+    (
         "publication.newest_day_is_decided",
         "delete from allocations where as_of_date > '2025-03-17'",
         LAST,
