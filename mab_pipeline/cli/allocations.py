@@ -82,14 +82,15 @@ def print_allocations(
     """
     title = f"Published allocations ({settings.mab_home})"
     shown = _first(bodies)
-    if is_whole and len(shown) < len(bodies):
+    is_long = len(shown) < len(bodies)
+    if is_long and is_whole:
         say(notes_console(), (title, "italic"))
         columns = (*FIRST_COLUMNS, *VARIANT_COLUMNS, NOTE_COLUMN)
         print_aligned(columns, (line for body in bodies for line in _lines(body)))
     else:
         _print_tables(title, shown)
     say(notes_console(), ("* control", "dim"))
-    if not is_whole and len(shown) < len(bodies):
+    if is_long and not is_whole:
         rows = sum(len(body["allocations"]) for body in bodies)
         text = (
             f" {len(shown):,} of {len(bodies):,} experiments are shown, of {rows:,} rows in all. "

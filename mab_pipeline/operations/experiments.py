@@ -144,7 +144,9 @@ def options_in_words(text: str | None) -> str:
         return "options of the installation"
     own = json.loads(text)
     # Its preset asks for 28 days, but the windows of all experiments are summed at once.
-    windows = " (with the windows of the installation)" if "robust" in own.values() else ""
+    windows = (
+        " (with the windows of the installation)" if own.get("decision_preset") == "robust" else ""
+    )
     given = ", ".join(f"{name.upper()}={value}" for name, value in own.items())
     return f"options of its own: {given}{windows}"
 

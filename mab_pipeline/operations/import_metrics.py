@@ -104,10 +104,14 @@ class MetricsImport:
             UsageError: There are two, and they are not the same.
         """
         held: dict[tuple[date, str, str], Understood] = {}
+        different: list[Understood] = []
         for file in files:
+            if any(file.export.counts == other.export.counts for other in different):
+                continue
+            different.append(file)
             for count in file.export.counts:
                 before = held.setdefault(count[:3], file)
-                if before is not file and before.export.counts != file.export.counts:
+                if before is not file:
                     raise UsageError(
                         f"{before.path} and {file.path} both have counts of {count.variant!r} of "
                         f"{count.experiment!r} on {count.day}, and the later file would replace "

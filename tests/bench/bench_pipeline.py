@@ -26,17 +26,14 @@ from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.resources import Platform, build_platform
 from mab_store.days import Days
-from mab_store.experiments.registration import register
-from mab_store.experiments.schemas import ExperimentSpec, VariantSpec
 from mab_store.settings import load_settings
 from tests.bench import daily_run, history
 from tests.bench.empty_job import empty_job
+from tests.bench.hand_in import HISTORY_DAYS, VARIANTS, hand_in
 from tests.bench.rows import Row
 
 START = date(2025, 6, 1)
-VARIANTS = 4
 EXPERIMENTS = 10_000
-HISTORY_DAYS = 31
 
 REGISTRY = """
 insert into experiments (
@@ -213,27 +210,6 @@ def _load_history(platform: Platform) -> None:
     serve(platform)
 
 
-def _hand_in(home: Path, *, experiments: int = EXPERIMENTS) -> Platform:
-    """Register experiments of 4 variants and hand in the counts of the last days."""
-    settings = load_settings(mab_home=home)
-    platform = build_platform(settings)
-    names = [f"variant_{index}" for index in range(VARIANTS)]
-    variants = [VariantSpec(name=name, is_control=name == names[0]) for name in names]
-    lines = ["experiment,variant_name,impressions,clicks"]
-    for number in range(experiments):
-        spec = ExperimentSpec(name=f"experiment {number}", variants=variants)
-        register(platform.inbox, spec, now=platform.clock())
-        lines += [
-            f"experiment {number},{name},{1000 + number % 977},{10 + (number + index) % 17}"
-            for index, name in enumerate(names)
-        ]
-    payload = "\n".join(lines).encode()
-    today = platform.clock().date()
-    for number in range(1, HISTORY_DAYS + 1):
-        platform.inbox.write(f"metrics/{today - timedelta(days=number)}/gam.csv", payload)
-    return platform
-
-
 def _run_nothing() -> float:
     """Run a job of the same assets and checks, one behind the other, whose bodies are empty."""
     shape = {asset: [check.name for check in own] for asset, own in CHECKS.items()}
@@ -258,7 +234,7 @@ def main(kind: str, home: Path) -> None:
     """Do one thing; print its seconds and this process's peak memory [kB]."""
     elapsed = 0.0
     if kind in {"first", "prepare", "past"}:
-        platform = _hand_in(home, experiments=1_000 if kind == "past" else EXPERIMENTS)
+        platform = hand_in(home, experiments=1_000 if kind == "past" else EXPERIMENTS)
     if kind in {"prepare", "past"}:
         _load_history(platform)
     if kind == "past":

@@ -14,12 +14,12 @@ from statistics import median
 
 from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.operations.dagster_home import DAGSTER_YAML
+from tests.bench.hand_in import hand_in
 from tests.bench.rows import Row
 
 SMALL = 10
 REPEATS = 3
 EMPTY_JOB = Path(__file__).with_name("empty_job.py")
-HEADER = "experiment,variant_name,impressions,clicks"
 
 
 def rows(prepared: Callable[[Path], object]) -> list[Row]:
@@ -38,7 +38,7 @@ def _a_small_run(scratch: Path) -> Row:
     for folder in (home / "dagster", empty):
         folder.mkdir(parents=True)
         (folder / "dagster.yaml").write_text(DAGSTER_YAML)
-    _hand_in(home)
+    hand_in(home, experiments=SMALL)
     days = [
         str(datetime.now(UTC).date() - timedelta(days=back)) for back in range(REPEATS + 1, 0, -1)
     ]
@@ -83,25 +83,6 @@ def _by_multinomial(scratch: Path, prepared: Callable[[Path], object]) -> Row:
         f"{ratio:.2f} ({took['multinomial']:.1f} / {took['monte_carlo']:.1f} s)",
         ratio <= 0.35,
     )
-
-
-def _hand_in(home: Path) -> None:
-    """Register 10 experiments of 4 variants and hand in the counts of 30 days."""
-    names = [f"variant_{index}" for index in range(4)]
-    variants = [{"name": name, "is_control": name == names[0]} for name in names]
-    lines = [HEADER]
-    files = []
-    for number in range(SMALL):
-        files.append(home / f"{number}.json")
-        files[-1].write_text(json.dumps({"name": f"experiment {number}", "variants": variants}))
-        lines += [f"experiment {number},{name},{1000 + number},{10 + number}" for name in names]
-    today = datetime.now(UTC).date()
-    for back in range(1, 31):
-        folder = home / "inbox" / "metrics" / str(today - timedelta(days=back))
-        folder.mkdir(parents=True)
-        (folder / "gam.csv").write_text("\n".join(lines))
-    mab = Path(sys.executable).with_name("mab")
-    cpu_seconds([str(mab), "ingest", *map(str, files)], MAB_HOME=home)
 
 
 def cpu_seconds(command: Sequence[str], **environment: object) -> float:

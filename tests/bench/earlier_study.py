@@ -28,6 +28,8 @@ from mab_store.settings import Settings
 
 WORLDS = {world.name: world for world in load_worlds()}
 SHORT_DAYS = 14
+TREND = "DEFAULT_WINDOW_DAYS=28,EXPLORATION=0.02"
+ROBUST = "robust,DEFAULT_WINDOW_DAYS=14"
 # What is measured, the earlier figure, world, policy, and the policy that it is compared with.
 POINTS = (
     ("a better variant joins, brief", "-2.7", "join_5", "brief", None),
@@ -36,33 +38,15 @@ POINTS = (
     ("EXPLORATION=0.02, a switch at 30 %", "+6.1", "switch_30", "EXPLORATION=0.02", "brief"),
     ("5 % per variant, ten variants", "-7", "ten_arms", "EXPLORATION=0.5", "brief"),
     ("SHORT_WINDOW=keep, a join", "+3.5", "join_5", "SHORT_WINDOW=keep", "brief"),
-    (
-        "28 days pooled, a trend",
-        "2.3",
-        "trend_up",
-        "DEFAULT_WINDOW_DAYS=28,EXPLORATION=0.02",
-        None,
-    ),
-    (
-        "28 days with day effects, a trend",
-        "4.1",
-        "trend_up",
-        "DEFAULT_WINDOW_DAYS=28,EXPLORATION=0.02,ESTIMATE=day_effects",
-        None,
-    ),
+    ("28 days pooled, a trend", "2.3", "trend_up", TREND, None),
+    ("28 days with day effects, a trend", "4.1", "trend_up", f"{TREND},ESTIMATE=day_effects", None),
     ("PRIOR=own_rate, three at 5 %", "-0.3", "three_5", "PRIOR=own_rate", "brief"),
     ("PRIOR=own_rate, two at 5 %", "-0.3", "close_two", "PRIOR=own_rate", "brief"),
-    ("robust with 14 days, three at 5 %", "", "three_5", "robust,DEFAULT_WINDOW_DAYS=14", "robust"),
-    ("robust with 14 days, trend", "", "trend_up", "robust,DEFAULT_WINDOW_DAYS=14", "robust"),
-    (
-        "robust with 14 days, late clicks",
-        "",
-        "late_clicks",
-        "robust,DEFAULT_WINDOW_DAYS=14",
-        "robust",
-    ),
-    ("robust with 14 days, a join", "", "join_5", "robust,DEFAULT_WINDOW_DAYS=14", "robust"),
-    ("robust with 14 days, a switch", "", "switch_5", "robust,DEFAULT_WINDOW_DAYS=14", "robust"),
+    ("robust with 14 days, three at 5 %", "", "three_5", ROBUST, "robust"),
+    ("robust with 14 days, trend", "", "trend_up", ROBUST, "robust"),
+    ("robust with 14 days, late clicks", "", "late_clicks", ROBUST, "robust"),
+    ("robust with 14 days, a join", "", "join_5", ROBUST, "robust"),
+    ("robust with 14 days, a switch", "", "switch_5", ROBUST, "robust"),
 )
 REAL = ("brief", "EXPLORATION=0.02", "SHORT_WINDOW=keep", "safe", "robust")
 

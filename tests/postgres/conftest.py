@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import psycopg2
 import pytest
 
 from tests.integration.api.servers import free_port
@@ -39,6 +42,18 @@ class Server:
             "DAGSTER_POSTGRES_PASSWORD": self.password,
             "DAGSTER_POSTGRES_DB": "postgres",
         }
+
+    @contextmanager
+    def cursor(self, database: str = "postgres") -> Iterator[psycopg2.extensions.cursor]:
+        """Yield a cursor whose statements commit at once."""
+        with closing(psycopg2.connect(self.url(database))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+
+    def url(self, database: str = "postgres", *, password: str | None = None) -> str:
+        secret = quote(self.password if password is None else password, safe="")
+        return f"postgresql://mab:{secret}@127.0.0.1:{self.port}/{database}"
 
 
 def programs() -> Path:

@@ -17,7 +17,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 import yaml
 
@@ -218,16 +217,9 @@ def image(tmp_path_factory) -> Image:
 @pytest.fixture(scope="module")
 def containers(image, postgres) -> Iterator[Containers]:
     database = SERVICES["postgres"]["environment"]["POSTGRES_DB"]
-    connection = psycopg2.connect(
-        host="127.0.0.1",
-        port=postgres.port,
-        user=SERVICES["postgres"]["environment"]["POSTGRES_USER"],
-        password=postgres.password,
-        dbname="postgres",
-    )
-    connection.autocommit = True
-    with contextlib.closing(connection):
-        connection.cursor().execute(f"create database {database}")
+    assert SERVICES["postgres"]["environment"]["POSTGRES_USER"] == "mab"  # the user of `postgres`
+    with postgres.cursor() as cursor:
+        cursor.execute(f"create database {database}")
     containers = Containers(image, postgres)
     try:
         yield containers

@@ -4,18 +4,15 @@ PostgreSQL, an S3 server and a web server hold the counts, Dagster keeps its rec
 While the killed run lies there, all three correct their counts.
 """
 
-import contextlib
 import json
 import shutil
 import subprocess
 import threading
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote
 
 import boto3
 import dagster as dg
-import psycopg2
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -86,22 +83,21 @@ class Scene:
 
     def __init__(self, folder: Path, postgres, crm: Crm, s3, s3_address: str) -> None:
         self.crm, self._s3, self._postgres = crm, s3, postgres
-        with contextlib.closing(self._connect("postgres")) as connection:
-            connection.cursor().execute(f"create database {DATABASE}")
+        with postgres.cursor() as cursor:
+            cursor.execute(f"create database {DATABASE}")
         self.settings = load_settings(mab_home=folder / "home", mab_start_date=EVE, _env_file=None)
         self.settings.mab_home.mkdir()
         (self.settings.mab_home / "sources.toml").write_text(TOML % crm.url)
         self.dagster_home = folder / "dagster"
         self.dagster_home.mkdir()
         shutil.copy(ROOT / "deploy" / "dagster.yaml", self.dagster_home)
-        password = quote(postgres.password, safe="")
         self.variables = postgres.environment | {
             "DAGSTER_HOME": str(self.dagster_home),
             "DAGSTER_POSTGRES_DB": DATABASE,
             "DAGSTER_LOGS_DIR": str(folder / "logs"),
             "MAB_START_DATE": str(EVE),
             "MAB_SCHEDULE_HOUR": str((utc_now().hour + 12) % 24),
-            "ADS_URL": f"postgresql://mab:{password}@127.0.0.1:{postgres.port}/{DATABASE}",
+            "ADS_URL": postgres.url(DATABASE),
             "CRM_TOKEN": TOKEN,
             "AWS_ENDPOINT_URL": s3_address,
             "AWS_ACCESS_KEY_ID": "reader",
@@ -124,20 +120,9 @@ class Scene:
         s3.create_bucket(Bucket="exports")
         self.put(40)
 
-    def _connect(self, database: str):
-        connection = psycopg2.connect(
-            host="127.0.0.1",
-            port=self._postgres.port,
-            user="mab",
-            password=self._postgres.password,
-            dbname=database,
-        )
-        connection.autocommit = True
-        return connection
-
     def sql(self, statement: str, *values: object) -> None:
-        with contextlib.closing(self._connect(DATABASE)) as connection:
-            connection.cursor().execute(statement, values)
+        with self._postgres.cursor(DATABASE) as cursor:
+            cursor.execute(statement, values)
 
     def put(self, clicks: int) -> None:
         body = rows("bucket", clicks).encode()

@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import psycopg2
 import pytest
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_postgres import (
@@ -83,16 +82,7 @@ class Production:
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Ask PostgreSQL itself."""
-        with (
-            psycopg2.connect(
-                host="127.0.0.1",
-                port=self.server.port,
-                user="mab",
-                password=self.server.password,
-                dbname="postgres",
-            ) as connection,
-            connection.cursor() as cursor,
-        ):
+        with self.server.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall()
 

@@ -165,6 +165,33 @@ def test_a_dry_run_and_a_call_that_cannot_ask_store_nothing(mab, put, home):
 
 
 @pytest.mark.usefixtures("imported")
+def test_two_files_with_other_counts_of_a_day_are_refused_and_the_same_file_twice_is_not(
+    mab, put, home
+):
+    before = files(home)
+    text = f"date,experiment,variant,impressions,clicks\n{DAYS[0]},pair,a,100,%d\n"
+    text += f"{DAYS[0]},pair,b,100,5\n"
+    first, same, other = (
+        put(name, (text % clicks).encode())
+        for name, clicks in (("first.csv", 4), ("same.csv", 4), ("other.csv", 6))
+    )
+    said = mab("import", first, same, other, "--yes", fails=True)
+    assert "first.csv and " in said
+    assert f"other.csv both have counts of 'a' of 'pair' on {DAYS[0]}" in said
+    assert files(home) == before
+    assert "will be registered: pair" in mab("import", first, same, "--dry-run")
+
+
+def test_new_variants_that_differ_in_case_alone_are_refused(mab, put, home):
+    before = files(home)
+    text = f"date,experiment,variant,impressions,clicks\n{DAYS[0]},case,Green,100,4\n"
+    path = put("case.csv", f"{text}{DAYS[0]},case,green,100,4\n".encode())
+    said = mab("import", path, "--yes", "--control", "green", fails=True)
+    assert "'Green' and 'green', which differ in case, spaces or accents alone" in said
+    assert files(home) == before
+
+
+@pytest.mark.usefixtures("imported")
 def test_a_kept_mapping_reads_a_day_whose_date_is_ambiguous(mab, put):
     day = next((day for day in DAYS if day.day <= 12), DAYS[0])
     text = (
