@@ -8,7 +8,7 @@ from mab_dashboard.api import Api, ApiError
 from mab_dashboard.formats import Language
 from mab_dashboard.look import STYLE, block
 from mab_dashboard.place import PAGES, Page, Place, place_of
-from mab_dashboard.screens import experiment, overview, quality
+from mab_dashboard.screens import experiment, overview, quality, what_if
 from mab_dashboard.texts import LANGUAGES
 from mab_dashboard.view import KEY, View, go, show_note, show_problem, utc_now
 from mab_store.errors import SettingsError
@@ -19,6 +19,7 @@ SHOW: Mapping[Page, Callable[[View], None]] = {
     "overview": overview.show,
     "experiment": experiment.show,
     "quality": quality.show,
+    "what_if": what_if.show,
 }
 
 

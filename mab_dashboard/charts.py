@@ -1,12 +1,14 @@
 """Charts: each has title, units and colours by variant; the table behind it is beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, cast
 
 import altair as alt
 import pandas as pd
 
 from mab_dashboard.formats import Language
+from mab_dashboard.labels import Align, band_labels
 from mab_dashboard.series import Rate, Share, held_days
 from mab_dashboard.texts import text
 from mab_store.plain_text import plain
@@ -14,14 +16,22 @@ from mab_store.plain_text import plain
 HEIGHT = 330
 MOST_BANDS = 6
 """More variants than this are drawn without bands, which would cover each other."""
+BORDER = "#ffffff"
+DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3), (12, 4), (4, 1), (2, 5))
+HALO: tuple[dict[str, Any], ...] = (
+    {"stroke": "#ffffff", "strokeWidth": 3.5, "strokeJoin": "round", "fontWeight": 600},
+    {"fill": "#1b1e23", "fontWeight": 600},
+)
+SHIFTS: Mapping[Align, int] = {"left": 6, "center": 0, "right": -6}
+BAR_DAY = "yearmonthdate(day):T"
 VERDICT_COLOURS = {"accepted": "#0072B2", "superseded": "#7a7f87"}
-REJECTED_COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#B8A800", "#009E73", "#56B4E9", "#000000")
+REJECTED_COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#773311", "#009E73", "#56B4E9", "#8800DD")
 
 
 def shares_chart(
-    shares: Sequence[Share], colours: Mapping[str, str], language: Language
+    shares: Sequence[Share], colours: Mapping[str, str], language: Language, *, title: str
 ) -> alt.LayerChart:
-    """Return the published shares per day, stacked to 100 %; held days have a dashed line."""
+    """Return the shares per day, stacked to 100 %; held days have a dashed line."""
     frame = pd.DataFrame(
         {
             "day": [pd.Timestamp(item.day) for item in shares],
@@ -31,7 +41,11 @@ def shares_chart(
     )
     area = (
         alt.Chart(frame)
-        .mark_area(interpolate="step-after" if len(set(frame["day"])) > 1 else "linear")
+        .mark_area(
+            interpolate="step-after" if len(set(frame["day"])) > 1 else "linear",
+            stroke=BORDER,
+            strokeWidth=0.8,
+        )
         .encode(
             x=_days(language),
             y=alt.Y("share:Q", stack="zero", title=text("axis_share", language))
@@ -46,7 +60,8 @@ def shares_chart(
     held = pd.DataFrame({"day": [pd.Timestamp(day) for day in held_days(shares)]})
     if len(held):
         layers.append(alt.Chart(held).mark_rule(strokeDash=[3, 3], color="#888").encode(x="day:T"))
-    return _titled(text("chart_shares", language), *layers)
+    rows = [(item.day, plain(item.variant), 100 * item.share) for item in shares]
+    return _titled(title, *layers, *_labels(rows, "day:T"))
 
 
 def rates_chart(
@@ -64,9 +79,13 @@ def rates_chart(
     )
     title = text("axis_rate", language)
     base = alt.Chart(frame).encode(x=_days(language), color=_colour(colours))
+    dashes = [list(DASHES[place % len(DASHES)]) for place in range(len(colours))]
+    dash = alt.StrokeDash("variant:N", title=None, legend=_legend()).scale(
+        domain=[plain(name) for name in colours], range=dashes
+    )
     tooltip = ["day:T", "variant:N", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in _BAND)]
     line = base.mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.6).encode(
-        y=alt.Y("rate:Q", title=title).scale(zero=False), tooltip=tooltip
+        y=alt.Y("rate:Q", title=title).scale(zero=False), tooltip=tooltip, strokeDash=dash
     )
     layers: list[alt.Chart] = [line]
     if len(set(frame["variant"])) <= MOST_BANDS:
@@ -96,18 +115,17 @@ def impressions_chart(
     ]
     bars = (
         alt.Chart(pd.DataFrame(rows, columns=["day", "variant", "impressions"]))
-        .mark_bar()
+        .mark_bar(stroke=BORDER, strokeWidth=0.8)
         .encode(
-            x=alt.X("yearmonthdate(day):T", title=text("axis_day", language)).axis(
-                format="%d %b", tickCount=8, grid=False
-            ),
+            x=_bars(language),
             y=alt.Y("impressions:Q", title=text("axis_impressions", language)).axis(format=",d"),
             color=_colour(colours),
             order=alt.Order("variant:N", sort="descending"),
             tooltip=["day:T", "variant:N", alt.Tooltip("impressions:Q", format=",d")],
         )
     )
-    return _titled(text("chart_impressions", language), bars)
+    named = [(row["day"].date(), row["variant"], row["impressions"]) for row in rows]
+    return _titled(text("chart_impressions", language), bars, *_labels(named, BAR_DAY))
 
 
 def density_chart(
@@ -121,8 +139,9 @@ def density_chart(
         for name, points in densities.items()
         for rate, height in points
     ]
+    frame = pd.DataFrame(rows, columns=["variant", "rate", "density"])
     lines = (
-        alt.Chart(pd.DataFrame(rows, columns=["variant", "rate", "density"]))
+        alt.Chart(frame)
         .mark_area(opacity=0.25, line=True)
         .encode(
             x=alt.X("rate:Q", title=text("axis_rate", language)).scale(zero=False),
@@ -131,7 +150,14 @@ def density_chart(
             tooltip=["variant:N", alt.Tooltip("rate:Q", format=".3f")],
         )
     )
-    return _titled(text("chart_density", language), lines)
+    peaks = frame.loc[frame.groupby("variant")["density"].idxmax()]
+    labels = [
+        alt.Chart(peaks)
+        .mark_text(baseline="bottom", dy=-3, **halo)
+        .encode(x="rate:Q", y="density:Q", text="variant:N")
+        for halo in HALO
+    ]
+    return _titled(text("chart_density", language), lines, *labels)
 
 
 def verdicts_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> alt.LayerChart:
@@ -151,19 +177,21 @@ def verdicts_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> alt
     )
     bars = (
         alt.Chart(frame)
-        .mark_bar()
+        .mark_bar(stroke=BORDER, strokeWidth=0.8)
         .encode(
-            x=alt.X("yearmonthdate(day):T", title=text("axis_day", language)).axis(
-                format="%d %b", tickCount=8, grid=False
-            ),
+            x=_bars(language),
             y=alt.Y("rows:Q", title=text("axis_rows", language)).axis(format=",d", tickMinStep=1),
             color=alt.Color("verdict:N", title=None)
             .scale(domain=list(shown.values()), range=[colours[name] for name in names])
             .legend(orient="top"),
+            order=alt.Order("verdict:N", sort="descending"),
             tooltip=["day:T", "verdict:N", "rows:Q"],
         )
     )
-    return _titled(text("chart_rows", language), bars)
+    named = [
+        (date.fromisoformat(row["date"]), shown[row["verdict"]], float(row["rows"])) for row in rows
+    ]
+    return _titled(text("chart_rows", language), bars, *_labels(named, BAR_DAY))
 
 
 _GOOD = ("accepted", "superseded")
@@ -180,12 +208,48 @@ def _days(language: Language) -> alt.X:
     )
 
 
+def _bars(language: Language) -> alt.X:
+    return alt.X(BAR_DAY, title=text("axis_day", language)).axis(
+        format="%d %b", tickCount=8, grid=False
+    )
+
+
+def _labels(rows: Sequence[tuple[date, str, float]], x: str) -> list[alt.Chart]:
+    """Return the names of the bands, dark on a white halo: readable on every colour."""
+    # Vega stacks in the order of the names; `sort="descending"` has the last one at the bottom.
+    names = sorted({name for _, name, _ in rows}, reverse=True)
+    labels = band_labels(rows, names)
+    layers = []
+    for align, shift in SHIFTS.items():
+        own = [label for label in labels if label.align == align]
+        if not own:
+            continue
+        frame = pd.DataFrame(
+            {
+                "day": [pd.Timestamp(label.day) for label in own],
+                "name": [label.name for label in own],
+                "middle": [label.middle for label in own],
+            }
+        )
+        layers += [
+            alt.Chart(frame)
+            .mark_text(align=align, dx=shift, baseline="middle", limit=220, **halo)
+            .encode(x=x, y="middle:Q", text="name:N")
+            for halo in HALO
+        ]
+    return layers
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", columns=4, labelLimit=220, symbolOpacity=1)
+
+
 def _colour(colours: Mapping[str, str]) -> alt.Color:
     names = [plain(name) for name in colours]
     return (
         alt.Color("variant:N", title=None)
         .scale(domain=names, range=list(colours.values()))
-        .legend(orient="top", columns=4, labelLimit=220, symbolOpacity=1)
+        .legend(_legend())
     )
 
 

@@ -14,7 +14,7 @@ from mab_dashboard.formats import (
     probability,
     sentence,
 )
-from mab_dashboard.look import SHAPES, block, verdict_words
+from mab_dashboard.look import SHAPES, block, key_mark, verdict_words
 from mab_dashboard.moves import Fact
 from mab_dashboard.texts import text
 
@@ -92,7 +92,9 @@ def evidence_table(
         {row["variant_name"]: row for row in analysis["variants"]} if is_same and analysis else {}
     )
     rows = "".join(
-        _row(row, old.get(name), found.get(name, {}), colour=colours[name], language=language)
+        _row(
+            row, old.get(name), found.get(name, {}), mark=key_mark(name, colours), language=language
+        )
         for row in now["variants"]
         for name in [row["variant_name"]]
     )
@@ -101,7 +103,7 @@ def evidence_table(
     return block(f'<div class="scroll">{table}</div>')
 
 
-def _row(row: Body, old: Body | None, analysed: Body, *, colour: str, language: Language) -> str:
+def _row(row: Body, old: Body | None, analysed: Body, *, mark: str, language: Language) -> str:
     share = row["allocation_percentage"]
     change = None if old is None else share - old["allocation_percentage"]
     metrics = row["metrics"]
@@ -122,8 +124,7 @@ def _row(row: Body, old: Body | None, analysed: Body, *, colour: str, language: 
         NOTHING if loss is None else number(PER * loss, language, 1),
         _window(row, language),
     )
-    key = f'<span class="key" style="background:{colour}"></span>'
-    name = f"<td>{key}{markup(row['variant_name'])}</td>"
+    name = f"<td>{mark}{markup(row['variant_name'])}</td>"
     return f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 

@@ -1,6 +1,6 @@
 """How things look: colours, style sheet and the HTML of rows, in which text is never markup."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mab_dashboard.formats import (
     NOTHING,
@@ -17,8 +17,17 @@ from mab_dashboard.texts import text
 
 CONTROL_COLOUR = "#7a7f87"
 # Okabe and Ito's colours, which people with any colour vision tell apart.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800")
-ACCENT = "#0072B2"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#773311")
+# Laid over the colours: no two of the first seven variants differ by colour alone.
+PATTERNS = (
+    "",
+    "repeating-linear-gradient(45deg,#fffc 0 1.5px,#0000 1.5px 5px),",
+    "radial-gradient(#fffd 1.1px,#0000 1.4px) 0 0/4px 4px,",
+    "repeating-linear-gradient(90deg,#000a 0 1px,#0000 1px 4px),",
+    "repeating-linear-gradient(-45deg,#000a 0 1.5px,#0000 1.5px 6px),",
+    "repeating-linear-gradient(0deg,#fffc 0 1px,#0000 1px 4px),",
+    "repeating-linear-gradient(90deg,#fffc 0 3px,#0000 3px 9px),",
+)
 SHAPES = {
     "keep_running": ("●", "#56B4E9"),
     "safe_to_stop": ("■", "#009E73"),
@@ -48,7 +57,7 @@ STYLE = """<style>
 .mab .bar {display: flex; height: 11px; border-radius: 2px; overflow: hidden; gap: 1px;
   margin: .3em 0 .1em;}
 .mab .bar.before {height: 5px; opacity: .6;}
-.mab .key {display: inline-block; width: .62em; height: .62em; border-radius: 1px;
+.mab .key {display: inline-block; width: .95em; height: .7em; border-radius: 1px;
   margin-right: .35em;}
 .mab .legend span.item {margin-right: .8em; white-space: nowrap; font-size: .8rem;}
 .mab .scroll {overflow-x: auto;}
@@ -81,6 +90,17 @@ def colours_of(variants: Sequence[str], control: str | None) -> dict[str, str]:
     others = [name for name in variants if name != control]
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(others)}
     return {name: colours.get(name, CONTROL_COLOUR) for name in variants}
+
+
+def fill_of(name: str, colours: Mapping[str, str]) -> str:
+    """Return the CSS background of a variant: its colour, and a pattern by its place."""
+    place = list(colours).index(name)
+    return f"{PATTERNS[place % len(PATTERNS)]}{colours[name]}"
+
+
+def key_mark(name: str, colours: Mapping[str, str]) -> str:
+    """Return the HTML of a variant's mark in a legend or a table."""
+    return f'<span class="key" style="background:{fill_of(name, colours)}"></span>'
 
 
 def block(content: str) -> str:
@@ -142,7 +162,7 @@ def share_bars(shares: Sequence[dict[str, object]], language: Language) -> str:
         for item in shares
     )
     legend = "".join(
-        f'<span class="item"><span class="key" style="background:{colours[name]}"></span>'
+        f'<span class="item">{key_mark(name, colours)}'
         f"{markup(name)} {percent(_part(item, 'allocation_percentage'), language)}</span>"
         for item in _largest(shares)
         for name in [str(item["variant_name"])]
@@ -177,7 +197,7 @@ def _largest(shares: Sequence[dict[str, object]]) -> list[dict[str, object]]:
 def _bar(shares: Sequence[dict[str, object]], key: str, colours: dict[str, str]) -> str:
     return "".join(
         f'<span style="flex:{_part(item, key):.4f} 0 0;'
-        f'background:{colours[str(item["variant_name"])]}"></span>'
+        f'background:{fill_of(str(item["variant_name"]), colours)}"></span>'
         for item in shares
         if _part(item, key) > 0
     )

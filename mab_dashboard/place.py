@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple, get_args
 
 from mab_dashboard.formats import Language, day_of
 
-Page = Literal["overview", "experiment", "quality"]
+Page = Literal["overview", "experiment", "quality", "what_if"]
 PAGES: tuple[Page, ...] = get_args(Page)
+DATED: tuple[Page, ...] = ("experiment", "what_if")
 
 
 class Place(NamedTuple):
@@ -30,7 +31,7 @@ class Place(NamedTuple):
         values = {
             "page": self.page,
             "experiment": "" if self.page == "overview" else self.experiment,
-            "date": str(self.day or "") if self.page == "experiment" else "",
+            "date": str(self.day or "") if self.page in DATED else "",
             "lang": "" if self.language == "en" else self.language,
         }
         return {name: value for name, value in values.items() if value}

@@ -13,6 +13,7 @@ from mab_dashboard.api import Api, ApiError, Body
 from mab_dashboard.csv_text import csv_text
 from mab_dashboard.formats import label, markup, sentence
 from mab_dashboard.look import block, heading
+from mab_dashboard.pictures import png_of
 from mab_dashboard.place import Place
 from mab_dashboard.texts import text
 from mab_store.plain_text import plain
@@ -43,6 +44,15 @@ class View(NamedTuple):
     def listed(self, **query: str | None) -> Body:
         """Return the first thousand experiments that a query admits."""
         return _read(self.api.url, self.api.key, "/experiments", {**query, "limit": 1000})
+
+    def analysis(self, experiment: str) -> Body | None:
+        """Return the newest analysis of an experiment; None if there is none."""
+        try:
+            return self.of(experiment, "/analysis")
+        except ApiError as error:
+            if error.state != "not_found":
+                raise
+            return None
 
     def of(self, experiment: str, part: str = "", **query: str | None) -> Body:
         """Return what the API says about an experiment."""
@@ -115,6 +125,23 @@ def choose_experiment(view: View) -> Body | None:
     return items[picked]
 
 
+def choose_day(view: View, days: Sequence[date]) -> date:
+    """Let the reader choose an as-of date; a day that the URL names must be one of them."""
+    wanted = view.place.day
+    current = wanted if wanted and days[0] <= wanted <= days[-1] else days[-1]
+    picked = st.date_input(
+        view.say("as_of"),
+        current,
+        min_value=days[0],
+        max_value=days[-1],
+        format="YYYY-MM-DD",
+        key=f"day_{view.place.page}_{view.place.experiment}_{current}",
+    )
+    if isinstance(picked, date) and picked != current:
+        go(view.place._replace(day=picked))
+    return current
+
+
 def show_note(words: str, *, title: str = "") -> None:
     """Show a sentence about the state of things; names in it are text."""
     strong = f"<b>{markup(title)}</b><br>" if title else ""
@@ -167,19 +194,25 @@ def show_chart(
     """
     st.altair_chart(chart, width="stretch", key=f"chart_{name}")
     with st.expander(label(view.say("table_of", title=title))):
-        show_table(view, rows, columns, name=name)
+        show_table(view, rows, columns, name=name, chart=chart)
 
 
 def show_table(
-    view: View, rows: Sequence[Mapping[str, Any]], columns: Columns, *, name: str
+    view: View,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Columns,
+    *,
+    name: str,
+    chart: alt.LayerChart | None = None,
 ) -> None:
-    """Show rows as a table with their CSV; no cell is markup or a formula."""
+    """Show rows as a table with their CSV, and the chart's PNG; no cell is markup or a formula."""
     frame = pd.DataFrame(
         [{columns[key]: _cell(row.get(key)) for key in columns} for row in rows],
         columns=list(columns.values()),
     )
     st.dataframe(frame, hide_index=True, width="stretch", key=f"table_{name}")
-    st.download_button(
+    bar = st.container(horizontal=True)
+    bar.download_button(
         view.say("download"),
         csv_text(list(columns), rows).encode("utf-8-sig"),
         file_name=f"{name}.csv",
@@ -187,6 +220,15 @@ def show_table(
         key=f"csv_{name}",
         on_click="ignore",
     )
+    if chart is not None:
+        bar.download_button(
+            view.say("download_png"),
+            lambda: png_of(chart),  # drawn when it is asked for
+            file_name=f"{name}.png",
+            mime="image/png",
+            key=f"png_{name}",
+            on_click="ignore",
+        )
 
 
 def file_name(*parts: object) -> str:

@@ -21,9 +21,9 @@ from mab_dashboard.screens.experiment_charts import show_density, show_over_time
 from mab_dashboard.series import shares_over_time
 from mab_dashboard.view import (
     View,
+    choose_day,
     choose_experiment,
     file_name,
-    go,
     show_heading,
     show_note,
     show_table,
@@ -44,14 +44,14 @@ def show(view: View) -> None:
     key = record["experiment_id"]
     publications = view.all_of(key, "/allocations", "publications")
     days = sorted({date.fromisoformat(item["as_of_date"]) for item in publications})
-    analysis = _analysis(view, key)
+    analysis = view.analysis(key)
     if not days:
         headline_only = headline(record, analysis, view.place.language)
         st.html(headline_only)
         show_note(view.say("state_not_published_help"), title=view.say("badge_not_published"))
         return
     with chosen_day:
-        day = _day(view, days)
+        day = choose_day(view, days)
     _parts(view, record, publications, analysis=analysis, day=day)
 
 
@@ -87,32 +87,6 @@ def _parts(
     if analysis is not None:
         _sample_ratio(view, analysis)
     _changes(view, record)
-
-
-def _analysis(view: View, key: str) -> Body | None:
-    try:
-        return view.of(key, "/analysis")
-    except ApiError as error:
-        if error.state != "not_found":
-            raise
-        return None
-
-
-def _day(view: View, days: Sequence[date]) -> date:
-    """Let the reader choose an as-of date; a day that the URL names must be one of them."""
-    wanted = view.place.day
-    current = wanted if wanted and days[0] <= wanted <= days[-1] else days[-1]
-    picked = st.date_input(
-        view.say("as_of"),
-        current,
-        min_value=days[0],
-        max_value=days[-1],
-        format="YYYY-MM-DD",
-        key=f"day_{view.place.experiment}_{current}",
-    )
-    if isinstance(picked, date) and picked != current:
-        go(view.place._replace(day=picked))
-    return current
 
 
 def _before(view: View, key: str, publications: Sequence[Body], day: date) -> Body | None:

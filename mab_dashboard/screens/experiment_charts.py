@@ -84,7 +84,7 @@ def _shares(view: View, record: Body, shown: Sequence[Share], colours: Mapping[s
     }
     show_chart(
         view,
-        shares_chart(shown, kept, view.place.language),
+        shares_chart(shown, kept, view.place.language, title=view.say("chart_shares")),
         title=view.say("chart_shares"),
         rows=rows,
         columns=columns,

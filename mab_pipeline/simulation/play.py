@@ -31,13 +31,23 @@ class Played(NamedTuple):
     clicks: IntArray
 
 
-def play(truth: Truth, rule: RuleSettings, generator: np.random.Generator) -> Played:
+class Past(NamedTuple):
+    """Counts of the days before the first one that is played, each of shape `(n_past, n_arms)`."""
+
+    impressions: IntArray
+    clicks: IntArray
+
+
+def play(
+    truth: Truth, rule: RuleSettings, generator: np.random.Generator, past: Past | None = None
+) -> Played:
     """Let a rule allocate the traffic of every day on the evidence of the days before.
 
     Args:
         truth: Rates and traffic.
         rule: The settings that decide.
         generator: Source of randomness.
+        past: Counts that every repetition begins with; None begins without any.
 
     Notes:
         A decision counts in how many of `samples` joint draws from the posteriors each variant
@@ -46,25 +56,34 @@ def play(truth: Truth, rule: RuleSettings, generator: np.random.Generator) -> Pl
         Impressions are Multinomial(traffic, shares), clicks Binomial(impressions, rate).
     """
     shape = truth.rates.shape
-    shares, best = np.zeros(shape), np.zeros(shape)
-    impressions, clicks = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    reported = np.zeros(shape, np.int64)
+    shares, best, clicks = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64)
+    shown, reported = _begun(past, shape)
+    begin = len(shown) - shape[0]
     pending: list[IntArray] = []
     draw = _draw(rule, generator)
     for day in range(shape[0]):
         is_there = np.broadcast_to(~np.isnan(truth.expected[day]), shape[1:])
-        decision = weigh(_evidence(impressions, reported, is_there, day, rule), rule, draw)
+        decision = weigh(_evidence(shown, reported, is_there, begin + day, rule), rule, draw)
         best[day], shares[day] = decision.probability_best, decision.hundredths / HUNDREDTHS
-        impressions[day] = generator.multinomial(truth.traffic[day], shares[day])
-        clicks[day] = generator.binomial(impressions[day], truth.rates[day])
+        shown[begin + day] = generator.multinomial(truth.traffic[day], shares[day])
+        clicks[day] = generator.binomial(shown[begin + day], truth.rates[day])
         # A day's clicks by delay; those of delay d are in the evidence of d days later.
         if len(truth.late) == 1:
-            reported[day] = clicks[day]
+            reported[begin + day] = clicks[day]
             continue
         pending.append(generator.multinomial(clicks[day], truth.late))
         for delay in range(min(day + 1, len(truth.late))):
-            reported[day - delay] += pending[day - delay][..., delay]
-    return Played(shares, best, impressions, clicks)
+            reported[begin + day - delay] += pending[day - delay][..., delay]
+    return Played(shares, best, shown[begin:], clicks)
+
+
+def _begun(past: Past | None, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
+    """Return impressions and clicks of the past and of the days to play, which are still 0."""
+    n_past = 0 if past is None else len(past.impressions)
+    shown, hits = np.zeros((2, n_past + shape[0], *shape[1:]), np.int64)
+    if past is not None:
+        shown[:n_past], hits[:n_past] = past.impressions[:, None], past.clicks[:, None]
+    return shown, hits
 
 
 def _draw(rule: RuleSettings, generator: np.random.Generator) -> Draw | None:

@@ -15,6 +15,7 @@ from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.warehouse.reader import open_reader
 from tests.integration.conftest import World
+from tests.integration.dashboard.again import decided_again
 
 FIRST, LAST = "2025-03-12", "2025-03-15"
 OPTIONS = {"decision_preset": "robust", "control_min_allocation": 0.1}
@@ -156,3 +157,10 @@ def test_the_briefs_rule_decides_again_beside_it_and_a_rebuild_keeps_both(world)
     assert brief.table("allocations", volatile=True) == rows
     assert replay(brief.platform, before).is_exact
     assert replay(brief.platform, after).is_exact
+
+
+@pytest.mark.parametrize("name", ["shop", "own"])
+def test_what_if_with_the_recorded_settings_is_what_was_published_bit_for_bit(world, name):
+    found = decided_again(world.settings, name)
+    assert [one.hundredths for one in found] == [one.decided.hundredths for one in found]
+    assert len(found) == 4

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mab_dashboard.formats import label, markup, sentence
+from mab_dashboard.place import PAGES
 from mab_dashboard.screens.overview import ROWS
 from mab_dashboard.texts import LANGUAGES, text
 from mab_store.experiments.schemas import experiment_id_of
@@ -150,7 +151,22 @@ def test_a_late_allocation_is_said_on_both_pages_and_a_fresh_one_is_not(open_pag
     assert sentence(late) in page.text
 
 
-@pytest.mark.parametrize("name", ["overview", "experiment", "quality"])
+@EACH_LANGUAGE
+def test_what_if_shows_other_shares_beside_the_published_ones_and_simulates(open_page, lang):
+    page = open_page("full", page="what_if", experiment=FIRST, lang=lang)
+    assert text("no_setting_changed", lang) in page.text
+    assert len(page.test.get("vega_lite_chart")) == 2
+    page.test.selectbox[1].set_value("safe")
+    page.run()
+    assert "EXPLORATION 0.0 → 0.02" in page.text
+    assert "BURN_IN off → on" in page.text
+    page.test.button(key="simulate").click()
+    page.run()
+    assert markup(text("until_now", lang)) in page.text
+    assert page.test.get("progress") == []
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_names_are_text_on_every_page(open_page, name):
     page = open_page("hostile", page=name, experiment=FIRST)
     assert "<img" not in page.text

@@ -13,6 +13,7 @@ from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_store.errors import NotPublishedError, ReplayError
 from mab_store.warehouse.reader import open_reader
+from tests.integration.dashboard.again import decided_again
 from tests.integration.steps import load, run
 
 DAYS = ("2025-03-12", "2025-03-13", "2025-03-14")
@@ -253,3 +254,10 @@ def test_explain_tells_why_the_longer_window_or_the_prior_counts(world):
     )
     silent = told(world, "silent", DAYS[0])
     assert "No accepted counts in the 30 days up to then." in silent
+
+
+@pytest.mark.parametrize("name", ["checkout", "thin", "silent"])
+def test_what_if_with_the_recorded_settings_is_what_was_published_bit_for_bit(world, name):
+    found = decided_again(world.settings, name)
+    assert [one.hundredths for one in found] == [one.decided.hundredths for one in found]
+    assert len(found) >= 2

@@ -18,6 +18,7 @@ from mab_dashboard.overview import SORTS, STATUSES, Badge
 from mab_dashboard.place import PAGES
 from mab_dashboard.screens.experiment_charts import RANGES
 from mab_dashboard.texts import catalogue
+from mab_pipeline.simulation.windows import SOURCES
 from mab_store.settings import Settings
 
 FOLDER = Path(mab_dashboard.__file__).parent
@@ -32,6 +33,7 @@ MADE = {
     *(f"page_{page}" for page in PAGES),
     *(f"range_{name}" for name in RANGES),
     *(f"moved_to_{source}" for source in ("prior", "max_window", "default_window")),
+    *(f"source_{source}" for source in SOURCES),
     *(f"empty_{what}{part}" for what in ("search", "registry") for part in ("", "_help")),
     *(f"column_{name}" for name in COLUMNS),
 }

@@ -5,7 +5,7 @@ import pytest
 
 from mab_pipeline.bandit import posterior, probability_best, thompson_shares
 from mab_pipeline.simulation.outcome import gains, summarise
-from mab_pipeline.simulation.play import Played, play
+from mab_pipeline.simulation.play import Past, Played, play
 from mab_pipeline.simulation.policy import parse_policy
 from mab_pipeline.simulation.report import html_report
 from mab_pipeline.simulation.simulate import simulate
@@ -234,3 +234,20 @@ def test_the_report_is_one_page_that_loads_nothing():
     assert page.count("<svg") == 2
     assert page.count("<polyline") == 2
     assert not any(word in page for word in ("http:", "https:", "src=", "url("))
+
+
+def test_a_course_goes_on_from_the_days_before_it():
+    rates = np.full((3, 50, 2), [0.05, 0.1])
+    truth = Truth(np.full(3, 400), rates[:, :1], rates, np.array([1.0]))
+    counts = np.array([[500, 500], [500, 500]]), np.array([[5, 50], [5, 50]])
+    dice = np.random.default_rng
+    played = play(truth, policy().rule, dice(1), Past(*counts))
+    assert played.shares.shape == played.impressions.shape == (3, 50, 2)
+    assert (played.shares[0, :, 1] > 0.99).all()
+    nothing = Past(*np.zeros((2, 0, 2), np.int64))
+    for one, other in zip(
+        play(truth, policy().rule, dice(2), nothing),
+        play(truth, policy().rule, dice(2)),
+        strict=True,
+    ):
+        assert (one == other).all()
