@@ -1,6 +1,5 @@
 """SIGTERM ends the process in time, whatever clients and children do; and it answers at once."""
 
-import os
 import signal
 import socket
 import time
@@ -15,6 +14,7 @@ import pytest
 from tests.abuse.raw import connect, first_status, get, wait_until
 from tests.integration.api.homes import Home
 from tests.integration.api.servers import ROOT, Server, serving
+from tests.python_path import python_path
 
 SHUTDOWN_SECONDS = 3
 SLACK_SECONDS = 3.0
@@ -51,7 +51,7 @@ class Hanging:
     def __init__(self, folder: Path) -> None:
         self.flag = folder / "hang"
         (folder / "sitecustomize.py").write_text(HANGING.format(flag=str(self.flag)))
-        self.environment = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+        self.environment = {"PYTHONPATH": python_path(folder, ROOT)}
 
     def begin(self) -> None:
         self.flag.touch()

@@ -1,6 +1,6 @@
 """`make mutants`: break the code in small ways, one at a time, and see whether the tests notice.
 
-    python -m tests.mutants [GROUP ...] [--sample N] [--children N] [--report]
+    python -m tests.mutants [GROUP ...] [--sample N] [--survivors] [--children N] [--report]
 
 Each group of `groups.py` gets a copy of the project under build/mutants/, in which mutmut works;
 the checkout is never changed. Verdicts on a function that has not changed are kept, so a second
@@ -44,26 +44,37 @@ def main() -> int:
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", action="store_true", help="run nothing, show what is known")
     parser.add_argument("--sample", type=int, help="try so many mutants of each group, at random")
+    parser.add_argument("--survivors", action="store_true", help="try the survivors again only")
     chosen = parser.parse_args()
     names = chosen.groups or list(GROUPS)
     if unknown := set(names) - set(GROUPS):
         parser.error(f"no group is called {', '.join(sorted(unknown))}")
     wanted = [] if chosen.report else names
-    failed = [name for name in wanted if not _run(name, chosen.children, chosen.sample)]
+    again = {name: _survivors(BUILD / name) for name in wanted if chosen.survivors}
+    failed = [
+        name for name in wanted if not _run(name, chosen.children, chosen.sample, again.get(name))
+    ]
     _report([name for name in names if name not in failed])
     return int(bool(failed))
 
 
-def _run(name: str, children: int, sample: int | None) -> bool:
-    """Bring a group's copy up to date and let mutmut work in it."""
+def _run(name: str, children: int, sample: int | None, again: list[str] | None) -> bool:
+    """Bring a group's copy up to date and let mutmut work in it; on some mutants, if given."""
+    if again == []:
+        return True
     place, group = BUILD / name, GROUPS[name]
     _copy(place)
     (place / "pyproject.toml").write_text(_settings(group), "utf-8")
     mutmut = Path(sys.executable).with_name("mutmut")
     command = [str(mutmut), "run", "--max-children", str(children)]
-    command += [] if sample is None else _sample(place, name, sample)
+    command += again or ([] if sample is None else _sample(place, name, sample))
     Console(stderr=True).print(f"{name}: {' '.join(group.modules)}")
     return subprocess.run(command, cwd=place, check=False).returncode == 0
+
+
+def _survivors(place: Path) -> list[str]:
+    """Return the mutants of a group that no test has caught so far."""
+    return [mutant for score in scores(place) for mutant in score.survivors]
 
 
 def _sample(place: Path, name: str, size: int) -> list[str]:

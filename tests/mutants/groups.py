@@ -49,7 +49,10 @@ GROUPS = {
     ),
     "ledger": Group(
         ("mab_pipeline/ingestion/file_ledger.py",),
-        ("tests/integration/ingestion/test_file_ledger.py",),
+        (
+            "tests/integration/ingestion/test_file_ledger.py",
+            "tests/integration/ingestion/test_file_ledger_waiting.py",
+        ),
     ),
     "replay": Group(
         ("mab_pipeline/operations/replay.py",),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mab_store.settings import Settings
+from tests.python_path import clock_shim
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,10 +85,7 @@ def outside(wheel, tmp_path_factory):
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     ours = {name.upper() for name in Settings.model_fields} | {"DAGSTER_HOME", "PYTHONPATH"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    # Without this a program under libfaketime (`make test-midnight`) waits for ever: sleep fails.
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    shims = [path for path in paths if Path(path).name == "sleeping"]
-    kept |= {"PYTHONPATH": shims[0]} if shims else {}
+    kept |= clock_shim()
 
     def run(program, *arguments):
         return subprocess.run(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.python_path import python_path
+
 ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 300.0  # of a busy machine; what is there is seen at once
 
@@ -86,7 +88,7 @@ def serving(
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, *command, *options],
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | settings | environment,
+            env=os.environ | {"PYTHONPATH": python_path(ROOT)} | settings | environment,
             cwd=home.parent,
             stderr=stream,
         )

@@ -13,6 +13,7 @@ from mab_api.problems import Kind
 from mab_store.experiments.assignment import bucket_of
 from tests.integration.api.pages import PAGE, commands, normalised, snippet, vectors
 from tests.integration.api.servers import ROOT, Server, serving
+from tests.python_path import python_path
 
 WRITES = os.environ.get("MAB_WRITE_DOCS") == "1"
 EXAMPLES = ROOT / "mab_api" / "openapi_examples.json"
@@ -29,7 +30,7 @@ def run_command(text: str, server: Server, home: Path) -> str:
         assert text.startswith("curl ")
         text = text.replace("localhost:8000", f"127.0.0.1:{server.port}")
         text = text.replace("curl ", "curl -sS --max-time 30 ", 1)
-    environment = os.environ | {"MAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"MAB_HOME": str(home), "PYTHONPATH": python_path(ROOT)}
     done = subprocess.run(
         ["bash", "-c", text], capture_output=True, text=True, env=environment, check=False
     )

@@ -15,6 +15,7 @@ from mab_store.experiments.schemas import experiment_id_of
 from mab_store.files.parsers import read_metrics
 from tests.integration.api.homes import YESTERDAY
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, free_port, serving, wait_until_up
+from tests.python_path import python_path
 
 FIRST = experiment_id_of("experiment_000")
 KILLS = 20
@@ -37,7 +38,7 @@ for line in sys.stdin:
 @contextmanager
 def forking(home):
     """Start servers that have imported everything already, one after the other."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MAB_HOME": str(home)}
+    environment = os.environ | {"PYTHONPATH": python_path(ROOT), "MAB_HOME": str(home)}
     parent = subprocess.Popen(
         [sys.executable, "-c", FORKER],
         env=environment,
@@ -67,7 +68,7 @@ def outcome(tmp_path, *command: str, **environment: str) -> subprocess.Completed
     """Run a command that is expected to end by itself."""
     return subprocess.run(
         [sys.executable, *command],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MAB_HOME": str(tmp_path)} | environment,
+        env=os.environ | {"PYTHONPATH": python_path(ROOT), "MAB_HOME": str(tmp_path)} | environment,
         cwd=tmp_path,
         capture_output=True,
         text=True,

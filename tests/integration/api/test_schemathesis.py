@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.integration.api.servers import ROOT, serving
+from tests.python_path import python_path
 
 HERE = Path(__file__).parent
 KEY = "a key that opens everything"
@@ -27,7 +28,7 @@ def test_no_call_breaks_the_contract(templates, tmp_path):
             ],
             env=os.environ
             | {
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": python_path(ROOT),
                 "SCHEMATHESIS_HOOKS": "tests.integration.api.schemathesis_hooks",
             },
             cwd=tmp_path,

@@ -17,6 +17,7 @@ from mab_api.snapshot.loader import PART, Done, Experiments, Failed, Order, publ
 from mab_api.snapshot.worker import LIMIT_SECONDS, WorkerError, read_in_worker
 from tests.integration.api.homes import Home
 from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, serving
+from tests.python_path import python_path
 
 KEEPER = """
 import pickle, sys, time
@@ -173,7 +174,7 @@ def test_no_worker_outlives_a_server_that_is_killed(large, stuck, state):
     order = order_of(large) if state == "taking one part" else stuck
     with subprocess.Popen(
         [sys.executable, "-c", KEEPER, state],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": python_path(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as keeper:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_sensors import requests, tick
+from tests.python_path import python_path
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY, NEXT, AFTER = "2025-03-18", "2025-03-19", "2025-03-20"
@@ -71,7 +72,7 @@ def with_quota(world, largest_file: int, *command: str) -> subprocess.CompletedP
     """Run a program whose files cannot grow beyond a size; any user may ask that of the kernel."""
     return subprocess.run(
         [sys.executable, "-c", QUOTA, str(largest_file), *command],
-        env={"MAB_HOME": str(world.home), "PYTHONPATH": str(ROOT)},
+        env={"MAB_HOME": str(world.home), "PYTHONPATH": python_path(ROOT)},
         cwd=world.home,
         capture_output=True,
         text=True,
