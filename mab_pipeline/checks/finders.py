@@ -14,7 +14,7 @@ import dagster as dg
 
 from mab_pipeline.allocation.gate import CurrentAllocations, Failure, current_allocations
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.allocation.windows import compute_windows
+from mab_pipeline.allocation.windows import windows_that_differ
 from mab_pipeline.ingestion.file_ledger import LedgerRow, known_files, unloaded_files
 from mab_pipeline.ingestion.judged_days import Judge
 from mab_pipeline.ingestion.unplaced import unplaced_files
@@ -24,7 +24,7 @@ from mab_store.days import Days
 from mab_store.files.inbox import Inbox
 from mab_store.lateness import newest_day_past_deadline
 from mab_store.warehouse.table_schema import declared_tables
-from mab_store.warehouse.warehouse import Queries, rolled_back
+from mab_store.warehouse.warehouse import Queries
 
 
 @dataclass(frozen=True)
@@ -215,22 +215,11 @@ def noted_files(*kinds: str) -> Find:
 
 
 def stale_windows(subject: Subject) -> list[Failure]:
-    """Find days whose windows differ from those that daily_metrics and the registry give now.
-
-    The windows are recomputed in a transaction that is rolled back, and compared.
-    """
+    """Find days whose windows differ from those that daily_metrics and the registry give now."""
     rule = RuleSettings.of(subject.platform.settings)
-    parameters = subject.days.parameters
-    with rolled_back(subject.platform.warehouse) as transaction:
-        present = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-        compute_windows(transaction, rule, subject.days)
-        expected = transaction.fetch_arrow("assets/allocations_inputs", parameters)
-    if present.equals(expected):
-        return []
-    rows = [{tuple(row.values()) for row in side.to_pylist()} for side in (present, expected)]
-    days = sorted({row[0] for row in rows[0] ^ rows[1]})
+    days = {row[0] for row in windows_that_differ(subject.queries, rule, subject.days)}
     detail = "its windows are older than daily_metrics; materialise windowed_aggregates first"
-    return [Failure(day, detail) for day in days]
+    return [Failure(day, detail) for day in subject.days.listed if day in days]
 
 
 def undecided_due_day(subject: Subject) -> list[Failure]:

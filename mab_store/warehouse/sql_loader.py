@@ -8,7 +8,7 @@ both engines.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,8 @@ SQL_ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_WHEEL.parents[1] / "sql"
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|(?<!:):(?P<name>[a-z_][a-z0-9_]*)|(?P<end>;)", re.DOTALL
 )
+
+_INSERT = re.compile(r"insert into \w+ \([^()]*\)\s+(?=with\b|select\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,22 @@ def load_sql(name: str) -> tuple[Statement, ...]:
         FileNotFoundError: There is no such file.
     """
     return parse_sql((SQL_ROOT / f"{name}.sql").read_text("utf-8"), source=f"{name}.sql")
+
+
+def load_query(name: str) -> Statement:
+    """Return the one query of `sql/<name>.sql`, or the one whose rows its one INSERT adds.
+
+    Raises:
+        ValueError: The file has neither.
+    """
+    statements = load_sql(name)
+    queries = [
+        replace(statement, text=statement.text[match.end() :])
+        for statement in statements
+        if (match := _INSERT.match(statement.text))
+    ]
+    (query,) = queries or statements
+    return query
 
 
 def parse_sql(text: str, *, source: str) -> tuple[Statement, ...]:

@@ -18,7 +18,10 @@ class Queries(Protocol):
     """Tables that can be read."""
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
+        """Run the one query of `sql/<name>.sql` and return its rows (perhaps none).
+
+        Of a file with an INSERT it is the query whose rows that adds; nothing is written.
+        """
 
 
 class Transaction(Queries, Protocol):

@@ -7,10 +7,13 @@ import pyarrow as pa
 import pytest
 
 from mab_pipeline.allocation.recorded import find_record
+from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import windows_that_differ
 from mab_pipeline.operations import demo, prune
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.replay import replay
 from mab_store.allocation_payload import allocation_bodies
+from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.warehouse.reader import open_reader
 from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql
@@ -93,6 +96,14 @@ def test_a_range_gives_the_same_tables(worlds):
     assert {row["as_of_date"] for row in tables["allocations"]} == {
         date(2025, 2, 12) + timedelta(days=number) for number in range(8)
     }
+
+
+def test_the_windows_are_those_that_their_inputs_give(worlds):
+    days = Days(date(2025, 2, 12), date(2025, 2, 20))
+    for world in worlds:
+        rule = RuleSettings.of(world.settings)
+        with world.platform.warehouse.reading() as queries:
+            assert windows_that_differ(queries, rule, days) == set()
 
 
 def test_the_same_range_again_adds_no_decision(worlds):

@@ -32,7 +32,7 @@ from mab_store.warehouse.duckdb.published_copies import (
     point_to,
 )
 from mab_store.warehouse.publication_loss import Published, publication_loss, published_days
-from mab_store.warehouse.sql_loader import load_sql
+from mab_store.warehouse.sql_loader import load_query, load_sql
 from mab_store.warehouse.warehouse import Replacement
 
 SCHEMA_FILES = (
@@ -58,7 +58,7 @@ class DuckDBTransaction:
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
-        (statement,) = load_sql(name)
+        statement = load_query(name)
         values = statement.bind(parameters or {})
         return self._connection.sql(statement.text, params=values).to_arrow_table()
 

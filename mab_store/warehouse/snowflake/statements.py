@@ -7,7 +7,7 @@ import pyarrow as pa
 from mab_store.warehouse.query_tag import current_query_tag
 from mab_store.warehouse.snowflake.arrow import result_table
 from mab_store.warehouse.snowflake.connection import STATEMENT_TIMEOUT_SECONDS, Cursor
-from mab_store.warehouse.sql_loader import load_sql
+from mab_store.warehouse.sql_loader import load_query
 
 # The client waits a little longer than the server, whose message says more.
 GRACE_SECONDS = 5
@@ -45,7 +45,7 @@ def fetch(
     seconds: float | None = None,
 ) -> pa.Table:
     """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
-    (statement,) = load_sql(name)
+    statement = load_query(name)
     run(cursor, statement.text, statement.bind(parameters or {}), seconds=seconds)
     return fetched(cursor)
 

@@ -6,9 +6,13 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from mab_pipeline.allocation.rule_settings import RuleSettings
+from mab_pipeline.allocation.windows import windows_that_differ
 from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.checks.finders import Subject, unloaded_days
 from mab_store.days import Days
+from mab_store.warehouse.table_schema import declared_tables
+from mab_store.warehouse.warehouse import rolled_back
 from tests.integration.checks.corruptions import BAD, DAY, FIRST, LAST, ON_DAY
 
 DATES = date(2025, 3, 18), date(2025, 3, 19)  # DAY alone
@@ -55,6 +59,35 @@ def test_a_check_finds_what_is_wrong_and_on_which_day(world, name, corruption, d
     failures = world.find(*name.split("."), FIRST, LAST)
     assert {str(failure.day) for failure in failures} == {day}
     assert any(detail in failure.detail for failure in failures), failures
+
+
+WINDOWS = declared_tables()["windowed_aggregates"]
+STORED = f"windowed_aggregates where as_of_date = '{DAY}'"
+EDITS = [
+    f"delete from {STORED} and variant_name = 'control'",
+    f"insert into windowed_aggregates select * replace ('new' as variant_name) from {STORED}",
+    f"insert into windowed_aggregates select * from {STORED}",
+    f"update daily_metrics set clicks = clicks + 1 where metric_date = '{DAY}'",
+    f"delete from daily_metrics where metric_date = '{DAY}' and variant_name = 'control'",
+    "update variants set valid_to_date = '2025-03-19' where variant_name = 'variant_a'",
+    "update experiments set status = 'paused'",
+    *(
+        f"update windowed_aggregates set {column.name} = "
+        f"{'lower(data_source) || 1' if column.type == 'varchar' else f'{column.name} + 1'} "
+        f"where as_of_date = '{DAY}' and variant_name = 'control'"
+        for column in WINDOWS.columns
+        if column.name not in WINDOWS.grain
+    ),
+]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_every_edit_of_windows_or_of_their_inputs_is_found(sound, edit):
+    rule, days = RuleSettings.of(sound.settings), Days(date(2025, 3, 17), date(2025, 3, 20))
+    with rolled_back(sound.platform.warehouse) as transaction:
+        assert windows_that_differ(transaction, rule, days) == set()
+        transaction._connection.execute(edit)
+        assert DATES[0] in {row[0] for row in windows_that_differ(transaction, rule, days)}
 
 
 # The window of as-of day D is D-29 to D: those of FIRST to LAST begin on 2025-02-16 to 2025-02-18.

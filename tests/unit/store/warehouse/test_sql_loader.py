@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mab_store.warehouse.sql_loader import SQL_ROOT, load_sql, parse_sql, sql_fingerprint
+from mab_store.warehouse.sql_loader import (
+    SQL_ROOT,
+    load_query,
+    load_sql,
+    parse_sql,
+    sql_fingerprint,
+)
 
 
 def parse(text: str):
@@ -17,6 +23,20 @@ def test_a_named_value_becomes_a_question_mark_in_its_place():
     assert statement.text == "select ? + ? where x = ?"
     assert statement.names == ("b", "a_2", "b")
     assert statement.bind({"a_2": 2, "b": 1, "surplus": 9}) == [1, 2, 1]
+
+
+def test_of_an_insert_the_query_can_be_run_alone():
+    (_, insert), query = (
+        load_sql("assets/windowed_aggregates"),
+        load_query("assets/windowed_aggregates"),
+    )
+    assert insert.text.startswith("insert into windowed_aggregates (")
+    assert query.text.startswith("with recursive")
+    assert insert.text.endswith(query.text)
+    assert query.names == insert.names
+    assert load_query("ledger/newest_stamp") == load_sql("ledger/newest_stamp")[0]
+    with pytest.raises(ValueError, match="unpack"):
+        load_query("schema/02_fill_current")  # three of them
 
 
 def test_a_missing_value_is_an_error_that_names_it():
