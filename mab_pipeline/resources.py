@@ -14,6 +14,7 @@ from mab_store.files.inbox import Inbox
 from mab_store.files.journal import Journal
 from mab_store.files.limits import Limits
 from mab_store.files.receipts import Receipts
+from mab_store.files.settled_days import SettledDays
 from mab_store.home_lock import HomeLock, Say
 from mab_store.settings import Settings
 from mab_store.warehouse.warehouse import Warehouse, open_warehouse
@@ -63,6 +64,7 @@ class Platform:
         lock: The lock of the whole home.
         entrance: Lets the first step of a run into the home; None outside of runs.
         decisions: The last decisions that were identified; a run has its own.
+        settled: Old days of the inbox that need no look, for this process.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class Platform:
     lock: HomeLock
     entrance: "Entrance | None" = None
     decisions: LastResult = field(default_factory=LastResult)
+    settled: SettledDays = field(default_factory=SettledDays)
 
     def enter(self, run_id: str, say: Say) -> None:
         """Begin a step of a run: the first one takes the home and checks that it is complete."""

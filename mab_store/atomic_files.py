@@ -5,8 +5,10 @@ import uuid
 from collections.abc import Mapping
 from errno import ENOTDIR
 from pathlib import Path
+from typing import BinaryIO
 
 _MOST_REMEMBERED = 10_000
+_ATTEMPTS = 5
 # Folders whose names this process knows to be on the disk: path, device, inode.
 _lasting: set[tuple[Path, int, int]] = set()
 
@@ -74,11 +76,10 @@ def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None
     Raises:
         OSError: The folder cannot be written or the disk is full; nothing is left behind.
     """
-    make_folders(path.parent, durable=durable, root=root)
     name = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # a name holds 255 bytes
     temporary = path.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with _opened(temporary, durable=durable, root=root) as file:
             file.write(payload)
             file.flush()
             if durable:
@@ -87,6 +88,18 @@ def stage(path: Path, payload: bytes, *, durable: bool = True, root: Path | None
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _opened(path: Path, *, durable: bool, root: Path | None) -> BinaryIO:
+    """Open a new file in a folder that another process may remove while it is empty."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            make_folders(path.parent, durable=durable, root=root)
+            return path.open("xb")
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
 
 
 def make_folders(folder: Path, *, durable: bool = True, root: Path | None = None) -> None:

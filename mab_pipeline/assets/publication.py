@@ -11,10 +11,13 @@ from pydantic import Field
 from mab_pipeline.allocation.publish import Order, PublicationReport, publish
 from mab_pipeline.allocation.variant_gaps import accepted_detail
 from mab_pipeline.assets.table_asset import same_columns, table_asset
+from mab_pipeline.ingestion.folded_events import fold_old_events
 from mab_pipeline.metadata import add_days, names_of, served_table
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
+from mab_store.errors import MabError
+from mab_store.how_many import how_many
 from mab_store.plain_text import plain
 from mab_store.warehouse.sql_loader import sql_fingerprint
 
@@ -86,6 +89,11 @@ def publication(
     context.add_asset_metadata(served, partition_key=last)
     # The decisions' page shows it too: whether a decision is served is known only here.
     context.log_event(dg.AssetObservation("allocations", partition=last, metadata=served))
+    try:
+        if folded := fold_old_events(platform):
+            context.log.info(f"Folded {how_many(folded, 'event file')}.")
+    except (MabError, OSError) as error:  # the day is published, and nothing is lost
+        context.log.warning(plain(f"Event files stay loose: {error}"))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(report.published),

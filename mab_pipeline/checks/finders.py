@@ -101,10 +101,12 @@ def unreadable_files(name: str) -> Find:
 
     def find(subject: Subject) -> list[Failure]:
         inbox, days = subject.platform.inbox, subject.days
+        rows = subject.queries.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
+        if not rows:
+            return []
         files = [*inbox.experiment_files(), *unplaced_files(subject.platform)]
         files += inbox.metric_files(days.start, days.end)
         present = {file.source_file for file in files}
-        rows = subject.queries.fetch_arrow(f"checks/{name}", days.parameters).to_pylist()
         last_day = days.end - timedelta(days=1)
         return [
             Failure(row["day"] or last_day, row["detail"])

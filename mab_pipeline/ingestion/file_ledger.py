@@ -20,7 +20,8 @@ from mab_pipeline.ingestion.waiting_files import (
     why,
 )
 from mab_store.errors import UnreadableFileError
-from mab_store.files.inbox import Content, Inbox, InboxFile
+from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import Content, InboxFile
 from mab_store.files.limits import Limits, RowCollector
 from mab_store.files.parsers import MetricsFile, read_metrics
 from mab_store.warehouse.table_schema import declared_tables

@@ -5,16 +5,22 @@ a run that holds the warehouse.
 """
 
 import hashlib
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from mab_pipeline.ingestion.file_ledger import GONE, new_content
-from mab_pipeline.ingestion.waiting_files import journaled, released
+from mab_pipeline.ingestion.waiting_files import days_of_waiting, journaled, released
 from mab_pipeline.resources import Platform
 from mab_store.errors import NotPublishedError
-from mab_store.files.inbox import InboxFile
+from mab_store.files.inbox_file import InboxFile
 from mab_store.files.journal import last_of_each_file
+from mab_store.files.settled_days import DayState, day_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +55,78 @@ def find_arrivals(platform: Platform) -> Arrivals:
     """Compare the inbox with the ledger.
 
     A file that the ledger knows by name is read again only if the file system says that it arrived
-    or changed after it was loaded.
+    or changed after it was loaded. Days that `settled_days` takes for settled are not listed.
     """
-    journal = platform.journal.read("inbox_files")
-    known = {row["source_file"]: row for row in last_of_each_file(journal).to_pylist()}
-    for name in released(platform.inbox, journaled(journal)):
-        del known[name]  # the files it waited for are back: it counts as new
-    start, today = platform.settings.mab_start_date, platform.clock().date()
-    listed = platform.inbox.experiment_files()
-    for day in platform.inbox.metric_days():
-        if start <= day < today:
-            listed += platform.inbox.metric_files(day, day + timedelta(days=1))
-    new = [
-        (file, fingerprint)
-        for file in listed
-        if (fingerprint := _new_content(platform, file, known.get(file.source_file))) is not None
-    ]
-    digest = hashlib.sha256(repr(sorted((f.source_file, h) for f, h in new)).encode())
+    ledger = last_of_each_file(platform.journal.read("inbox_files"))
+    back = released(platform.inbox, journaled(days_of_waiting(ledger)))
+    listed, folded = platform.inbox.loose_and_folded()
+    days = _days_to_look_at(platform, ledger, back)
+    for day in days:
+        listed += platform.inbox.metric_files(day, day + timedelta(days=1))
+    new = _new_files(platform, ledger, listed, back)
+    metrics = {file.source_file: file.metric_date for file in new if file.metric_date}
+    events = {file.source_file: found for file, found in new.items() if not file.metric_date}
+    events |= _new_folded(ledger, folded)
+    settled = days.keys() - metrics.values()
+    for day in settled:
+        platform.settled.note(day, days[day], time.time())
+    hashes = events | {file.source_file: found for file, found in new.items()}
+    digest = hashlib.sha256(repr(sorted(hashes.items())).encode())
     return Arrivals(
-        metrics={file.source_file: file.metric_date for file, _ in new if file.metric_date},
-        events=[file.source_file for file, _ in new if file.metric_date is None],
+        metrics=metrics,
+        events=sorted(events),
         key=digest.hexdigest()[:16],
     )
+
+
+def _days_to_look_at(
+    platform: Platform, ledger: pa.Table, back: Collection[str]
+) -> dict[date, DayState]:
+    """Return the days that are over, but for old ones that are settled, each with its state.
+
+    Args:
+        platform: The shared resources.
+        ledger: The ledger.
+        back: Names of files that are looked at in any case.
+    """
+    start, today = platform.settings.mab_start_date, platform.clock().date()
+    sums = ledger.group_by("metric_date").aggregate(
+        [("loaded_at", "max"), ("source_file", "count")]
+    )
+    loaded = {row["metric_date"]: tuple(row.values()) for row in sums.to_pylist()}
+    recent = today - timedelta(days=platform.settings.max_window_days)
+    asked = {name.split("/")[1] for name in back}
+    days = {}
+    for day in platform.inbox.metric_days():
+        if start <= day < today:
+            state = day_state(platform.inbox, day, loaded.get(day))
+            is_wanted = day >= recent or str(day) in asked
+            if is_wanted or not platform.settled.holds(day, state, time.time()):
+                days[day] = state
+    return days
+
+
+def _new_files(
+    platform: Platform, ledger: pa.Table, files: Sequence[InboxFile], back: Collection[str]
+) -> dict[InboxFile, str]:
+    """Return the files that the ledger does not hold, or not with their content, and the hashes.
+
+    Those of `back` count as new: the files that they waited for are there again.
+    """
+    names = pa.array([file.source_file for file in files], pa.string())
+    known = ledger.filter(pc.is_in(ledger["source_file"], value_set=names)).to_pylist()
+    by_name = {row["source_file"]: row for row in known if row["source_file"] not in back}
+    found = ((file, _new_content(platform, file, by_name.get(file.source_file))) for file in files)
+    return {file: content for file, content in found if content is not None}
+
+
+def _new_folded(ledger: pa.Table, folded: pa.Table) -> dict[str, str]:
+    """Return the hashes of the folded files that the ledger does not hold, by name."""
+    held = ledger.filter(pc.not_equal(pc.fill_null(ledger["error"], ""), GONE))
+    places = pc.index_in(folded["source_file"], value_set=held["source_file"])
+    same = pc.equal(held["sha256"].take(places), folded["sha256"])
+    new = folded.filter(pc.invert(pc.fill_null(same, False)))
+    return {row["source_file"]: row["sha256"] for row in new.to_pylist()}
 
 
 def plan_runs(platform: Platform, arrivals: Arrivals) -> Plan:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from mab_store.files.inbox import Inbox, InboxFile
+from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import InboxFile
 
 _TICK = timedelta(microseconds=1)
 

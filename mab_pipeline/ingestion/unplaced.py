@@ -11,7 +11,8 @@ from datetime import date, datetime
 
 from mab_pipeline.ingestion.file_ledger import LedgerRow, ledger_row, ledger_rows
 from mab_pipeline.resources import Platform
-from mab_store.files.inbox import InboxFile, parse_day
+from mab_store.files.inbox import parse_day
+from mab_store.files.inbox_file import InboxFile
 from mab_store.warehouse.warehouse import Transaction
 
 MISPLACED = "lies in no folder that names a day; it belongs in metrics/<YYYY-MM-DD>/"

@@ -11,9 +11,11 @@ from datetime import date, timedelta
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mab_store.errors import MabError
-from mab_store.files.inbox import OVERSIZE, Inbox
+from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import OVERSIZE
 from mab_store.files.journal import last_of_each_file
 
 WAITS = "waits: "
@@ -102,6 +104,12 @@ def journaled(rows: pa.Table) -> list[KnownFile]:
     """Return the last ledger entry of each file in the journal."""
     known = last_of_each_file(rows).select(list(KnownFile._fields))
     return [KnownFile(**row) for row in known.to_pylist()]
+
+
+def days_of_waiting(ledger: pa.Table) -> pa.Table:
+    """Return the ledger's rows of the days with a file that waits: usually none."""
+    held = ledger.filter(pc.starts_with(pc.fill_null(ledger["error"], ""), WAITS))
+    return ledger.filter(pc.is_in(ledger["metric_date"], value_set=held["metric_date"]))
 
 
 def waiting(inbox: Inbox, known: Iterable[KnownFile]) -> list[KnownFile]:

@@ -5,7 +5,8 @@ needed.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from mab_store.experiments.schemas import (
     experiment_id_of,
 )
 from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import InboxFile
 from mab_store.settings import Settings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -94,7 +96,7 @@ def find_experiment(settings: Settings, experiment: str) -> Listed:
     inbox = _inbox(settings)
     held = set(inbox.experiment_ids())
     for experiment_id in (experiment, experiment_id_of(experiment)):
-        if experiment_id in held and (found := _listed(inbox, experiment_id)):
+        if experiment_id in held and (found := _listed(inbox, inbox.event_files(experiment_id))):
             return found
     raise NotRegisteredError(
         f"No experiment {experiment!r} is registered, by id or name. `mab experiments list` shows "
@@ -105,14 +107,15 @@ def find_experiment(settings: Settings, experiment: str) -> Listed:
 def list_experiments(settings: Settings) -> list[Listed]:
     """Return all registered experiments, by name."""
     inbox = _inbox(settings)
-    found = filter(None, (_listed(inbox, name) for name in inbox.experiment_ids()))
+    folders: dict[str, list[InboxFile]] = defaultdict(list)
+    for file in inbox.experiment_files():
+        folders[file.source_file.split("/")[1]].append(file)
+    found = filter(None, (_listed(inbox, files) for files in folders.values()))
     return sorted(found, key=lambda listed: str(listed.row["experiment_name"]))
 
 
-def _listed(inbox: Inbox, experiment_id: str) -> Listed | None:
-    registry: Registry = fold_events(
-        {file.source_file: inbox.read(file) for file in inbox.event_files(experiment_id)}
-    )
+def _listed(inbox: Inbox, files: Iterable[InboxFile]) -> Listed | None:
+    registry: Registry = fold_events({file.source_file: inbox.read(file) for file in files})
     if not registry.experiments:
         return None
     row, variants = true_on(registry, utc_now().date())

@@ -33,7 +33,8 @@ from mab_store.experiments.events import is_registration, validation_faults
 from mab_store.experiments.registration import change, register
 from mab_store.experiments.schemas import ChangeSpec, ExperimentId, ExperimentSpec, experiment_id_of
 from mab_store.files.csv_rows import Records
-from mab_store.files.inbox import Inbox, InboxFile, Receiver, parse_day
+from mab_store.files.inbox import Inbox, Receiver, parse_day
+from mab_store.files.inbox_file import InboxFile
 from mab_store.files.parsers import read_metrics
 from mab_store.files.staged_inbox import StagedInbox
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from mab_pipeline.sources.import_file import Count
 from mab_store.errors import FileInInboxError, InboxError
-from mab_store.files.inbox import Inbox, InboxFile, Receiver
+from mab_store.files.inbox import Inbox, Receiver
+from mab_store.files.inbox_file import InboxFile
 from mab_store.files.parsers import COLUMNS
 
 ATTEMPTS = 5

@@ -21,7 +21,7 @@ from mab_store.experiments.schemas import (
     ExperimentEvent,
     ExperimentRegistered,
 )
-from mab_store.files.inbox import OVERSIZE, Content
+from mab_store.files.inbox_file import OVERSIZE, Content
 
 BEGINNING_OF_TIME = date(1900, 1, 1)
 END_OF_TIME = date(9999, 12, 31)

@@ -22,7 +22,8 @@ from mab_store.experiments.schemas import (
     experiment_id_of,
     new_name_faults,
 )
-from mab_store.files.inbox import Content, Inbox
+from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import Content
 
 _NUMBERED = re.compile(r"changed-(\d{1,9})\.json", re.ASCII)
 

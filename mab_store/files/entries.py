@@ -9,12 +9,14 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import accumulate, islice
 from pathlib import Path
 
 from upath import UPath
 
-from mab_store.atomic_files import add_atomically
+from mab_store.atomic_files import add_atomically, write_atomically
 
+_DEEPEST = 8
 _CLOSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 _LEADS_OUT = (
     "is a link that leads out of the inbox, which is not followed; replace it with a copy, or set "
@@ -78,6 +80,19 @@ def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
         raise
 
 
+def replace_file(path: UPath, payload: bytes, root: UPath) -> None:
+    """Write a file below a root whole; once this returns it is on the disk.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if (local_root := local_path(root)) is not None:
+        write_atomically(Path(path.path), payload, root=local_root)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(payload)
+
+
 def fault_of_folder(path: UPath, root: UPath) -> str | None:
     """Return why a folder cannot be listed; None if it can, or is missing.
 
@@ -116,4 +131,9 @@ def fault_of_file(path: UPath, root: UPath) -> str | None:
 
 def _leads_out(path: Path, root: UPath) -> bool:
     """Return whether links in a path lead out of the root, which may itself be a link."""
+    below = str(path).removeprefix(f"{root.path}/").split("/")
+    if len(below) <= _DEEPEST and ".." not in below and str(path).startswith(f"{root.path}/"):
+        steps = accumulate(below, lambda before, name: f"{before}/{name}", initial=root.path)
+        if not any(map(os.path.islink, islice(steps, 1, None))):
+            return False
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root.path))

@@ -1,6 +1,7 @@
 """The inbox: immutable files, the source of truth for everything but decisions.
 
     <root>/experiments/<experiment_id>/<anything>.json
+    <root>/folded/<hash>.parquet          many of those, once there are many (segments.py)
     <root>/metrics/<YYYY-MM-DD>/<anything>.{json,csv,parquet}
 
 The root is a local folder, or any URL that universal-pathlib knows. Dotfiles, `*.part` and `*.tmp`
@@ -11,10 +12,13 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from upath import UPath
 
 from mab_store.errors import FileInInboxError, InboxError
@@ -27,57 +31,17 @@ from mab_store.files.entries import (
     is_utf8,
     local_path,
 )
+from mab_store.files.inbox_file import OVERSIZE, Content, InboxFile, content_of, distinct, entry_of
 from mab_store.files.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
 from mab_store.files.receipts import Receipt, Receipts
+from mab_store.files.segments import FOLDED_NAME, FOLDER, Segments
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CHUNK_BYTES = 1 << 20
-OVERSIZE = "oversize"
-
-
-@dataclass(frozen=True, slots=True)
-class InboxFile:
-    """A file of the inbox.
-
-    Attributes:
-        path: Its full path.
-        source_file: Its name below the root, with `/`; the ledger's key.
-        metric_date: Day that its folder names; None for experiment files and misplaced ones.
-        fault: Why it is not read, if the listing already shows that. A folder that cannot be listed
-            stands for all of its files.
-    """
-
-    path: UPath
-    source_file: str
-    metric_date: date | None = None
-    fault: str | None = None
-
-    @property
-    def is_metrics(self) -> bool:
-        """Whether it is a metrics file, by its place; otherwise it is an experiment's event."""
-        return self.source_file.startswith("metrics/")
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Content of a file.
-
-    Attributes:
-        size_bytes: Its size.
-        sha256: Hash of the payload, or `oversize`.
-        payload: The bytes; None if the file is too large or cannot be read.
-        error: Why there is no payload.
-    """
-
-    size_bytes: int
-    sha256: str
-    payload: bytes | None
-    error: str | None = None
-
-
-def content_of(payload: bytes) -> Content:
-    """Return the content of a file with these bytes."""
-    return Content(len(payload), hashlib.sha256(payload).hexdigest(), payload)
+HELD = (
+    "is in the inbox with another content, which counts, as files there never change; add a change "
+    "under another name"
+)
 
 
 class Receiver(NamedTuple):
@@ -107,6 +71,7 @@ class Inbox:
         self.limits = limits
         self.max_file_bytes = max_file_bytes
         self._receipts = receipts
+        self.segments = Segments(root)
 
     def metric_files(self, start: date, end: date) -> list[InboxFile]:
         """List the metrics files of the days from start to before end, by day and name.
@@ -128,14 +93,17 @@ class Inbox:
         return sorted(day for name in names if (day := parse_day(name)) is not None)
 
     def event_files(self, experiment_id: str) -> list[InboxFile]:
-        """List the event files of one experiment, by name."""
-        return self._entries(f"experiments/{experiment_id}", None)
+        """List the event files of one experiment, folded or not, by name."""
+        loose = self._entries(f"experiments/{experiment_id}", None)  # before the segments: see fold
+        return self._with_folded(loose, self.segments.of_experiment(experiment_id).items())
 
     def experiment_ids(self) -> list[str]:
-        """List the names of the folders below `experiments/`, without looking into them."""
-        return sorted(
-            entry.name for entry in self._children("experiments") if _is_complete(entry.name)
-        )
+        """List the experiments with folded files, and the names of folders below `experiments/`.
+
+        The folders are not looked into.
+        """
+        loose = {entry.name for entry in self._children("experiments") if _is_complete(entry.name)}
+        return sorted(loose | self.segments.experiment_ids())
 
     def experiments_changed_at(self) -> int | None:
         """Return when a folder was last added to or removed from `experiments/` [ns since 1970].
@@ -146,6 +114,17 @@ class Inbox:
         try:
             return None if folder is None else folder.stat().st_mtime_ns
         except FileNotFoundError:
+            return None
+
+    def day_changed_at(self, day: date) -> int | None:
+        """Return when a file last entered or left a day's folder [ns since 1970].
+
+        None if that is unknown: on an object store, or if there is no such folder.
+        """
+        folder = local_path(self.root / f"metrics/{day}")
+        try:
+            return None if folder is None else folder.stat().st_ctime_ns
+        except OSError:
             return None
 
     def payload(self, source_file: str) -> bytes | None:
@@ -160,7 +139,28 @@ class Inbox:
             return None
 
     def experiment_files(self) -> list[InboxFile]:
-        """List every file below `experiments/`, in the right folder or not, by name."""
+        """List every event file, folded or not, in the right folder or not, by name."""
+        loose = self.loose_event_files()
+        return self._with_folded(loose, self.segments.contents())
+
+    def loose_and_folded(self) -> tuple[list[InboxFile], pa.Table]:
+        """Return the loose event files that are not in a segment, and name and hash of folded ones.
+
+        Raises:
+            InboxError: A segment is damaged.
+        """
+        loose, folded = self.loose_event_files(), self.segments.hashes()
+        names = pa.array([file.source_file for file in loose], pa.string())
+        twice = names.filter(pc.is_in(names, value_set=folded["source_file"])).to_pylist()
+        held = [(name, content) for name in twice if (content := self.segments.find(name))]
+        return [file for file in self._with_folded(loose, held) if file.folded is None], folded
+
+    def has_loose_folders(self, most: int) -> bool:
+        """Return whether more than `most` folders below `experiments/` hold loose event files."""
+        return next(islice(self._children("experiments"), most, None), None) is not None
+
+    def loose_event_files(self) -> list[InboxFile]:
+        """List the files below `experiments/`, in the right folder or not, by name."""
         found = self._closed("experiments/")
         for entry in self._children("experiments"):
             found += self._below("experiments", entry)
@@ -176,6 +176,8 @@ class Inbox:
 
     def read(self, file: InboxFile) -> Content:
         """Read a file whole; for one that is too large or unreadable, return the error."""
+        if file.folded:
+            return file.folded
         try:
             if (fault := file.fault or fault_of_file(file.path, self.root)) is not None:
                 return Content(0, "", None, fault)
@@ -187,14 +189,23 @@ class Inbox:
                 return Content(size, OVERSIZE, None, error)
             payload = file.path.read_bytes()
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                folded = self.segments.find(file.source_file)  # since it was listed
+                if folded is not None:
+                    return folded
             return Content(0, "", None, f"cannot be read: {error.strerror or error}")
         return content_of(payload)
 
     def fingerprint(self, file: InboxFile) -> str:
         """Return the hash that `read` would give, without holding the file in memory."""
+        if file.folded:
+            return file.folded.sha256
         try:
-            if file.fault or fault_of_file(file.path, self.root) or not file.path.is_file():
+            if file.fault or fault_of_file(file.path, self.root):
                 return ""
+            if not file.path.is_file():
+                folded = self.segments.find(file.source_file)
+                return folded.sha256 if folded else ""
             if file.path.stat().st_size > self._most_bytes(file):
                 return OVERSIZE
             digest = hashlib.sha256()
@@ -253,6 +264,7 @@ class Inbox:
             InboxError: The inbox cannot be written.
         """
         paths = {self.root / name: payload for name, payload in files.items()}
+        self._refuse_folded(files)
         try:
             if receiver is not None and not any(path.exists() for path in paths):
                 self._note(files, receiver)
@@ -267,6 +279,17 @@ class Inbox:
                 f"The inbox {self.root} cannot be written: {error.strerror or error}. "
                 "Free space there, or set MAB_INBOX or MAB_HOME to a folder that you own."
             ) from None
+        try:
+            self._refuse_folded(files)  # one may have been added and folded since it was looked for
+        except FileInInboxError:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
+
+    def _refuse_folded(self, files: Iterable[str]) -> None:
+        held = next(filter(self.segments.find, filter(FOLDED_NAME.fullmatch, files)), None)
+        if held is not None:
+            raise FileInInboxError(f"{held} is already in the inbox; files there never change.")
 
     def _note(self, files: Mapping[str, bytes], receiver: Receiver) -> None:
         by_day: dict[date, dict[str, str]] = defaultdict(dict)
@@ -277,6 +300,21 @@ class Inbox:
         for day, hashes in by_day.items():
             if self._receipts:
                 self._receipts.note(hashes, day=day, now=receiver.now, by=receiver.by)
+
+    def _with_folded(
+        self, loose: list[InboxFile], folded: Iterable[tuple[str, Content]]
+    ) -> list[InboxFile]:
+        """Add folded files; a loose one of the same name is a copy, or does not count."""
+        folder = self.root / FOLDER
+        held = {name: InboxFile(folder, name, folded=content) for name, content in folded}
+        others = []
+        for file in loose:
+            same = held.get(file.source_file)
+            if same is None:
+                others.append(file)
+            elif self.fingerprint(file) != self.fingerprint(same):
+                others.append(replace(file, fault=HELD))
+        return distinct([*held.values(), *others]) if held else others
 
     def _below(self, folder: str, entry: UPath) -> list[InboxFile]:
         """Return the files of an entry of `folder`; the entry itself if it is not a folder."""
@@ -289,7 +327,7 @@ class Inbox:
             return closed
         return distinct(
             entry_of(folder, entry, day)
-            for entry in self._children(folder)
+            for entry in children(self.root / folder)
             if _is_complete(entry.name)
         )
 
@@ -310,24 +348,6 @@ def parse_day(name: str) -> date | None:
         return date.fromisoformat(name) if _DAY.fullmatch(name) else None
     except ValueError:
         return None
-
-
-def entry_of(folder: str, entry: UPath, day: date | None) -> InboxFile:
-    """Return an entry of a folder as a file, under a name that can be stored."""
-    name = entry.name.encode("utf-8", "backslashreplace").decode()
-    fault = None if is_utf8(entry.name) else "has a name that is not UTF-8; give it another one"
-    return InboxFile(entry, f"{folder}/{name}", day, fault)
-
-
-def distinct(files: Iterable[InboxFile]) -> list[InboxFile]:
-    """Return files by name; add a suffix to a storable name that another file already has."""
-    found: dict[str, InboxFile] = {}
-    for file in sorted(files, key=lambda file: (file.source_file, file.fault is not None)):
-        name = file.source_file
-        while name in found:
-            name += " (another one)"
-        found[name] = replace(file, source_file=name)
-    return [found[name] for name in sorted(found)]
 
 
 def _is_complete(name: str) -> bool:

@@ -3,7 +3,8 @@
 from datetime import date
 
 from mab_store.errors import FileInInboxError
-from mab_store.files.inbox import Content, Inbox, InboxFile, Receiver, content_of
+from mab_store.files.inbox import Inbox, Receiver
+from mab_store.files.inbox_file import Content, InboxFile, content_of
 
 
 class StagedInbox(Inbox):
@@ -48,7 +49,8 @@ class StagedInbox(Inbox):
         Raises:
             FileInInboxError: A file of that name exists or is pending.
         """
-        if source_file in self._waiting or (self.root / source_file).exists():
+        is_held = (self.root / source_file).exists() or self.segments.find(source_file)
+        if source_file in self._waiting or is_held:
             raise FileInInboxError(f"{source_file} is already in the inbox.")
         self._waiting[source_file] = payload
 

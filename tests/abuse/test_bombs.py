@@ -10,7 +10,8 @@ from upath import UPath
 
 from mab_store.errors import UnreadableFileError
 from mab_store.experiments.events import fold_events
-from mab_store.files.inbox import OVERSIZE, Inbox
+from mab_store.files.inbox import Inbox
+from mab_store.files.inbox_file import OVERSIZE
 from mab_store.files.limits import MAX_EVENT_BYTES, Limits
 from mab_store.files.parsers import read_metrics
 from mab_store.settings import load_settings

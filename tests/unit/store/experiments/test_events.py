@@ -5,7 +5,7 @@ import pytest
 
 from mab_store.experiments.events import fold_events, true_on
 from mab_store.experiments.schemas import MAX_VARIANTS, experiment_id_of
-from mab_store.files.inbox import Content
+from mab_store.files.inbox_file import Content
 
 ID = experiment_id_of("cta")
 REGISTERED = {

@@ -8,7 +8,8 @@ import pytest
 from upath import UPath
 
 from mab_store.errors import FileInInboxError, InboxError
-from mab_store.files.inbox import OVERSIZE, Inbox, InboxFile, parse_day
+from mab_store.files.inbox import Inbox, parse_day
+from mab_store.files.inbox_file import OVERSIZE, InboxFile
 
 DAY = date(2025, 1, 2)
 NEXT = date(2025, 1, 3)

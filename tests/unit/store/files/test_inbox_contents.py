@@ -10,14 +10,8 @@ import pytest
 from upath import UPath
 
 from mab_store.errors import FileInInboxError
-from mab_store.files.inbox import (
-    DEFAULT_LIMITS,
-    MAX_EVENT_BYTES,
-    OVERSIZE,
-    Inbox,
-    InboxFile,
-    Receiver,
-)
+from mab_store.files.inbox import DEFAULT_LIMITS, MAX_EVENT_BYTES, Inbox, Receiver
+from mab_store.files.inbox_file import OVERSIZE, InboxFile
 from mab_store.files.receipts import Receipt, Receipts
 
 DAY, NEXT = date(2025, 1, 2), date(2025, 1, 3)
