@@ -11,6 +11,7 @@ from tests.integration.conftest import (  # worlds, as the integration tests hav
     free_port,
     mab,
     make_world,
+    migrations_are_read_once,
     world,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "free_port",
     "mab",
     "make_world",
+    "migrations_are_read_once",
     "world",
 ]

@@ -15,11 +15,11 @@ from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import UnreadableFileError
 from mab_store.warehouse.reader import open_reader
+from tests.integration.steps import load, run
 from tests.integration.test_sensors import requests
 
 NAME = "checkout"
 OLD, BESIDE, NEWEST = "2025-03-10", "2025-03-11", "2025-03-16"
-LOADING = ("experiments", "raw_metrics", "daily_metrics")
 DERIVED = ("raw_metrics", "daily_metrics", "windowed_aggregates")
 ROWS = ((NAME, "control", 300, 3), (NAME, "variant_a", 300, 6))
 
@@ -35,10 +35,10 @@ def pruned(make_world):
     world.metrics(OLD, *ROWS)
     world.metrics(OLD, (NAME, "control", 310, 31), name="second.csv")
     world.metrics(BESIDE, *ROWS)
-    world.run(OLD, BESIDE)
+    run(world, OLD, BESIDE)
     world.clock.set("2025-03-17T02:00:00")
     world.metrics(NEWEST, *ROWS)
-    world.run(NEWEST)
+    run(world, NEWEST)
     world.query("delete from raw_metrics where metric_date < '2025-03-15'")  # sql/prune/raw_metrics
     return world.home
 
@@ -93,7 +93,7 @@ def test_a_late_file_for_an_archived_day_waits_until_the_files_are_back(world, n
     bring_back = archive(world, *names)
     name = late(world)
     assert len(requests(world)) == 1  # the sensor saw the file
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     assert daily(world) == before
     error, rows, received = ledger(world, name)
     assert error.startswith(f"waits: {names[0]} was loaded before and is gone")
@@ -102,13 +102,13 @@ def test_a_late_file_for_an_archived_day_waits_until_the_files_are_back(world, n
         assert world.table(table, volatile=True) == tables[table], table
 
     assert requests(world) == []  # it asks for nothing while nothing has changed
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     assert daily(world) == before
 
     bring_back()
     (request,) = requests(world)
     assert (request.job_name, request.partition_key) == ("refresh_day", OLD)
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     assert ledger(world, name) == (None, 1, received)
     assert [row[1:5] for row in daily(world)][-1][1:] == ("variant_a", 5, 5)
     assert requests(world) == []
@@ -120,7 +120,7 @@ def test_a_late_file_for_an_archived_day_waits_until_the_files_are_back(world, n
 def test_it_is_said_by_a_warning_of_every_run_and_by_doctor(world):
     archive(world, *GONE["the whole folder"])
     name = late(world)
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     for day in (OLD, NEWEST):
         (failure,) = world.find("raw_metrics", "no_file_waits_for_others", day)
         assert failure.detail.startswith(f"{name} waits: metrics/{OLD}/export.csv was loaded")
@@ -142,7 +142,7 @@ def test_an_archived_day_is_kept_by_the_run_of_a_day_whose_windows_see_it(world)
     """No late file is needed: the audit table alone would say that the day has no rows."""
     before = daily(world)
     archive(world, *GONE["the whole folder"])
-    world.run(BESIDE)
+    run(world, BESIDE)
     assert daily(world) == before
     assert world.windows(NAME, BESIDE)["control"] == ("default_window", 2, 610, 34)
     assert world.find("windowed_aggregates", "window_days_are_loaded", BESIDE) == []
@@ -152,7 +152,7 @@ def test_a_late_registration_does_not_rewrite_an_archived_day_either(world):
     before = daily(world)
     archive(world, *GONE["the whole folder"])
     world.register("other", start_date="2025-01-01")
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     world.run(OLD, assets=("daily_metrics",))
     assert daily(world) == before
 
@@ -161,10 +161,10 @@ def test_a_lost_file_is_given_up_by_an_empty_one_in_its_place(world):
     names = GONE["the whole folder"]
     archive(world, *names)
     late(world)
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     for name in names:
         world.drop(name, "")
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     assert [row[2:5] for row in daily(world)] == [("variant_a", 5, 5)]
     assert world.find("raw_metrics", "no_file_waits_for_others", OLD) == []
 
@@ -174,18 +174,18 @@ def test_a_day_in_the_window_goes_on_with_what_was_loaded_and_takes_no_more(make
     day, after = "2025-03-18", "2025-03-19"
     world.register(NAME)
     gone = world.metrics(day, *ROWS)
-    world.run(day)
+    run(world, day)
     before = daily(world, day)
     (world.inbox / gone).unlink()
     name = late(world, day)
     world.metrics(after, *ROWS)
-    world.run(after)
+    run(world, after)
     assert daily(world, day) == before
     assert world.query("select count(*) from raw_metrics where metric_date = ?", day) == [(2,)]
     assert world.published(NAME)[-1][0] == after  # nothing is blocked
     assert ledger(world, name)[1] == 0
     world.metrics(day, *ROWS)
-    world.run(after)
+    run(world, after)
     assert daily(world, day)[-1][3:5] == (5, 5)
 
 
@@ -195,7 +195,7 @@ def test_a_known_file_that_cannot_be_read_any_more_keeps_its_day(make_world, wha
     day = "2025-03-19"
     world.register(NAME)
     name = world.metrics(day, *ROWS)
-    world.run(day)
+    run(world, day)
     before = daily(world, day)
     late(world, day)
     if what == "a lower limit":
@@ -206,7 +206,7 @@ def test_a_known_file_that_cannot_be_read_any_more_keeps_its_day(make_world, wha
             (world.inbox / name).mkdir()
         else:
             (world.inbox / name).symlink_to(world.inbox / name)  # a loop that nobody can open
-    world.run(day, assets=LOADING)
+    load(world, day)
     assert daily(world, day) == before
 
 
@@ -215,11 +215,11 @@ def test_a_file_that_fails_while_its_day_is_loaded_rolls_the_day_back(make_world
     day = "2025-03-19"
     world.register(NAME)
     world.metrics(day, *ROWS)
-    world.run(day)
+    run(world, day)
     before = world.table("raw_metrics", volatile=True)
     late(world, day)
     monkeypatch.setattr(type(world.platform.inbox.limits), "check", refuse_all)
-    world.run(day, assets=LOADING)
+    load(world, day)
     assert world.table("raw_metrics", volatile=True) == before
 
 
@@ -245,10 +245,10 @@ def test_a_replay_leaves_out_what_waited_then(make_world):
     day, after = "2025-03-18", "2025-03-19"
     world.register(NAME)
     gone = world.metrics(day, *ROWS)
-    world.run(day)
+    run(world, day)
     (world.inbox / gone).unlink()
     late(world, day)
-    world.run(after)
+    run(world, after)
     world.metrics(day, *ROWS)
     with open_reader(world.settings) as reader:
         record = find_record(reader, NAME, None)
@@ -262,5 +262,5 @@ def test_posts_for_an_archived_day_wait_like_files(world):
     post = {"experiment": NAME, "date": OLD, "metrics": []}
     post["metrics"] = [{"variant_name": "variant_a", "impressions": 5, "clicks": 5}]
     world.drop(f"metrics/{OLD}/post-1.json", json.dumps(post))
-    world.run(OLD, assets=LOADING)
+    load(world, OLD)
     assert daily(world) == before

@@ -11,6 +11,7 @@ from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import WarehouseLostError
 from mab_store.files.journal import JOURNALED
 from tests.abuse.homes import CONTEXT, POINTS, rebuild_until
+from tests.integration.steps import run
 
 DAYS = ("2025-03-16", "2025-03-17", "2025-03-18")
 NEXT = "2025-03-19"
@@ -38,11 +39,11 @@ def fill(world):
 def homes(make_world):
     """Two states of one home: an older backup, and what it was when it was lost."""
     world = fill(make_world(now="2025-03-18T02:00:00", max_data_gap_days=2))
-    world.run(*DAYS[:2])
+    run(world, *DAYS[:2])
     backup = make_world()
     shutil.copytree(world.home, backup.home, dirs_exist_ok=True)
     world.clock.set("2025-03-19T02:00:00")
-    world.run(DAYS[2])
+    run(world, DAYS[2])
     return world, backup
 
 

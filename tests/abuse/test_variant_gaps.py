@@ -14,6 +14,7 @@ from mab_pipeline.operations.explain import explain
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.warehouse.reader import open_reader
+from tests.integration.steps import run
 
 FIRST, SECOND, DAY, NEXT, LAST = (f"2025-03-{day}" for day in range(16, 21))
 SOUND = (("control", 400, 4), ("a", 400, 8), ("b", 400, 12))
@@ -48,7 +49,7 @@ def attacked(make_world):
         world.register(name, "control", "a", "b")
     for day in (FIRST, SECOND):
         feed(world, day, dict.fromkeys(FEEDS, SOUND))
-    world.run(FIRST, SECOND)
+    run(world, FIRST, SECOND)
     feed(world, DAY, FEEDS)
     night_after(world, DAY)
     world.result = world.run(DAY)
@@ -101,37 +102,37 @@ def story(make_world):
         world.register(name, "control", "a", "b")
     start = (("control", 9000, 1800), ("a", 9000, 90), ("b", 9000, 90))
     feed(world, FIRST, dict.fromkeys(STORY, SOUND) | {"starved": start})
-    world.run(FIRST)
+    run(world, FIRST)
     extra = (*SOUND, ("holdout", 400, 4))
     bad = dict.fromkeys(STORY, FEEDS["renamed"]) | {"untouched": extra, "starved": STARVED}
     world.states = {}
 
-    def run(step, day, **more):
+    def step(name, day, **more):
         night_after(world, day)
-        world.run(day, **more)
-        world.states[step] = {name: state(world, name) for name in STORY}
+        run(world, day, **more)
+        world.states[name] = {each: state(world, each) for each in STORY}
 
     feed(world, SECOND, bad)
-    run("found", SECOND)
-    run("the same once more", SECOND)
+    step("found", SECOND)
+    step("the same once more", SECOND)
     world.metrics(SECOND, *(("corrected", *row) for row in SOUND), name="later.csv")
-    run("corrected", SECOND)
+    step("corrected", SECOND)
     rename = {"retire_variants": ["b"], "add_variants": ["b2"]}
     world.change("retired", "2025-03-18T09:00:00Z", **rename)
     feed(world, DAY, bad | {"corrected": SOUND})
-    run("renamed", DAY)
+    step("renamed", DAY)
     world.holds = world.table("publication_holds")
     world.details = {name: str(world.bodies()[name]["held_back"]) for name in STORY}
-    run("accepted", DAY, accept_variant_gap=True)
+    step("accepted", DAY, accept_variant_gap=True)
     world.found_after_acceptance = world.find("publication", "variants_are_complete", DAY)
     feed(world, NEXT, bad | {"corrected": SOUND})
-    run("accepted the day before", NEXT)
+    step("accepted the day before", NEXT)
     world.explained = explained(world, "untouched", NEXT)
     world.before = world.tables()
     rebuild(world.platform)
     world.rebuilt = world.tables()
     feed(world, LAST, bad | {"untouched": (*extra, ("c", 900, 9)), "corrected": SOUND})
-    run("changed", LAST)
+    step("changed", LAST)
     return world
 
 
@@ -195,7 +196,7 @@ def test_a_range_is_held_back_as_its_days_one_by_one_would_be(make_world):
         for day, b in ((SECOND, 400), (DAY, 0), (NEXT, 0)):
             world.metrics(day, ("cta", "control", 400, 4), ("cta", "b", b, min(b, 12)))
         for first, last in runs:
-            world.run(first, last)
+            run(world, first, last)
         tables.append([world.table(name) for name in ("publications", "publication_holds")])
     assert tables[0] == tables[1]
     # a never had a row: from the second day on it is missed, as the first gave it a share.
@@ -211,6 +212,6 @@ def test_both_settings_turn_it_off(make_world):
     feed(world, FIRST, {"renamed": SOUND})
     for day in (SECOND, DAY, NEXT, LAST):
         feed(world, day, {"renamed": FEEDS["renamed"]})
-    world.run(FIRST, LAST)
+    run(world, FIRST, LAST)
     assert state(world, "renamed") == (LAST, None)
     assert world.table("publication_holds") == []

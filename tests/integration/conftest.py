@@ -16,6 +16,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from mab_pipeline.allocation.gate import Failure
 from mab_pipeline.checks.definitions import CHECKS
@@ -303,6 +305,20 @@ def clean_environment(tmp_path_factory) -> Iterator[pytest.MonkeyPatch]:
         (home / "dagster.yaml").write_text(DAGSTER_YAML)
         patch.setenv("DAGSTER_HOME", str(home))
         yield patch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def migrations_are_read_once() -> Iterator[None]:
+    """Alembic loads 89 scripts for each new store of Dagster; once for all tests is enough."""
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def from_config(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        return known.setdefault(place, known.get(place) or read(config))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
+        yield
 
 
 @pytest.fixture(scope="module")

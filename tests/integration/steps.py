@@ -50,6 +50,8 @@ def decide_on_what_is_loaded(platform: Platform, days: Days) -> None:
     with platform.warehouse.transaction() as transaction:
         transaction.execute("assets/windowed_aggregates", parameters)
     allocate(platform, days, run_id="decided")
+    with platform.warehouse.transaction() as transaction:
+        platform.journal.write_missing(transaction)
 
 
 def publish_days(

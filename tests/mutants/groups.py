@@ -43,6 +43,7 @@ GROUPS = {
         ("mab_pipeline/allocation/publish.py",),
         (
             "tests/integration/allocation/test_publishing.py",
+            "tests/integration/allocation/test_lost_copies.py",
             "tests/integration/allocation/test_data_gaps.py",
             "tests/integration/assets/test_publication.py",
         ),

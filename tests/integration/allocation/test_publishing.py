@@ -1,15 +1,12 @@
 """Publishing: each field of its report, and every edge of its verdicts; no Dagster is needed."""
 
 import json
-from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
 
 from mab_pipeline import bandit
 from mab_pipeline.allocation.variant_gaps import ACCEPTED, VARIANT_GAP
-from mab_pipeline.resources import build_platform
-from mab_store.errors import PublicationRefusedError
 from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.steps import decide, publish_days, run
 
@@ -130,6 +127,7 @@ def test_each_newest_verdict_is_kept_for_the_analysis_with_the_faults(judged):
     assert bad.at == held["held_at"]
     good = verdicts[experiment_id_of("good")]
     assert (good.is_published, good.faults) == (True, ())
+    assert good.allocation_id == allocation_of(judged, "good", DAY)[0]
     assert judged.third.judged == {}  # a finding that is noted is not analysed again
     assert verdicts.keys() == {
         row["experiment_id"] for row in judged.table("analysis") if row["as_of_date"] == on(DAY)
@@ -298,12 +296,22 @@ def test_a_gap_that_closed_is_not_accepted_for_ever(make_world):
     world = silent_variant(make_world, max_data_gap_days=1, variant_gap_impressions=1)
     run(world, DAY, accept_variant_gap=True)
     world.metrics(NEXT, *[("good", variant, 400, 4) for variant in VARIANTS])
-    report = run(world, NEXT)
-    assert len(report.published) == 1
-    assert report.accepted == []
     world.clock.set("2025-03-21T02:00:00")
     world.metrics("2025-03-20", ("good", "control", 400, 4))
-    assert [row["reason"] for row in run(world, "2025-03-20").held] == [VARIANT_GAP]
+    report = run(world, NEXT, "2025-03-20")  # closed, and there again, in one run
+    assert [row["as_of_date"] for row in report.published] == [on(NEXT)]
+    assert report.accepted == []
+    assert [row["reason"] for row in report.held] == [VARIANT_GAP]
+
+
+def test_an_accepted_gap_that_lasts_is_accepted_on_every_day_of_a_later_run(make_world):
+    world = silent_variant(make_world, max_data_gap_days=1, variant_gap_impressions=1)
+    run(world, DAY, accept_variant_gap=True)
+    world.clock.set("2025-03-21T02:00:00")
+    world.metrics("2025-03-20", ("good", "control", 400, 4))
+    report = run(world, NEXT, "2025-03-20")
+    assert [row["as_of_date"] for row in report.accepted] == [on(NEXT), on("2025-03-20")]
+    assert (len(report.published), report.held) == (2, [])
 
 
 @pytest.mark.parametrize(("allowed", "is_held"), [(2, True), (3, False)])
@@ -320,25 +328,6 @@ def test_a_data_gap_holds_back_from_its_last_allowed_day_on(make_world, allowed,
             "data_gap",
             f"no accepted impressions since {BEFORE}, 2 days are allowed",
         )
-
-
-# Serving
-
-
-def test_a_copy_that_lacks_what_readers_have_is_refused_unless_the_loss_is_intended(make_world):
-    world = two(make_world, "good")
-    run(world, BEFORE)
-    empty = build_platform(
-        world.settings.model_copy(update={"mab_auto_rebuild": "off"}), clock=world.clock
-    )
-    world.platform = replace(empty)
-    for table in ("publications", "experiments", "variants", "allocations"):
-        world.query(f"delete from {table}")
-    with pytest.raises(PublicationRefusedError):
-        publish_days(world, BEFORE)
-    assert "good" in world.bodies()
-    publish_days(world, BEFORE, accept_loss=True)
-    assert world.bodies() == {}
 
 
 def test_the_journal_has_the_publication_with_its_moment(judged):

@@ -142,6 +142,7 @@ def test_a_start_beside_a_broken_copy_serves_503_until_there_is_a_good_one(publi
     garbage_in_place_of_the_copy(published)
     api = start(published)
     assert api.get(ALLOCATION).status_code == 503
+    published.clock.now += timedelta(minutes=1)
     published.publish(TODAY)
     assert api.refresh()
     assert api.get(ALLOCATION).status_code == 200

@@ -7,6 +7,7 @@ import pytest
 from mab_store.experiments.schemas import experiment_id_of
 from tests.abuse.test_any_order import run_assets, stale_windows
 from tests.integration.conftest import World, materialized
+from tests.integration.steps import run
 
 NAME = "checkout"
 DAYS = ("2025-03-05", "2025-03-06", "2025-03-07", "2025-03-08", "2025-03-09")
@@ -24,7 +25,7 @@ def template(make_world) -> World:
     world.register(NAME, created="2025-03-03T00:00:00Z")
     for place, day in enumerate(DAYS):
         world.metrics(day, *counts(place))
-    world.run(DAYS[0], DAYS[-1])
+    run(world, DAYS[0], DAYS[-1])
     return world
 
 

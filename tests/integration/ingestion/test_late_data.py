@@ -7,17 +7,18 @@ import pytest
 
 from mab_pipeline.checks.finders import Subject, unloaded_days
 from mab_store.days import Days
+from tests.integration.steps import load, publish_days, run
 
 LOADING = ("experiments", "raw_metrics", "daily_metrics")
 LATE, DAY, NEXT = "2025-03-13", "2025-03-18", "2025-03-19"
 NAME = "checkout"
 
 
-def after(make_world, *assets):
+def after(make_world, done):
     world = make_world(now="2025-03-19T02:00:00")
     world.register(NAME)
     world.metrics(DAY, (NAME, "control", 300, 3), (NAME, "variant_a", 300, 6))
-    world.run(DAY, assets=assets)
+    done(world, DAY)
     world.clock.set("2025-03-20T02:00:00")
     return world
 
@@ -25,13 +26,13 @@ def after(make_world, *assets):
 @pytest.fixture
 def world(make_world):
     """DAY ran with one file; the file of five days before has not come yet."""
-    return after(make_world)
+    return after(make_world, run)
 
 
 @pytest.fixture
 def loaded(make_world):
     """The same, but DAY was only loaded."""
-    return after(make_world, *LOADING)
+    return after(make_world, load)
 
 
 def found(world, check, day):
@@ -57,7 +58,7 @@ def test_a_late_file_is_taken_up_by_the_next_run_that_can_see_its_day(world, day
 
 def test_a_late_registration_makes_the_days_of_its_data_anew(world, materialized):
     world.metrics(DAY, ("new", "control", 250, 1), ("new", "variant_a", 250, 2), name="new.csv")
-    world.run(DAY)
+    run(world, DAY)
     assert world.query("select count(*) from daily_metrics") == [(2,)]
     world.register("new", created="2025-03-19T12:00:00Z")
     result = world.run(NEXT)
@@ -110,7 +111,7 @@ def test_a_file_that_is_not_loaded_blocks_windows_and_what_is_behind_them(world,
     assert failure.detail == (
         f"{name} is not loaded; materialise raw_metrics and daily_metrics of {LATE}"
     )
-    world.run(DAY)
+    run(world, DAY)
     assert world.find("windowed_aggregates", "window_days_are_loaded", DAY) == []
 
 
@@ -142,23 +143,23 @@ def test_days_that_are_loaded_but_not_cleaned_block_the_windows_too(world):
 def test_the_newest_day_is_published_again_when_late_data_changed_it(world):
     world.metrics(LATE, (NAME, "control", 1000, 10), (NAME, "variant_a", 1000, 20))
     world.clock.set("2025-03-19T05:00:00")
-    world.run(DAY)
+    run(world, DAY)
     assert world.published(NAME) == [(DAY, True), (DAY, True)]
     body = world.bodies()[NAME]
     assert body["allocations"][0]["metrics"]["impressions"] == 1300
 
 
 def test_an_older_day_is_published_again_only_when_asked(world):
-    world.run(NEXT)
+    run(world, NEXT)
     world.metrics(LATE, (NAME, "control", 1000, 10), (NAME, "variant_a", 1000, 20))
-    world.run(DAY)
+    run(world, DAY)
     assert world.published(NAME) == [(DAY, True), (NEXT, True)]
     assert world.query("select count(distinct allocation_id) from allocations") == [(3,)]
-    world.run(DAY, assets=("publication",), republish=True)
+    publish_days(world, DAY, republish=True)
     assert world.published(NAME) == [(DAY, True), (NEXT, True), (DAY, False)]
     assert world.bodies()[NAME]["as_of_date"] == NEXT
     assert world.bodies(DAY)[NAME]["allocations"][0]["metrics"]["impressions"] == 1300
-    world.run(DAY, assets=("publication",), republish=True)  # it is published as it is
+    publish_days(world, DAY, republish=True)  # it is published as it is
     assert len(world.published(NAME)) == 3
 
 
@@ -192,13 +193,13 @@ def test_an_inbox_that_is_not_there_does_not_empty_what_is_served(world):
 
     assert world.bodies() == before
     away.rename(world.inbox)
-    world.run(NEXT)
+    run(world, NEXT)
     assert world.bodies()[NAME]["as_of_date"] == NEXT
 
 
 def test_shares_are_not_published_on_windows_that_are_older_than_the_data(world):
     world.metrics(LATE, (NAME, "control", 900, 90))
-    world.run(NEXT, assets=LOADING)  # the windows follow
+    load(world, NEXT)  # the windows follow
     assert world.windows(NAME, DAY)["control"][2:] == (1200, 93)
     world.query("update windowed_aggregates set clicks = 3")  # as an earlier version left them
 

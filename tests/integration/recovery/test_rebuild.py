@@ -5,6 +5,7 @@ import pytest
 from mab_pipeline.assets.allocations import allocate
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.days import Days
+from tests.integration.steps import load, run
 
 DAYS = ("2025-03-12", "2025-03-13", "2025-03-14", "2025-03-15")
 
@@ -27,13 +28,13 @@ def fill(world):
 def world(make_world):
     """Runs; then late files, a correction, a file given up, a changed registry; and runs."""
     world = fill(make_world(now="2025-03-15T02:00:00", max_data_gap_days=2))
-    world.run(DAYS[0], DAYS[2])
+    run(world, DAYS[0], DAYS[2])
     world.clock.set("2025-03-16T02:00:00")
     world.metrics(DAYS[0], ("checkout", "b", 900, 90), name="a_late.csv")
     world.metrics(DAYS[1], ("checkout", "c", 5, 5), name="correction.csv")
     world.drop(f"metrics/{DAYS[2]}/export.csv", "")
     world.change("checkout", "2025-03-15T10:00:00Z", retire_variants=["c"], add_variants=["d"])
-    world.run(DAYS[0], DAYS[3])
+    run(world, DAYS[0], DAYS[3])
     return world
 
 
@@ -66,14 +67,14 @@ def test_rebuilding_again_sets_the_old_file_aside_and_gives_the_same(world):
 
 def test_after_a_rebuild_the_next_run_goes_on_as_if_nothing_had_happened(world):
     before = world.tables(volatile=True)
-    world.run(DAYS[0], DAYS[3])
+    run(world, DAYS[0], DAYS[3])
     assert world.tables(volatile=True) == before
 
 
 def test_experiments_without_any_data_come_back_too(make_world):
     world = make_world(now="2025-03-16T02:00:00")
     world.register("silent")
-    world.run(DAYS[3])
+    run(world, DAYS[3])
     before = world.tables(volatile=True)
     assert len(before["windowed_aggregates"]) == 2
     lose(world)
@@ -85,7 +86,7 @@ def test_what_was_committed_but_not_journaled_before_a_crash_is_journaled_by_the
     make_world,
 ):
     world = fill(make_world(now="2025-03-15T02:00:00"))
-    world.run(DAYS[0], DAYS[1])
+    run(world, DAYS[0], DAYS[1])
     entries = sorted((world.home / "journal").glob("*/*.parquet"))
     assert {path.parent.name for path in entries} == {
         "inbox_files",
@@ -108,7 +109,7 @@ def test_what_was_committed_but_not_journaled_before_a_crash_is_journaled_by_the
 def test_a_journal_written_between_two_chunks_of_a_long_run_still_gets_both(make_world):
     # A range of more than 31 days is decided in chunks; meanwhile another run writes the journal.
     world = fill(make_world(now="2025-03-15T02:00:00"))
-    world.run(DAYS[0], DAYS[2], assets=("experiments", "raw_metrics", "daily_metrics"))
+    load(world, DAYS[0], DAYS[2])
     world.run(DAYS[0], DAYS[2], assets=("windowed_aggregates",))
     for day in (world.clock.now.date().replace(day=n) for n in (12, 13)):
         allocate(world.platform, Days(day, day.replace(day=day.day + 1)), run_id="one-long-run")
