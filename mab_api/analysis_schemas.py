@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mab_api.shapes import Probability, Shape
+from mab_api.shapes import Count, Messages, Probability, Shape
 
 Verdict = Literal["keep_running", "safe_to_stop", "winner", "data_problem"]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -51,6 +51,7 @@ class SampleRatio(Shape):
             description="Why it was not tested, or which variants were counted as one; else empty."
         ),
     ]
+    messages: Messages
 
 
 class StopAdvice(Shape):
@@ -62,6 +63,7 @@ class StopAdvice(Shape):
     error_rate: Annotated[
         str | None, Field(description="How often the rule of this verdict is wrong, as measured.")
     ]
+    messages: Messages
 
 
 class Analysis(Shape):
@@ -84,3 +86,7 @@ class Analysis(Shape):
     rate_note: str
     sample_ratio: SampleRatio
     advice: StopAdvice
+    rejected_rows: Annotated[
+        Count | None,
+        Field(description="Of the as-of date; null in an analysis of an older version."),
+    ]

@@ -10,6 +10,7 @@ from mab_api.shapes import (
     Count,
     DataSource,
     HeldBack,
+    Messages,
     Metrics,
     Percentage,
     Posterior,
@@ -41,6 +42,12 @@ class Share(Shape):
     data_source: DataSource
 
 
+class OverviewHold(HeldBack):
+    """Why a newer allocation is not served, also as codes."""
+
+    messages: Messages
+
+
 class Overview(Shape):
     """What a list says about an experiment."""
 
@@ -53,9 +60,12 @@ class Overview(Shape):
     fresh_until: Annotated[
         datetime | None, Field(description="Stale after this moment; null if it is frozen.")
     ]
-    held_back: HeldBack | None
+    held_back: OverviewHold | None
     days: Annotated[Count, Field(description="Days with accepted counts.")]
     impressions: Annotated[Count, Field(description="Accepted impressions of all days.")]
+    rejected_rows: Annotated[
+        Count | None, Field(description="Of the analysed as-of date; null if it is not known.")
+    ]
     shares: list[Share]
 
 
@@ -116,6 +126,30 @@ class Quality(Shape):
     next_cursor: str | None
 
 
+class ReceivedRow(Shape):
+    """A row as it was received, and its verdict."""
+
+    date: date
+    source_file: Annotated[str, Field(description="Below the inbox.")]
+    row_number: Annotated[Count, Field(description="From 1; 0 for a file that has no rows.")]
+    received_at: datetime
+    verdict: Annotated[str, Field(description="accepted, superseded, or why it is rejected.")]
+    experiment: Annotated[str | None, Field(description="As received, like the next three.")]
+    variant_name: str | None
+    impressions: str | None
+    clicks: str | None
+    error: Annotated[str | None, Field(description="Why the file cannot be read.")]
+
+
+class Rows(Shape):
+    """A page of received rows, by day, file and place."""
+
+    experiment_id: str
+    experiment_name: str
+    rows: list[ReceivedRow]
+    next_cursor: str | None
+
+
 class ExplainedVariant(Shape):
     """A variant's share and the evidence for it."""
 
@@ -165,6 +199,7 @@ class ExplainedHold(Shape):
     held_at: datetime
     reason: str
     detail: str
+    messages: Messages
 
 
 class Explanation(Shape):

@@ -31,6 +31,19 @@ class Posterior(Shape):
     beta: Annotated[float, Field(gt=0)]
 
 
+class Message(Shape):
+    """A sentence, or a part of one, for those who say it in another language."""
+
+    code: str
+    parameters: Annotated[dict[str, str], Field(description="As the sentence has them.")]
+
+
+Messages = Annotated[
+    list[Message],
+    Field(description="The same as codes; none if a sentence is not known."),
+]
+
+
 class HeldBack(Shape):
     """Why a newer allocation is not served."""
 

@@ -17,6 +17,7 @@ import duckdb
 from mab_store.allocation_payload import timestamp
 from mab_store.errors import NotPublishedError
 from mab_store.how_many import how_many
+from mab_store.messages import messages_of
 from mab_store.plain_text import plain
 from mab_store.warehouse.reader import Reader
 
@@ -135,7 +136,7 @@ def explanation(reader: Reader, decision: Decision) -> Body:
         "not_counted": [*map(_verdict, verdicts)],
         "changes": [*map(_change, changes)],
         "holds": [
-            row | {"held_at": timestamp(row["held_at"])}
+            row | {"held_at": timestamp(row["held_at"]), "messages": messages_of(row["detail"])}
             for row in _fetch(reader, "serving/holds", on_day)
         ],
         "replay_command": replay_command(decision),

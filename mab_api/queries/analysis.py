@@ -8,12 +8,13 @@ from mab_api.problems import Kind, ProblemError
 from mab_api.snapshot.encoded import Answer, encode
 from mab_api.snapshot.experiment_index import ExperimentRecord
 from mab_store.allocation_payload import timestamp
+from mab_store.messages import messages_of
 from mab_store.warehouse.published_analysis import published_analysis
 from mab_store.warehouse.reader import Reader
 
 
 def analysis_answer(copy: Reader, record: ExperimentRecord) -> Answer:
-    """Build the answer; nothing is computed.
+    """Build the answer; nothing is computed, sentences are given as codes too.
 
     Args:
         copy: The published data.
@@ -37,4 +38,7 @@ def analysis_answer(copy: Reader, record: ExperimentRecord) -> Answer:
         "allocation_id": row["allocation_id"],
         "is_published": row["is_published"],
     }
+    stored["advice"]["messages"] = messages_of(stored["advice"]["reason"])
+    stored["sample_ratio"]["messages"] = messages_of(stored["sample_ratio"]["note"])
+    stored.setdefault("rejected_rows", None)
     return encode(head | stored)

@@ -14,6 +14,7 @@ from mab_store.explanation import counted, explanation, published_decision
 from mab_store.warehouse.reader import Reader
 
 DAY_CURSOR = r"^[1-9][0-9]{0,5}$"
+ROW_CURSOR = r"^[1-9][0-9]{0,5}-[0-9]{1,15}-([0-9a-f]{2}){1,4000}$"
 
 Body = dict[str, Any]
 
@@ -37,6 +38,39 @@ def quality_page(copy: Reader, record: ExperimentRecord, wanted: PageRequest) ->
     rows, cursor = _days(copy, "serving/quality", record, wanted)
     days = [_quality_day(day, group) for day, group in rows]
     return page_of(record, "days", days, cursor)
+
+
+def rows_page(
+    copy: Reader, record: ExperimentRecord, wanted: PageRequest, verdict: str | None
+) -> Answer:
+    """Build a page of `/rows`.
+
+    Args:
+        copy: The published data.
+        record: The experiment.
+        wanted: Which page; `limit` counts rows.
+        verdict: Only rows with this verdict; `rejected` names all reasons. None for all.
+    """
+    day, _, rest = (wanted.cursor or "").partition("-")
+    place, _, file = rest.partition("-")
+    parameters = parameters_of(record, wanted) | {
+        "verdict": verdict,
+        "after_date": date.fromordinal(int(day)) if day else None,
+        "after_file": bytes.fromhex(file).decode("utf-8", "replace") if file else None,
+        "after_row": int(place) if place else None,
+    }
+    rows = copy.fetch_arrow("serving/rows", parameters).to_pylist()
+    page, cursor = rows[: wanted.limit], None
+    if len(rows) > wanted.limit:
+        last = page[-1]
+        file = last["source_file"].encode().hex()
+        cursor = f"{last['metric_date'].toordinal()}-{last['row_number']}-{file}"
+    return page_of(record, "rows", [_received(row) for row in page], cursor)
+
+
+def _received(row: Body) -> Body:
+    moment = timestamp(row["received_at"])
+    return {"date": str(row.pop("metric_date")), **row, "received_at": moment}
 
 
 def explanation_answer(copy: Reader, record: ExperimentRecord, as_of_date: date | None) -> Answer:

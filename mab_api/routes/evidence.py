@@ -5,9 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from mab_api.dependencies import ServingDep
-from mab_api.evidence_schemas import Daily, Explanation, Quality
+from mab_api.evidence_schemas import Daily, Explanation, Quality, Rows
 from mab_api.problems import Kind
-from mab_api.queries.evidence import DAY_CURSOR, daily_page, explanation_answer, quality_page
+from mab_api.queries.evidence import (
+    DAY_CURSOR,
+    ROW_CURSOR,
+    daily_page,
+    explanation_answer,
+    quality_page,
+    rows_page,
+)
 from mab_api.queries.history import PageRequest
 from mab_api.routes.experiments import ExperimentId
 from mab_api.routes.history import answered, documented, page
@@ -16,6 +23,14 @@ from mab_api.schemas import Day
 router = APIRouter(tags=["history"])
 
 PageOfDays = Annotated[PageRequest, Depends(page(DAY_CURSOR))]
+RowVerdict = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[a-z_]{1,40}$",
+        description="`accepted`, `superseded`, `rejected`, or one reason of rejection.",
+        examples=["rejected"],
+    ),
+]
 AsOf = Annotated[
     Day | None,
     Query(alias="date", description="The as-of date; by default the newest published one."),
@@ -46,6 +61,23 @@ async def get_quality(
 ) -> Response:
     """Rows that name no known experiment belong to none; pruned days have no rows."""
     return await answered(request, serving, experiment_id, quality_page, wanted)
+
+
+@router.get(
+    "/experiments/{experiment_id}/rows",
+    summary="Received rows as they came, with the verdict on each, oldest day first",
+    response_model=Rows,
+    responses=documented("rows", Kind.INVALID),
+)
+async def get_rows(
+    request: Request,
+    serving: ServingDep,
+    experiment_id: ExperimentId,
+    wanted: Annotated[PageRequest, Depends(page(ROW_CURSOR))],
+    verdict: RowVerdict = None,
+) -> Response:
+    """Rows that name no known experiment belong to none; pruned days have no rows."""
+    return await answered(request, serving, experiment_id, rows_page, wanted, verdict)
 
 
 @router.get(

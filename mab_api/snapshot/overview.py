@@ -12,6 +12,7 @@ import duckdb
 import orjson
 
 from mab_store.allocation_payload import stale_after, timestamp
+from mab_store.messages import messages_of
 from mab_store.settings import Settings
 from mab_store.warehouse.reader import Reader
 
@@ -66,17 +67,19 @@ def overview_of(body: Body, facts: Facts, *, settings: Settings) -> Body:
     analysis = orjson.loads(facts.analyses[key]) if key in facts.analyses else None
     days, impressions = facts.observed.get(key, (0, 0))
     before = facts.previous.get(key, {})
+    held, advice = body["held_back"], None if analysis is None else analysis["advice"]
     return {
-        "advice": None if analysis is None else analysis["advice"],
+        "advice": advice and advice | {"messages": messages_of(advice["reason"])},
         "leader": None if analysis is None else _leader(analysis),
         "as_of_date": body["as_of_date"],
         "effective_date": body["effective_date"],
         "published_at": body["published_at"],
         "data_through": body["data_through"],
         "fresh_until": _fresh_until(body, settings),
-        "held_back": body["held_back"],
+        "held_back": held and held | {"messages": messages_of(held["detail"])},
         "days": days,
         "impressions": impressions,
+        "rejected_rows": None if analysis is None else analysis.get("rejected_rows"),
         "shares": [
             {
                 "variant_name": variant["variant_name"],

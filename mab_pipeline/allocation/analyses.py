@@ -198,7 +198,7 @@ class _Read:
                 buckets = sum(last - begin + 1 for begin, last in own)
                 shares[:, day, k] = row["allocation_hundredths"] / HUNDREDTHS, buckets / BUCKETS
         alpha, beta, control = _posteriors(decision)
-        rejected = self._rejections[judged.day].get(experiment_id)
+        rejected, fault = self._rejections[judged.day].get(experiment_id, (0, None))
         return Evidence(
             variants=names,
             control=control,
@@ -210,21 +210,24 @@ class _Read:
             shares=_of_current(shares[0]),
             buckets=_of_current(shares[1]),
             exploration=RuleSettings.from_json(decision[0]["settings"]).exploration,
-            faults=judged.faults + ((rejected,) if rejected else ()),
+            faults=judged.faults + ((fault,) if fault else ()),
             stop_loss=self._settings.stop_loss,
             oldest_day=counts[0]["first_date"] if counts else None,
+            rejected_rows=rejected,
         )
 
-    def _rejected(self, transaction: Transaction, day: date) -> dict[str, str]:
-        """Say of which experiments more than MAX_REJECTED_SHARE of a day's rows was rejected."""
+    def _rejected(self, transaction: Transaction, day: date) -> dict[str, tuple[int, str | None]]:
+        """Count each experiment's rejected rows of a day, and say if they are too many."""
         rows = transaction.fetch_arrow("assets/analysis_rejections", {"as_of_date": day})
         allowed = self._settings.max_rejected_share
         return {
             row["experiment_id"]: (
+                row["rejected_count"],
                 f"{row['rejected_count']} of {row['received_count']} rows of {day} were rejected"
+                if row["rejected_count"] > allowed * row["received_count"]
+                else None,
             )
             for row in rows.to_pylist()
-            if row["rejected_count"] > allowed * row["received_count"]
         }
 
 

@@ -46,6 +46,7 @@ class Evidence:
         faults: Faults of the data, each in a few words.
         stop_loss: Relative expected loss of the leader below which stopping is safe.
         oldest_day: First day that ever had impressions; weeks are counted from it.
+        rejected_rows: Rows of the decision's day that were rejected.
     """
 
     variants: tuple[str, ...]
@@ -61,6 +62,7 @@ class Evidence:
     faults: tuple[str, ...] = ()
     stop_loss: float = 0.005
     oldest_day: date | None = None
+    rejected_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Analysis:
         rate_note: Why no rate over all traffic is estimated; empty if it is.
         sample_ratio: Whether the traffic follows the shares.
         advice: Whether the experiment may stop; nothing acts on it.
+        rejected_rows: Rows of the decision's day that were rejected.
     """
 
     variants: tuple[VariantAnalysis, ...]
@@ -150,6 +153,7 @@ class Analysis:
     rate_note: str
     sample_ratio: SampleRatio
     advice: stop_rule.Advice
+    rejected_rows: int = 0
 
     def to_json(self) -> str:
         """Return it as JSON in the order of the attributes, with numbers of 10 digits."""
@@ -214,6 +218,7 @@ def analyse_with(evidence: Evidence, compared: Compared, fitted: Fitted) -> Anal
             faults=faults,
             weeks=fitted.weeks,
         ),
+        rejected_rows=evidence.rejected_rows,
     )
 
 

@@ -1,5 +1,5 @@
 -- Purpose: the served data, which is all that the role MAB_API may read (03_grants.sql): the tables
---          without the pipeline's internal columns (runs, hashes, raw text of received rows).
+--          without the pipeline's internal columns (runs, hashes).
 -- Run by:  `mab init` and the first transaction of a run, after 02_create_tables.sql.
 
 -- Publications with their times.
@@ -91,7 +91,7 @@ select
     received_at
 from daily_metrics;
 
--- The verdicts on received rows, without their text.
+-- Received rows with their verdicts.
 -- Grain: metric_date, source_file, row_number
 create or replace view served_verdicts as
 select
@@ -102,7 +102,11 @@ select
     experiment_id,
     variant_name,
     rejection_reason,
-    is_superseded
+    is_superseded,
+    experiment,
+    impressions,
+    clicks,
+    error
 from validated_metrics;
 
 -- The sums of both windows.

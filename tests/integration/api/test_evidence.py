@@ -32,6 +32,10 @@ def test_the_overview_is_what_the_other_routes_say(ten_days):
     analysis = ten_days.get(f"/experiments/{FIRST}/analysis").json()
     before = ten_days.get(f"/experiments/{FIRST}/allocations").json()["publications"][-2]
     assert overview["advice"] == analysis["advice"]
+    assert overview["advice"]["messages"] == [
+        {"code": "few_days", "parameters": {"days": "1", "needed": "14"}}
+    ]
+    assert overview["rejected_rows"] == analysis["rejected_rows"] == 0
     for name in ("as_of_date", "effective_date", "published_at", "data_through", "held_back"):
         assert overview[name] == body[name]
     best = max(analysis["variants"], key=lambda variant: variant["probability_best"])
@@ -117,6 +121,50 @@ def test_daily_counts_name_their_files(ten_days):
         "source_file": f"metrics/{DAYS[0]}/counts.csv",
         "received_at": "2026-03-10T09:31:00Z",
     }
+
+
+def test_received_rows_are_shown_as_they_came_with_their_verdicts(home, start):
+    common = {"metric_date": YESTERDAY, "received_at": homes.NOW, "experiment": "experiment_000"}
+    texts = [("control", "10", "1"), ("control", "12", "2"), ("nobody", "5", "1")]
+    texts += [("variant_a", "<b>", "=1+1"), ("variant_a", "5", "6")]
+    rows = [
+        common
+        | {
+            "source_file": f"metrics/{YESTERDAY}/{'ab'[place % 2]}.csv",
+            "row_number": place,
+            "variant_name": variant,
+            "impressions": shown,
+            "clicks": clicks,
+        }
+        for place, (variant, shown, clicks) in enumerate(texts, start=1)
+    ]
+    home._append("raw_metrics", rows)
+    home.publish()
+    api = start(home)
+    path = f"/experiments/{FIRST}/rows"
+    whole = api.get(path).json()["rows"]
+    assert [row["source_file"][-5] for row in whole] == ["a", "a", "b", "b", "b"]
+    verdicts = {row["row_number"]: row["verdict"] for row in whole}
+    assert verdicts == {
+        1: "accepted",  # of the same time the later file counts
+        2: "superseded",
+        3: "unknown_variant",
+        4: "not_an_integer",
+        5: "clicks_exceed_impressions",
+    }
+    assert {(row["impressions"], row["clicks"]) for row in whole} >= {("<b>", "=1+1"), ("5", "6")}
+    for verdict, count in [("rejected", 3), ("accepted", 1), ("superseded", 1), ("negative", 0)]:
+        found = api.get(path, params={"verdict": verdict}).json()["rows"]
+        assert len(found) == count, verdict
+    for limit in (1, 2, 4, 5):
+        found, cursor = [], None
+        while cursor or not found:
+            more = {"cursor": cursor} if cursor else {}
+            body = api.get(path, params={"limit": limit} | more).json()
+            found, cursor = found + body["rows"], body["next_cursor"]
+        assert found == whole, limit
+    for query in ({"verdict": "x'"}, {"cursor": "1-2-x"}, {"from": "x"}, {"limit": 0}):
+        assert api.get(path, params=query).status_code == 422, query
 
 
 def test_pages_of_days_put_together_are_the_whole(ten_days):

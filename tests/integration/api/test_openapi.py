@@ -54,7 +54,7 @@ def test_every_route_that_gives_an_etag_documents_it_and_its_304(api):
         for name in ("ETag", "Last-Modified"):
             assert (name in documented) == (name in answer.headers), (path, name)
         found += "304" in responses
-    assert found == 8
+    assert found == 9
 
 
 def test_every_kind_of_problem_is_documented_somewhere(api):
@@ -76,6 +76,7 @@ def test_every_kind_of_problem_is_documented_somewhere(api):
         (f"/experiments/{FIRST}/analysis", Analysis),
         (f"/experiments/{FIRST}/daily", evidence.Daily),
         (f"/experiments/{FIRST}/quality", evidence.Quality),
+        (f"/experiments/{FIRST}/rows", evidence.Rows),
         (f"/experiments/{FIRST}/explanation", evidence.Explanation),
         (f"/experiments/{FIRST}/allocations", models.PublicationHistory),
         ("/healthz", models.Health),
