@@ -258,7 +258,11 @@ class Settings(BaseSettings):
     @property
     def inbox_root(self) -> UPath:
         """Folder or URL of the inbox; `MAB_HOME/inbox` unless MAB_INBOX is set."""
-        return UPath(self.mab_inbox) if self.mab_inbox else UPath(self.mab_home / "inbox")
+        root = UPath(self.mab_inbox or self.mab_home / "inbox")
+        if root.protocol in {"", "file", "local"}:
+            return root
+        # A store's package would keep its listings: files of other programs would not be seen.
+        return UPath(root, use_listings_cache=False)
 
     @property
     def warehouse_path(self) -> Path:

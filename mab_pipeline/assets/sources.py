@@ -13,7 +13,13 @@ from mab_pipeline.assets.source_record import CHECK, check_of, metadata_of, sour
 from mab_pipeline.assets.table_asset import OWNERS
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
-from mab_pipeline.sources.config import FileSource, HttpSource, Source, load_sources
+from mab_pipeline.sources.config import (
+    FileSource,
+    HttpSource,
+    SnowflakeSource,
+    Source,
+    load_sources,
+)
 from mab_pipeline.sources.fetched import SourceDownError
 from mab_pipeline.sources.pull import Puller
 from mab_store.days import Days
@@ -75,8 +81,9 @@ def _kinds(source: Source) -> set[str]:
         return {"python", "http"}
     if isinstance(source, FileSource):
         return {"python", _STORES.get(source.path.partition("://")[0], "file")}
-    engine = "snowflake" if source.snowflake else "duckdb" if source.duckdb else "sql"
-    return {"sql", engine}
+    if isinstance(source, SnowflakeSource):
+        return {"sql", "snowflake"}
+    return {"sql", "duckdb" if source.duckdb else "sql"}
 
 
 def _retries(source: Source) -> dg.RetryPolicy | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
+from upath import UPath
 
 from mab_pipeline.resources import Platform, build_platform, inbox_fault
 from mab_pipeline.runs.failures import leave_advice
 from mab_pipeline.runs.liveness import fail_dead_runs
 from mab_store.atomic_files import make_folders
 from mab_store.errors import HomeError
-from mab_store.files.entries import local_path
+from mab_store.files.entries import local_path, store_errors
 from mab_store.settings import Settings
 
 DAGSTER_YAML = """\
@@ -51,12 +52,31 @@ def prepare_home(settings: Settings, *, makes_inbox: bool = False) -> None:
         if (inbox := local_path(settings.inbox_root)) is not None:
             make_folders(inbox)
         else:
-            settings.inbox_root.mkdir(parents=True, exist_ok=True)
+            _find_bucket(settings.inbox_root)
     except OSError as error:
         raise HomeError(
             f"MAB_HOME {home} cannot be written: {error.strerror or error}. "
             "Set MAB_HOME to a folder that you own, or free space there."
         ) from None
+
+
+def _find_bucket(inbox: UPath) -> None:
+    """Check that the bucket of an inbox is there: one that is missing would look like no files.
+
+    Raises:
+        HomeError: It is not, or its store does not answer.
+    """
+    try:
+        with store_errors():
+            if inbox.drive:
+                inbox.fs.info(inbox.drive)
+    except FileNotFoundError:
+        raise HomeError(
+            f"MAB_INBOX={inbox}: there is no bucket {inbox.drive}, or this login may not list it. "
+            "Correct MAB_INBOX, make the bucket, or grant the right."
+        ) from None
+    except OSError as error:
+        raise HomeError(f"MAB_INBOX={inbox} cannot be reached: {error}.") from None
 
 
 def prepared_platform(settings: Settings, *, makes_inbox: bool = False) -> Platform:

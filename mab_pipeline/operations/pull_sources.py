@@ -10,6 +10,7 @@ from mab_pipeline.assets.source_record import missing_days, record_pull
 from mab_pipeline.resources import Platform
 from mab_pipeline.sources.config import (
     FileSource,
+    SnowflakeSource,
     Source,
     find_source,
     load_sources,
@@ -118,9 +119,11 @@ def _look(platform: Platform, source: Source, day: date) -> Look:
 def _place(source: Source) -> str:
     if isinstance(source, FileSource):
         return f"files {source.path}"
+    if isinstance(source, SnowflakeSource):
+        return f"snowflake {source.table or 'query'}"
     variable = f"the URL in {source.url_env}" if source.url_env else source.url
     if source.kind == "http":
         return f"http {variable}"
     if source.duckdb:
         return f"sql on DuckDB {source.duckdb}"
-    return f"sql on {'Snowflake' if source.snowflake else variable}"
+    return f"sql on {variable}"

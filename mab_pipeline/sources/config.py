@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,62 +20,26 @@ from pydantic import (
     model_validator,
 )
 
+from mab_pipeline.sources.field_types import (
+    PLACE,
+    Identifier,
+    LiteralUrl,
+    PathTemplate,
+    Query,
+    TableName,
+    Text,
+    UrlTemplate,
+    Variable,
+)
 from mab_pipeline.sources.mapping import Mapping, check_name, load_mapping, parse_mapping
-from mab_pipeline.sources.url_secrets import fault_of_url
 from mab_store.errors import UsageError
 from mab_store.settings import Settings
 
 SOURCES_FILE = "sources.toml"
 MOST_SOURCES = 100
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_PLACE = re.compile(r"\{([^{}]*)\}")
-_BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # as SQLAlchemy finds a bound value
-_SCHEMES = {"", "file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
 # Values of these fields help to find a mistake and are no secrets; those of others are not shown.
 _SHOWN = {"kind", "format", "lookback_days", "retries", "retry_delay_seconds", "timeout_seconds"}
-
-
-def _variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", value):
-        raise ValueError("must be the name of an environment variable, not the secret itself")
-    return value
-
-
-def _query(value: str) -> str:
-    names = set(_BIND.findall(value))
-    if "day" not in names:
-        raise ValueError("must contain :day, which is bound to the day that is pulled")
-    if others := sorted(names - {"day"}):
-        raise ValueError(f"must bind :day alone, not :{others[0]}; write \\: for a plain colon")
-    return value
-
-
-def _literal_url(value: str) -> str:
-    if fault := fault_of_url(value):
-        raise ValueError(fault)
-    return value
-
-
-def _template(value: str) -> str:
-    for place in _PLACE.findall(value):
-        if place != "day" and not re.fullmatch(r"day:(%[YmdjyGVu]|[-/._])+", place):
-            raise ValueError("may contain {day} or {day:%Y/%m/%d}, and no other braces")
-    if "{" in _PLACE.sub("", value) or "}" in _PLACE.sub("", value):
-        raise ValueError("has a brace without its counterpart")
-    return value
-
-
-def _path(value: str) -> str:
-    scheme = value.partition("://")[0] if "://" in value else ""
-    if scheme not in _SCHEMES:
-        raise ValueError("must be a path, or begin with s3://, gs://, az:// or abfs://")
-    return value
-
-
-def _http_url(value: str) -> str:
-    if not re.match(r"https?://[^/?#\s]", value):
-        raise ValueError("must begin with https:// or http://")
-    return value
 
 
 def _mapping(value: object) -> object:
@@ -89,11 +52,6 @@ def _mapping(value: object) -> object:
     except UsageError as error:
         raise ValueError(str(error)) from None
     return value
-
-
-Variable = Annotated[str, AfterValidator(_variable)]
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-LiteralUrl = Annotated[Text, AfterValidator(_literal_url)]
 
 
 class _Source(BaseModel):
@@ -138,13 +96,12 @@ class _Source(BaseModel):
 
 
 class SqlSource(_Source):
-    """A query; exactly one of `url`, `url_env`, `duckdb` and `snowflake` names its place.
+    """A query; exactly one of `url`, `url_env` and `duckdb` names its place.
 
     Attributes:
         url: SQLAlchemy URL without a password.
         url_env: Environment variable that holds the SQLAlchemy URL.
         duckdb: A DuckDB file, relative to MAB_HOME.
-        snowflake: Whether it runs on the Snowflake of the SNOWFLAKE_* settings.
         query: The statement; `:day` is bound to the day.
     """
 
@@ -152,15 +109,46 @@ class SqlSource(_Source):
     url: LiteralUrl | None = None
     url_env: Variable | None = None
     duckdb: Text | None = None
-    snowflake: bool = False
-    query: Annotated[Text, AfterValidator(_query)]
+    query: Query
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Self:
-        given = [self.url, self.url_env, self.duckdb, self.snowflake or None]
+        given = [self.url, self.url_env, self.duckdb]
         if sum(value is not None for value in given) != 1:
-            raise ValueError("needs exactly one of url, url_env, duckdb and snowflake = true")
+            raise ValueError("needs exactly one of url, url_env and duckdb")
         return self
+
+
+class SnowflakeSource(_Source):
+    """Daily counts in Snowflake, reached by the SNOWFLAKE_* settings; a table or a query.
+
+    Attributes:
+        table: A table or view: NAME, SCHEMA.NAME or DATABASE.SCHEMA.NAME.
+        day_column: Its column with the day, a date or a time in UTC.
+        query: A statement instead; `:day` is bound to the day.
+    """
+
+    kind: Literal["snowflake"]
+    table: TableName | None = None
+    day_column: Identifier | None = None
+    query: Query | None = None
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("needs exactly one of table and query")
+        if self.query is not None and self.day_column is not None:
+            raise ValueError("has no day_column beside a query, which names its days itself")
+        return self
+
+    @property
+    def statement(self) -> str:
+        """The query of a day. The bounds suit a date and a time, and skip other partitions."""
+        if self.query is not None:
+            return self.query
+        column = self.day_column or "date"
+        day = "cast(:day as date)"
+        return f"select * from {self.table} where {column} >= {day} and {column} < {day} + 1"  # noqa: S608  # names that were checked
 
 
 class FileSource(_Source):
@@ -172,7 +160,7 @@ class FileSource(_Source):
     """
 
     kind: Literal["files"]
-    path: Annotated[LiteralUrl, AfterValidator(_template), AfterValidator(_path)]
+    path: PathTemplate
 
 
 class HttpSource(_Source):
@@ -186,7 +174,7 @@ class HttpSource(_Source):
     """
 
     kind: Literal["http"]
-    url: Annotated[LiteralUrl, AfterValidator(_template), AfterValidator(_http_url)] | None = None
+    url: UrlTemplate | None = None
     url_env: Variable | None = None
     token_env: Variable | None = None
     format: Literal["json", "csv"] | None = None
@@ -198,7 +186,8 @@ class HttpSource(_Source):
         return self
 
 
-Source = SqlSource | FileSource | HttpSource
+Source = SqlSource | FileSource | HttpSource | SnowflakeSource
+_KINDS = {"sql", "files", "http", "snowflake"}
 _SOURCE: TypeAdapter[Source] = TypeAdapter(Annotated[Source, Field(discriminator="kind")])
 
 
@@ -250,7 +239,7 @@ def filled_in(template: str, day: date) -> str:
     def form(match: re.Match[str]) -> str:
         return day.strftime(match[1].partition(":")[2] or "%Y-%m-%d")
 
-    return _PLACE.sub(form, template)
+    return PLACE.sub(form, template)
 
 
 def _parsed(document: dict[str, Any], path: Path, settings: Settings) -> list[Source]:
@@ -289,14 +278,14 @@ def _source(name: str, table: object) -> tuple[Source | None, list[str]]:
 def _sentence(name: str, fault: Any) -> str:
     """Name the fault of a field, with its value only if that cannot be a secret."""
     loc = [str(part) for part in fault["loc"]]
-    place = loc[1:] if loc and loc[0] in {"sql", "files", "http"} else loc  # the union's member
+    place = loc[1:] if loc and loc[0] in _KINDS else loc  # the union's member
     text = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
     if fault["type"] == "extra_forbidden":
         text = "is not known here"
     elif fault["type"] == "union_tag_not_found":
-        place, text = ["kind"], "is missing; it is sql, files or http"
+        place, text = ["kind"], "is missing; it is sql, snowflake, files or http"
     elif fault["type"] == "union_tag_invalid":
-        place, text = ["kind"], "must be sql, files or http"
+        place, text = ["kind"], "must be sql, snowflake, files or http"
     elif fault["type"] == "missing":
         text = "is missing"
     is_shown = place and place[-1] in _SHOWN and fault["type"] not in {"missing", "extra_forbidden"}

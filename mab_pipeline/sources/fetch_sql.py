@@ -1,4 +1,4 @@
-"""A SQL source: one query per day, on any database that SQLAlchemy, DuckDB or Snowflake opens.
+"""A SQL source: one query per day, on any database that SQLAlchemy or DuckDB opens.
 
 The day is bound, never written into the statement. The result becomes JSON, which keeps numbers
 apart from text; the reader of exports takes it from there. Nothing is committed.
@@ -7,7 +7,6 @@ apart from text; the reader of exports takes it from there. Nothing is committed
 import json
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -24,11 +23,9 @@ from mab_pipeline.sources.url_secrets import Secrets
 from mab_store.errors import UnreadableFileError, UsageError
 from mab_store.files.limits import Limits
 from mab_store.settings import Settings
-from mab_store.warehouse.snowflake.connection import connect_directly
-from mab_store.warehouse.snowflake.statements import run
 
-_CHUNK_ROWS = 1 << 12
-_DAY = re.compile(r"(?<![:\w\\]):day\b(?!:)")
+CHUNK_ROWS = 1 << 12
+DAY = re.compile(r"(?<![:\w\\]):day\b(?!:)")
 _NAME = "result.json"
 
 
@@ -47,7 +44,7 @@ def fetch_sql(
         source: The source.
         day: The day, bound to `:day`.
         secrets: Remembers the secrets that are read.
-        settings: For MAB_HOME and SNOWFLAKE_*.
+        settings: For MAB_HOME.
         limits: For the number of rows.
         most_bytes: Largest result, as JSON [bytes].
 
@@ -58,8 +55,6 @@ def fetch_sql(
     """
     if source.duckdb is not None:
         return _of_duckdb(source, day, settings, limits, most_bytes)
-    if source.snowflake:
-        return _of_snowflake(source, day, settings, limits, most_bytes)
     url = _url(source.url or secrets.read(source.url_env or ""))
     statement = sqlalchemy.text(source.query).bindparams(
         sqlalchemy.bindparam("day", type_=sqlalchemy.Date)
@@ -75,7 +70,9 @@ def fetch_sql(
             result = connection.execute(statement, {"day": day})
             if not result.returns_rows:
                 raise SourceError("its query returns no rows; write a SELECT")
-            return _fetched(list(result.keys()), result.partitions(_CHUNK_ROWS), limits, most_bytes)
+            return fetched_rows(
+                list(result.keys()), result.partitions(CHUNK_ROWS), limits, most_bytes
+            )
     except (ImportError, NoSuchModuleError) as error:
         raise SourceError(
             f"the driver of {url.drivername} is not installed ({error}); install it next to mab"
@@ -121,35 +118,15 @@ def _of_duckdb(
         raise SourceError(f"the DuckDB file {path} is not there")
     try:
         with duckdb.connect(path, read_only=True) as connection:
-            cursor = connection.execute(_DAY.sub("$day", source.query), {"day": day})
+            cursor = connection.execute(DAY.sub("$day", source.query), {"day": day})
             names = [str(column[0]) for column in cursor.description or ()]
-            chunks = iter(lambda: cursor.fetchmany(_CHUNK_ROWS), [])
-            return _fetched(names, chunks, limits, most_bytes)
+            chunks = iter(lambda: cursor.fetchmany(CHUNK_ROWS), [])
+            return fetched_rows(names, chunks, limits, most_bytes)
     except duckdb.Error as error:
         raise SourceDownError(f"DuckDB says: {error}") from None
 
 
-def _of_snowflake(
-    source: SqlSource, day: date, settings: Settings, limits: Limits, most_bytes: int
-) -> list[Fetched]:
-    """Run the query on the Snowflake of the settings, which needs not be mab's own engine."""
-    if not (settings.snowflake_account or settings.snowflake_connection):
-        raise UsageError("snowflake = true needs the SNOWFLAKE_* settings; see .env.example")
-    query = _DAY.sub("?", source.query)
-    values = [day] * len(_DAY.findall(source.query))
-    seconds = max(1, int(source.timeout_seconds))
-    connect = connect_directly(settings, query_seconds=seconds)
-    try:
-        with connect() as connection, closing(connection.cursor()) as cursor:
-            run(cursor, query, values, seconds=seconds)
-            names = [str(column[0]).lower() for column in cursor.description or ()]
-            chunks = iter(lambda: cursor.fetchmany(_CHUNK_ROWS), [])
-            return _fetched(names, chunks, limits, most_bytes)
-    except ImportError:
-        raise SourceError("the package mab[snowflake] is not installed") from None
-
-
-def _fetched(
+def fetched_rows(
     names: Sequence[str],
     chunks: Iterable[Sequence[Sequence[Any]]],
     limits: Limits,

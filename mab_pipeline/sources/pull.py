@@ -13,10 +13,11 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 
 from mab_pipeline.resources import Platform, inbox_fault
-from mab_pipeline.sources.config import FileSource, HttpSource, Source, filled_in
+from mab_pipeline.sources.config import FileSource, HttpSource, SnowflakeSource, Source, filled_in
 from mab_pipeline.sources.deposit import deposit, files_of_days
 from mab_pipeline.sources.fetch_files import fetch_files
 from mab_pipeline.sources.fetch_http import fetch_http
+from mab_pipeline.sources.fetch_snowflake import fetch_snowflake
 from mab_pipeline.sources.fetch_sql import fetch_sql
 from mab_pipeline.sources.fetched import Fetched, SourceDownError, SourceError
 from mab_pipeline.sources.import_file import Accepted, Count, read_export
@@ -142,6 +143,8 @@ class Puller:
             return fetch_files(source, day, settings=settings, most_bytes=most_bytes)
         if isinstance(source, HttpSource):
             return fetch_http(source, day, secrets=self._secrets, most_bytes=most_bytes)
+        if isinstance(source, SnowflakeSource):
+            return fetch_snowflake(source, day, self._platform)
         return fetch_sql(
             source,
             day,

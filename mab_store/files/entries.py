@@ -8,7 +8,7 @@ the disk is raised, because the files that it hides would otherwise look deleted
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -49,9 +49,22 @@ def children(folder: UPath) -> Iterator[UPath]:
         OSError: The disk or the object store failed.
     """
     try:
-        yield from folder.iterdir()
+        with store_errors():
+            found = list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return
+    yield from found
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise every error of an object store's package as an OSError, those of the network too."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
@@ -68,11 +81,8 @@ def add_files(files: Mapping[UPath, bytes], root: UPath) -> None:
     added: list[UPath] = []
     try:
         for path, payload in files.items():
-            if path.exists():
-                raise FileExistsError
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _add_object(path, payload)
             added.append(path)
-            path.write_bytes(payload)  # an object store's PUT is atomic
     except BaseException:
         for path in added:
             with suppress(OSError):
@@ -89,8 +99,16 @@ def replace_file(path: UPath, payload: bytes, root: UPath) -> None:
     if (local_root := local_path(root)) is not None:
         write_atomically(Path(path.path), payload, root=local_root)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(payload)
+    with store_errors():
+        path.fs.pipe_file(path.path, payload)
+
+
+def _add_object(path: UPath, payload: bytes) -> None:
+    """Add an object unless one of its name exists, which the store itself judges in the PUT."""
+    with store_errors():
+        if path.exists():  # for a store without such a PUT
+            raise FileExistsError
+        path.fs.pipe_file(path.path, payload, mode="create")
 
 
 def fault_of_folder(path: UPath, root: UPath) -> str | None:

@@ -30,6 +30,7 @@ from mab_store.files.entries import (
     is_folder,
     is_utf8,
     local_path,
+    store_errors,
 )
 from mab_store.files.inbox_file import OVERSIZE, Content, InboxFile, content_of, distinct, entry_of
 from mab_store.files.limits import DEFAULT_LIMITS, MAX_EVENT_BYTES, Limits
@@ -266,12 +267,15 @@ class Inbox:
         paths = {self.root / name: payload for name, payload in files.items()}
         self._refuse_folded(files)
         try:
-            if receiver is not None and not any(path.exists() for path in paths):
+            with store_errors():
+                is_new = not any(path.exists() for path in paths)
+            if receiver is not None and is_new:
                 self._note(files, receiver)
             add_files(paths, self.root)
         except OSError as error:
-            held = next((path for path in paths if path.exists()), None)
-            if isinstance(error, FileExistsError) and held:  # not: a file for a folder
+            is_held = isinstance(error, FileExistsError)
+            held = next((path for path in paths if path.exists()), None) if is_held else None
+            if held:  # not: a file for a folder
                 raise FileInInboxError(
                     f"{held} is already in the inbox; files there never change."
                 ) from None

@@ -1,4 +1,4 @@
--- Purpose: bring current_publications, current_holds and current_analyses up to what one run wrote.
+-- Purpose: bring current_publications, current_holds and current_analyses up to the rows of one run.
 -- Grain:   experiment_id
 -- Inputs:  publications, publication_holds, analysis, current_publications, current_holds,
 --          current_analyses

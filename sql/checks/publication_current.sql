@@ -1,5 +1,5 @@
--- Purpose: publications, holds and analyses of some days that are newer than what current_publications,
---          current_holds and current_analyses have of their experiment; there must be none.
+-- Purpose: publications, holds and analyses of some days that are newer than the row of their experiment in
+--          current_publications, current_holds or current_analyses; there must be none.
 -- Parameters: :start_date first as-of day, :end_date day after the last
 with overlooked as (
     select

@@ -7,7 +7,7 @@ opening a transaction is retried, and the outcome of a COMMIT without an answer 
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -168,6 +168,10 @@ class SnowflakeWarehouse:
     def published(self) -> Iterator[SnowflakeReader]:
         """Open the newest published version over the kept sessions."""
         yield open_snowflake(self._settings, sessions=self._sessions)
+
+    def session(self) -> AbstractContextManager[Connection]:
+        """Take a kept session for a query on other tables than ours; errors come as they are."""
+        return self._sessions.session()
 
     def close(self) -> None:
         """Log out; the next use logs in again."""

@@ -215,7 +215,7 @@ def test_an_answer_that_breaks_off_or_is_too_large_is_not_stored(home, web):
         ('kind = "sql"\nurl = "sqlite://"\nquery = "select 1 as a, 2 as a, :day as d"', "twice"),
         ('kind = "sql"\nurl = "sqlite://"\nquery = "select :day as day"', "experiment"),
         ('kind = "sql"\nduckdb = "none.duckdb"\nquery = ":day"', "none.duckdb is not there"),
-        ('kind = "sql"\nsnowflake = true\nquery = "select :day"', "SNOWFLAKE_*"),
+        ('kind = "snowflake"\nquery = "select :day"', "SNOWFLAKE_*"),
     ],
 )
 def test_each_failure_is_a_sentence_and_stores_nothing(home, table, expected):

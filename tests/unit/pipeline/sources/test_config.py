@@ -13,6 +13,7 @@ DAY = dt.date(2026, 3, 9)
 SECRET = "hunter2"
 QUERY = 'query = "select * from t where d = :day"'
 SQL = f'[sources.ads]\nkind = "sql"\nurl = "sqlite://"\n{QUERY}\n'
+FLAKE = '[sources.ads]\nkind = "snowflake"\n'
 FILES = '[sources.ads]\nkind = "files"\npath = "exports/{day}.csv"\n'
 HTTP = '[sources.ads]\nkind = "http"\nurl = "https://ads.example/{day}"\n'
 
@@ -40,6 +41,18 @@ def test_a_file_of_all_kinds_is_read_with_its_defaults(tmp_path):
     )
 
 
+def test_a_table_of_snowflake_is_read_by_its_day(tmp_path):
+    (source,) = loaded(tmp_path, FLAKE + 'table = "raw.ads.COUNTS"\nday_column = "seen_on"')
+    assert source.statement == (
+        "select * from raw.ads.COUNTS where seen_on >= cast(:day as date) "
+        "and seen_on < cast(:day as date) + 1"
+    )
+    (source,) = loaded(tmp_path, FLAKE + 'table = "counts"')
+    assert "from counts where date >=" in source.statement
+    (source,) = loaded(tmp_path, FLAKE + QUERY)
+    assert source.statement == source.query
+
+
 RUBBISH = {
     "": ("[sources.ads", "cannot be read"),
     "unknown table": ("[source.ads]", "source is not known; write [sources.NAME]"),
@@ -48,13 +61,33 @@ RUBBISH = {
     "a name with a capital": (SQL.replace("ads", "Ads"), "'Ads' must be lower-case"),
     "a name with a dash": (SQL.replace("ads", '"a-b"'), "'a-b' must be lower-case"),
     "a name of 51 characters": (SQL.replace("ads", "a" * 51), "at most 50"),
-    "no kind": (SQL.replace('kind = "sql"', ""), "ads.kind: is missing; it is sql, files or http"),
-    "another kind": (SQL.replace('"sql"', '"ftp"'), "ads.kind = 'ftp': must be sql, files or http"),
+    "no kind": (
+        SQL.replace('kind = "sql"', ""),
+        "ads.kind: is missing; it is sql, snowflake, files or http",
+    ),
+    "another kind": (
+        SQL.replace('"sql"', '"ftp"'),
+        "ads.kind = 'ftp': must be sql, snowflake, files or http",
+    ),
     "no query": (SQL.replace(QUERY, ""), "ads.query: is missing"),
     "a query without a day": (SQL.replace(":day", "1"), "ads.query: must contain :day"),
     "a query with more": (SQL.replace(":day", ":day and x = :x"), "must bind :day alone, not :x"),
     "no place": (SQL.replace('url = "sqlite://"', ""), "ads: needs exactly one of url, url_env"),
-    "two places": (SQL + "snowflake = true", "ads: needs exactly one of url, url_env"),
+    "two places": (
+        SQL + 'duckdb = "a.duckdb"',
+        "needs exactly one of url, url_env and duckdb",
+    ),
+    "neither table nor query": (FLAKE, "ads: needs exactly one of table and query"),
+    "a table and a query": (FLAKE + 'table = "t"\n' + QUERY, "exactly one of table and query"),
+    "a table of four names": (
+        FLAKE + 'table = "a.b.c.d"',
+        "ads.table: must be TABLE, SCHEMA.TABLE",
+    ),
+    "a table that is a statement": (FLAKE + 'table = "t; drop table t"', "for any other one write"),
+    "a quoted table": (FLAKE + "table = '\"t\"'", "ads.table: must be TABLE, SCHEMA.TABLE"),
+    "a day that is no column": (FLAKE + 'table = "t"\nday_column = "a b"', "must be a plain name"),
+    "a day beside a query": (FLAKE + QUERY + '\nday_column = "d"', "has no day_column beside"),
+    "a query without its day": (FLAKE + 'query = "select 1"', "ads.query: must contain :day"),
     "a field of another kind": (FILES + QUERY, "ads.query: is not known here"),
     "a negative lookback": (SQL + "lookback_days = -1", "ads.lookback_days = -1"),
     "a lookback of 91 days": (SQL + "lookback_days = 91", "less than or equal to 90"),
