@@ -22,7 +22,10 @@ class Group(NamedTuple):
 
 
 GROUPS = {
-    "bandit": Group(("mab_pipeline/bandit/*.py",), ("tests/unit/pipeline/bandit",)),
+    "bandit": Group(
+        ("mab_pipeline/bandit/*.py",),
+        ("tests/unit/pipeline/bandit", "tests/unit/pipeline/allocation/test_stop_rule.py"),
+    ),
     "rule": Group(
         ("mab_pipeline/allocation/decide.py",), ("tests/unit/pipeline/allocation/test_decide.py",)
     ),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mab_pipeline.allocation.publish import serve
 from mab_store.errors import PublicationRefusedError
 from tests.integration.steps import publish_days, run
 
@@ -17,6 +18,8 @@ def test_a_copy_that_lacks_what_readers_have_is_refused_unless_the_loss_is_inten
         world.query(f"delete from {table}")
     with pytest.raises(PublicationRefusedError):
         publish_days(world, DAY)
+    with pytest.raises(PublicationRefusedError):
+        serve(world.platform)
     assert "good" in world.bodies()
     publish_days(world, DAY, accept_loss=True)
     assert world.bodies() == {}

@@ -17,6 +17,7 @@ from mab_pipeline.bandit.sample_ratio import sample_ratio_p_value
 
 TEXT = ["a", "b"]
 TWO = [0.5, 0.5]
+NONE = [0.0] * 4
 
 
 def updated(clicks, impressions):
@@ -123,11 +124,23 @@ def test_the_sample_ratio_is_pearsons_test_of_the_cells_that_were_promised_traff
     wanted = stats.chisquare(observed, scaled).pvalue
     assert sample_ratio_p_value(observed, expected) == pytest.approx(wanted, rel=1e-12)
     assert sample_ratio_p_value(observed, expected).shape == ()
-    padded = [[*observed, np.nan], [10.0, 10.0, 10.0, 1.0], [0.0] * 4, [3.0, 0.0, 0.0, 0.0]]
-    promised = [[*expected, np.nan], [1.0, 1.0, 1.0, 0.0], [1.0] * 4, [1.0, 0.0, 0.0, 0.0]]
+    padded = [
+        [*observed, np.nan],
+        [10.0, 10.0, 10.0, 1.0],
+        [0.0] * 4,
+        [3.0, 0.0, 0.0, 0.0],
+        [0.0] * 4,
+    ]
+    promised = [
+        [*expected, np.nan],
+        [1.0, 1.0, 1.0, 0.0],
+        [1.0] * 4,
+        [1.0, 0.0, 0.0, 0.0],
+        [0.0] * 4,
+    ]
     with np.errstate(all="raise"):
         found = sample_ratio_p_value(padded, promised)
-    assert found == pytest.approx([wanted, 0.0, np.nan, np.nan], rel=1e-12, nan_ok=True)
+    assert found == pytest.approx([wanted, 0.0, np.nan, np.nan, np.nan], rel=1e-12, nan_ok=True)
 
 
 def test_the_sample_ratio_of_few_impressions_counts_too():
@@ -209,3 +222,19 @@ def test_fits_of_many_experiments_are_those_of_each_whatever_the_block(monkeypat
     for fit, alone in zip(together, day_fits(counts), strict=True):
         assert fit.phi == pytest.approx(alone.phi, nan_ok=True)
         np.testing.assert_allclose(fit.clicks, alone.clicks)
+
+
+@pytest.mark.parametrize(
+    ("shown", "hits", "phi"),
+    [
+        # The second variant keeps less than one effective impression.
+        ([[2, 1], [2, 0], [2, 2], [2, 0]], [[1, 0], [1, 0], [0, 2], [2, 0]], 2.7019410160110375),
+        # Each variant has one click, and no day tells them apart: nothing effective is left.
+        ([[0, 1, 0], [1, 1, 2], [2, 1, 1]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], 0.5833333333385304),
+    ],
+)
+def test_overdispersion_of_next_to_nothing_is_that_of_one_experiment_alone(shown, hits, phi):
+    counts = (np.array(shown, dtype=float), np.array(hits, dtype=float))
+    (fit,) = day_fits([counts])
+    assert fit.phi == pytest.approx(phi, rel=1e-9)
+    assert overdispersion(*counts) == pytest.approx(phi, rel=1e-9)
