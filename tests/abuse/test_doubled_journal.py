@@ -7,6 +7,7 @@ import pytest
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.files.journal import DECISIONS, JOURNALED, LEDGER, last_of_each_file
 from mab_store.warehouse.table_schema import declared_tables
+from tests.integration.steps import run
 
 DAYS = ("2025-03-17", "2025-03-18")
 NEXT = "2025-03-19"
@@ -33,7 +34,7 @@ def fill(world):
 def decided(make_world):
     """Two days were decided; the data of the next one lie there."""
     world = fill(make_world(now="2025-03-19T02:00:00", max_data_gap_days=2))
-    world.run("2025-03-15", DAYS[1])
+    run(world, "2025-03-15", DAYS[1])
     return world
 
 
@@ -100,7 +101,7 @@ def test_a_day_that_was_decided_twice_counts_once_and_the_first_time_counts(worl
         5,
     }  # it was published twice, and that is history
     is_whole(world)
-    world.run(DAYS[1], NEXT)
+    run(world, DAYS[1], NEXT)
 
 
 def test_a_warehouse_that_holds_decisions_twice_says_what_to_run_and_that_heals_it(world):

@@ -11,6 +11,7 @@ from mab_pipeline.cli.main import app
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.errors import PublicationRefusedError, UsageError
 from mab_store.warehouse.duckdb.published_copies import current_copy
+from tests.integration.steps import run
 
 DAYS = ("2025-03-17", "2025-03-18")
 
@@ -24,7 +25,7 @@ def decided(make_world):
             world.metrics(
                 day, (name, "control", 300, 3), (name, "variant_a", 300, 9), name=name + ".csv"
             )
-    world.run(*DAYS)
+    run(world, *DAYS)
     return world
 
 

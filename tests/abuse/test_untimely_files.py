@@ -6,6 +6,7 @@ import pytest
 
 from mab_pipeline.ingestion.late_data import find_arrivals, plan_runs
 from mab_pipeline.operations.doctor import examine
+from tests.integration.steps import load
 
 NAME = "checkout"
 NOW = "2025-03-20T02:00:00"
@@ -68,26 +69,26 @@ def test_a_future_file_is_loaded_when_its_day_is_over_and_counts_from_its_first_
     *_, sighted = ledger(world, "2025-03-22")
     world.clock.set("2025-03-22T12:00:00")  # its own day: not over yet
     assert find_arrivals(world.platform).metrics == {}
-    world.run("2025-03-21", assets=LOADING)
+    load(world, "2025-03-21")
     world.clock.set("2025-03-23T02:00:00")
     arrivals = find_arrivals(world.platform)
     assert arrivals.metrics == {"metrics/2025-03-22/export.csv": dt.date(2025, 3, 22)}
     assert plan_runs(world.platform, arrivals).decide is not None
-    world.run("2025-03-22", assets=LOADING)
+    load(world, "2025-03-22")
     assert ledger(world, "2025-03-22") == (dt.date(2025, 3, 22), None, 1, sighted)
     counted = "select impressions from daily_metrics where metric_date = ?"
     assert world.query(counted, "2025-03-22") == [(500,)]
     assert find_arrivals(world.platform).metrics == {}
     before = world.tables(volatile=True)
-    world.run("2025-03-22", assets=LOADING)
+    load(world, "2025-03-22")
     assert world.tables(volatile=True) == before
 
 
 def test_a_future_file_that_was_taken_away_warns_no_more(world):
     name = world.metrics("2025-03-25", (NAME, "control", 500, 5))
-    world.run("2025-03-19", assets=LOADING)
+    load(world, "2025-03-19")
     assert len(world.find("raw_metrics", "files_are_readable", "2025-03-19")) == 1
     (world.inbox / name).unlink()
-    world.run("2025-03-19", assets=LOADING)
+    load(world, "2025-03-19")
     assert world.find("raw_metrics", "files_are_readable", "2025-03-19") == []
     assert ledger(world, "2025-03-25")[0] is None  # the ledger remembers it

@@ -60,9 +60,6 @@ GROUPS = {
     ),
     "replay": Group(
         ("mab_pipeline/operations/replay.py",),
-        (
-            "tests/integration/operations/test_replay_of_files.py",
-            "tests/integration/operations/test_replay_and_explain.py",
-        ),
+        ("tests/integration/operations/test_replay_of_files.py",),
     ),
 }

@@ -16,6 +16,7 @@ from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.warehouse.reader import open_reader
 from tests.integration.conftest import World
 from tests.integration.dashboard.again import decided_again
+from tests.integration.steps import load, run
 
 FIRST, LAST = "2025-03-12", "2025-03-15"
 OPTIONS = {"decision_preset": "robust", "control_min_allocation": 0.1}
@@ -36,8 +37,8 @@ def world(make_world):
         rows += [("shop", "old", 10, 1), ("own", "control", 900, 9), ("own", "variant_a", 900, 90)]
         rows += [("shop", "c", 40, 4)] if day > FIRST else []
         world.metrics(day, *rows)
-    world.run("2025-01-10", assets=("experiments", "raw_metrics", "daily_metrics"))
-    world.run(FIRST, LAST)
+    load(world, "2025-01-10")
+    run(world, FIRST, LAST)
     return world
 
 

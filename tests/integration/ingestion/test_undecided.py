@@ -6,6 +6,7 @@ import pytest
 
 from mab_pipeline.ingestion.undecided import notes_of_run, undecided_days, undecided_note
 from mab_store.days import Days
+from tests.integration.steps import run
 
 
 def test_days_with_files_that_were_never_decided_are_named_with_the_command(make_world):
@@ -15,7 +16,7 @@ def test_days_with_files_that_were_never_decided_are_named_with_the_command(make
         world.metrics(day, ("cta", "control", 10, 1))
     (world.inbox / "metrics" / "2025-02-01").mkdir()
     assert undecided_days(world.platform)
-    world.run("2025-03-19")
+    run(world, "2025-03-19")
 
     days = undecided_days(world.platform)
 

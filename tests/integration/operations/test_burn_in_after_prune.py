@@ -10,6 +10,7 @@ from mab_pipeline.operations import prune
 from mab_pipeline.operations.replay import replay
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_store.warehouse.reader import open_reader
+from tests.integration.steps import run
 
 OLD = [f"2025-01-0{day}" for day in range(1, 6)]
 EVE, LAST = "2025-03-08", "2025-03-09"
@@ -30,8 +31,8 @@ def world(make_world):
         rows = [("shop", "control", 900, 9), ("shop", "slow", 60, 3)]
         rows += [("shop", "new", 60, 3)] if day > OLD[-1] else []
         world.metrics(day, *rows)
-    world.run(OLD[0], OLD[-1])
-    world.run(EVE, LAST)
+    run(world, OLD[0], OLD[-1])
+    run(world, EVE, LAST)
     world.before = {day: rows_of(world, day) for day in (*OLD, EVE, LAST)}
     prune.prune(world.platform, world.instance, older_than_days=36, apply=True)
     for day in OLD:
@@ -51,11 +52,11 @@ def test_a_decision_records_what_burn_in_counted(world):
 
 def test_the_decisions_after_the_rebuild_are_those_from_before(world):
     assert len(world.rebuilt.missing) == len(OLD)
-    world.run(LAST)
+    run(world, LAST)
     assert rows_of(world, LAST) == world.before[LAST]  # no second version
     world.metrics("2025-03-10", ("shop", "control", 900, 9), ("shop", "slow", 10, 1))
     world.clock.set("2025-03-11T02:00:00")
-    world.run("2025-03-10")
+    run(world, "2025-03-10")
     found = {row["variant_name"]: row for row in rows_of(world, "2025-03-10")}
     assert found["slow"]["impressions_since_joined"] == 200
     assert found["new"]["impressions_since_joined"] == 120
