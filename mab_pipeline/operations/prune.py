@@ -34,7 +34,7 @@ from mab_pipeline.runs.retention import (
 )
 from mab_store.errors import NotPublishedError, UsageError
 from mab_store.home_lock import Say
-from mab_store.warehouse.duckdb.published_copies import current_copy
+from mab_store.warehouse.duckdb.published_copies import current_copy, drop_unused_history
 from mab_store.warehouse.duckdb.warehouse import DuckDBWarehouse
 from mab_store.warehouse.warehouse import Transaction, rolled_back
 
@@ -193,6 +193,8 @@ def _prune_files(platform: Platform, cutoff: date, *, apply: bool) -> list[Pruna
         found.append(_sum_up(kind, [(path.stat().st_size, _day_of(path)) for path in old]))
         for path in old if apply else []:
             path.unlink(missing_ok=True)
+    if apply and copies:
+        drop_unused_history(settings.published_dir)
     return found
 
 

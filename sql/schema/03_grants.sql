@@ -112,6 +112,9 @@ grant select on view served_current_holds to role mab_api;
 
 grant select on view served_current_analyses to role mab_api;
 
+grant select on view served_published_months to role mab_api;
+
+grant select on view served_observed_months to role mab_api;
 
 -- What earlier versions granted and no statement needs.
 revoke create stage on schema identifier($mab_schema) from role mab_pipeline;

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mab_store.atomic_files import sync_folder, write_atomically
 from mab_store.errors import NotPublishedError
+from mab_store.warehouse.duckdb.history_files import drop_unused, search_path
 from mab_store.warehouse.sql_loader import load_sql
 
 POINTER = "current.json"
@@ -21,7 +22,7 @@ COPIES_KEPT = 3
 ACCEPTS_LOSS = "accepts_loss"
 # The copy with which the loss was accepted: a reader that missed that copy must learn of it too.
 ACCEPTED_WITH = "accepted_with"
-CURRENT = "select 1 from duckdb_views() where view_name = 'served_current_publications'"
+CURRENT = "select 1 from duckdb_views() where view_name = 'served_published_months'"
 
 
 class Pointer(NamedTuple):
@@ -54,7 +55,14 @@ class PublishedCopy:
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
         (statement,) = load_sql(name)
         values = statement.bind(parameters or {})
-        return self._connection.sql(statement.text, params=values).to_arrow_table()
+        try:
+            return self._connection.sql(statement.text, params=values).to_arrow_table()
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise NotPublishedError(
+                f"A file of the published copy {self.name} is gone or damaged "
+                f"({str(error).splitlines()[0]}). Run `mab run` for the newest day again: it "
+                "writes the file again."
+            ) from None
 
     def branch(self) -> "PublishedCopy":
         """Return a reader of the same open copy for another thread."""
@@ -87,6 +95,12 @@ def point_to(published_dir: Path, name: str, *, accepts_loss: bool = False) -> N
     write_atomically(published_dir / POINTER, payload, root=published_dir.parent)
     for _, path in _copies(published_dir)[:-COPIES_KEPT]:
         path.unlink(missing_ok=True)
+    drop_unused_history(published_dir)
+
+
+def drop_unused_history(published_dir: Path) -> None:
+    """Drop the history files that no copy has."""
+    drop_unused(published_dir, [path for _, path in _copies(published_dir)])
 
 
 def current_copy(published_dir: Path) -> Path:
@@ -136,7 +150,7 @@ def open_copy(path: Path, *, config: Mapping[str, str] | None = None) -> Publish
         NotPublishedError: It is not a database.
     """
     try:
-        connection = duckdb.connect(path, read_only=True, config=dict(config or {}))
+        connection = duckdb.connect(path, read_only=True, config=search_path(path.parent, config))
     except duckdb.Error as error:
         raise NotPublishedError(
             f"The published copy {path} cannot be opened ({str(error).splitlines()[0]}). Run "

@@ -1,4 +1,4 @@
-"""Write the DuckDB file: locking, transactions, and the checkpointed copy that readers open."""
+"""Write the DuckDB file: locking, transactions, and the copy that readers open."""
 
 import os
 import re
@@ -24,6 +24,7 @@ from mab_store.errors import (
     WarehouseLostError,
 )
 from mab_store.settings import Settings
+from mab_store.warehouse.duckdb.history_files import write_copy
 from mab_store.warehouse.duckdb.published_copies import (
     PublishedCopy,
     current_copy,
@@ -42,6 +43,7 @@ SCHEMA_FILES = (
     "schema/02_create_views",
     "schema/02_create_fingerprints",
     "schema/02_create_served_views",
+    "schema/02_create_monthly_views",
 )
 
 
@@ -132,34 +134,33 @@ class DuckDBWarehouse:
             return []
 
     def publish_copy(self, *, accept_loss: bool = False) -> str:
-        """Checkpoint, copy the file under a new name and swap the pointer to it.
+        """Write a copy under a new name, with its month files, and swap the pointer to it.
 
-        Readers never see a half-written file: the copy is complete before it gets its name, and
-        the pointer is replaced in one step.
+        Readers never see a half-written file: the copy and its month files are complete before
+        they get their names, and the pointer is replaced in one step.
 
         Raises:
             PublicationRefusedError: The copy lacks data of the served one.
         """
+        folder = self._published_dir
         with self._connected() as connection:
-            connection.execute("checkpoint")
-            connection.close()
-            name = next_copy_name(self._published_dir)
-            temporary = self._published_dir / f"{name}.part"
+            name = next_copy_name(folder)
+            temporary = folder / f"{name}.part"
+            temporary.unlink(missing_ok=True)  # left by a crash
             try:
-                shutil.copyfile(self._path, temporary)
-                with temporary.open("rb+") as copied:
-                    os.fsync(copied.fileno())
+                write_copy(connection, folder, temporary)
                 if not accept_loss:
                     self._refuse_loss(temporary)
-                temporary.replace(self._published_dir / name)
-                point_to(self._published_dir, name, accepts_loss=accept_loss)
+                temporary.replace(folder / name)
+                point_to(folder, name, accepts_loss=accept_loss)
             except PublicationRefusedError:
                 temporary.unlink(missing_ok=True)
                 raise
-            except OSError as error:
+            except (OSError, duckdb.IOException) as error:
                 temporary.unlink(missing_ok=True)
+                reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
                 raise HomeError(
-                    f"The copy {self._published_dir / name} cannot be written: {error.strerror}. "
+                    f"The copy {folder / name} cannot be written: {reason}. "
                     "The previous copy is still served; free space and run the day again."
                 ) from None
         return name

@@ -26,6 +26,7 @@ SCHEMA_FILES = (
     "schema/02_create_views",
     "schema/02_create_fingerprints",
     "schema/02_create_served_views",
+    "schema/02_create_monthly_views",
     "schema/03_grants",
 )
 

@@ -265,12 +265,12 @@ def test_a_copy_that_fails_half_way_leaves_the_pointer_where_it_was(
     add(warehouse, "a.csv")
     warehouse.publish_copy()
 
-    def full_disk(_source, target):
+    def full_disk(_connection, _folder, target):
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mab_store.warehouse.duckdb.warehouse.shutil.copyfile", full_disk)
+        patch.setattr("mab_store.warehouse.duckdb.warehouse.write_copy", full_disk)
         with pytest.raises(HomeError, match="No space left"):
             warehouse.publish_copy()
     assert current_copy(settings.published_dir).name == "serving-1.duckdb"
