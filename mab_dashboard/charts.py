@@ -9,6 +9,7 @@ import pandas as pd
 
 from mab_dashboard.formats import Language
 from mab_dashboard.labels import Align, band_labels
+from mab_dashboard.sayings import reason_words
 from mab_dashboard.series import Rate, Share, held_days
 from mab_dashboard.texts import text
 from mab_store.plain_text import plain
@@ -23,6 +24,7 @@ HALO: tuple[dict[str, Any], ...] = (
     {"fill": "#1b1e23", "fontWeight": 600},
 )
 SHIFTS: Mapping[Align, int] = {"left": 6, "center": 0, "right": -6}
+DAY_FORMAT: Mapping[Language, str] = {"en": "%d %b", "pt": "%d/%m"}
 BAR_DAY = "yearmonthdate(day):T"
 VERDICT_COLOURS = {"accepted": "#0072B2", "superseded": "#7a7f87"}
 REJECTED_COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#773311", "#009E73", "#56B4E9", "#8800DD")
@@ -198,19 +200,19 @@ _GOOD = ("accepted", "superseded")
 
 
 def shown_verdict(name: str, language: Language) -> str:
-    """Return the verdict on a row in words; a reason for rejection is the pipeline's own name."""
-    return text(f"verdict_{name}", language) if name in _GOOD else name
+    """Return the verdict on a row in words."""
+    return text(f"verdict_{name}", language) if name in _GOOD else reason_words(name, language)
 
 
 def _days(language: Language) -> alt.X:
     return alt.X("day:T", title=text("axis_day", language)).axis(
-        format="%d %b", tickCount=8, grid=False
+        format=DAY_FORMAT[language], tickCount=8, grid=False
     )
 
 
 def _bars(language: Language) -> alt.X:
     return alt.X(BAR_DAY, title=text("axis_day", language)).axis(
-        format="%d %b", tickCount=8, grid=False
+        format=DAY_FORMAT[language], tickCount=8, grid=False
     )
 
 

@@ -16,6 +16,7 @@ from mab_dashboard.formats import (
 )
 from mab_dashboard.look import SHAPES, block, key_mark, verdict_words
 from mab_dashboard.moves import Fact
+from mab_dashboard.sayings import error_rate, said
 from mab_dashboard.texts import text
 
 PER = 10_000
@@ -41,12 +42,9 @@ def headline(record: Body, analysis: Body | None, language: Language) -> str:
     advice = {} if analysis is None else analysis["advice"]
     verdict = advice.get("verdict")
     colour = SHAPES[verdict][1] if verdict in SHAPES else "#7a7f87"
-    error_rate = ""
-    if advice.get("error_rate"):
-        words = text("error_rate", language)
-        error_rate = (
-            f'<div class="dim" lang="en">{markup(words)}: {markup(advice["error_rate"])}</div>'
-        )
+    wrong = error_rate(advice, language)
+    rate = f'<div class="dim">{markup(text("error_rate", language))}: {markup(wrong)}</div>'
+    reason = said(advice.get("reason", ""), advice.get("messages"), language)
     description = (
         f'<div class="dim">{markup(record["description"])}</div>' if record["description"] else ""
     )
@@ -57,7 +55,7 @@ def headline(record: Body, analysis: Body | None, language: Language) -> str:
         f"{markup(status)}</div>{description}"
         f'<div class="verdict" style="border-color:{colour};margin-top:.5rem">'
         f"{verdict_words(verdict, language)} "
-        f'<span lang="en">{sentence(advice.get("reason", ""))}</span>{error_rate}</div>'
+        f"<span>{sentence(reason)}</span>{rate if wrong else ''}</div>"
     )
 
 

@@ -13,6 +13,7 @@ from mab_dashboard.formats import (
     sentence,
 )
 from mab_dashboard.overview import Row
+from mab_dashboard.sayings import said
 from mab_dashboard.texts import text
 
 CONTROL_COLOUR = "#7a7f87"
@@ -141,7 +142,8 @@ def overview_row(row: Row, language: Language) -> str:
         f'<span class="badge">{markup(text(f"badge_{name}", language))}</span>'
         for name in row.badges
     )
-    reason = f'<div class="dim" lang="en">{sentence(row.reason)}</div>' if row.reason else ""
+    words = said(row.reason, row.messages, language)
+    reason = f'<div class="dim">{sentence(words)}</div>' if words else ""
     first = f"<div>{verdict_words(row.verdict, language)}{reason}<div>{badges}</div></div>"
     return block(
         f'<div class="row">{first}<div>{share_bars(row.shares, language)}</div>'

@@ -12,7 +12,14 @@ VERDICTS = ("data_problem", "winner", "safe_to_stop", "keep_running")
 """In the order in which they ask for attention."""
 STATUSES = ("running", "paused", "finished")
 Badge = Literal[
-    "held_back", "frozen", "prior", "no_traffic", "stale", "not_published", "no_analysis"
+    "held_back",
+    "frozen",
+    "prior",
+    "rejected_rows",
+    "no_traffic",
+    "stale",
+    "not_published",
+    "no_analysis",
 ]
 
 
@@ -24,8 +31,8 @@ class Row(NamedTuple):
         name: Its name.
         status: Its status.
         verdict: The verdict of its advice; None without one.
-        reason: The advice's sentence, or why there is none; empty if nothing is known.
-        error_rate: How often the rule of the verdict is wrong; empty without one.
+        reason: The advice's sentence, in English; empty if nothing is known.
+        messages: The same as codes.
         leader: The variant that is most likely the best; None without an analysis.
         probability_best: Its probability to be the best.
         lift: Its lift against the control; None for the control.
@@ -43,7 +50,7 @@ class Row(NamedTuple):
     status: str
     verdict: str | None
     reason: str
-    error_rate: str
+    messages: list[Body]
     leader: str | None
     probability_best: float | None
     lift: float | None
@@ -71,7 +78,7 @@ def row_of(item: Mapping[str, Any], *, now: datetime) -> Row:
         status=item["status"],
         verdict=advice.get("verdict"),
         reason=advice.get("reason", ""),
-        error_rate=advice.get("error_rate") or "",
+        messages=advice.get("messages", []),
         leader=leader.get("variant_name"),
         probability_best=leader.get("probability_best"),
         lift=leader.get("lift"),
@@ -116,6 +123,7 @@ def _badges(
         "held_back": overview["held_back"] is not None,
         "stale": is_stale(overview, now),
         "frozen": item["status"] != "running",
+        "rejected_rows": bool(overview.get("rejected_rows")),
         "no_traffic": overview["impressions"] == 0,
         "prior": any(share["data_source"] == "prior" for share in overview["shares"]),
         "no_analysis": overview["advice"] is None,

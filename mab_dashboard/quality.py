@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from mab_dashboard.overview import Badge, row_of
+
 ONE_DAY = timedelta(days=1)
 ON_TIME = timedelta(days=2)
 """A file of a day is late from this long after the day's beginning: a whole day after its end."""
@@ -62,6 +64,46 @@ def rejections(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for file in item["files"]
         if file["verdict"] not in {"accepted", "superseded"}
     ]
+
+
+class Feed(NamedTuple):
+    """An experiment whose feed needs a look.
+
+    Attributes:
+        name: Its name.
+        data_through: Its last day with accepted impressions; None without any.
+        days_silent: Days since then, up to the newest day that any experiment was decided on; None
+            if it never had any.
+        badges: What is wrong, as in the overview.
+    """
+
+    name: str
+    data_through: date | None
+    days_silent: int | None
+    badges: tuple[Badge, ...]
+
+
+FAULTS: tuple[Badge, ...] = ("held_back", "stale", "rejected_rows", "no_traffic")
+
+
+def feeds(items: Iterable[Mapping[str, Any]], *, now: datetime) -> list[Feed]:
+    """Return the running experiments whose feeds are silent, late or rejected, longest first.
+
+    Args:
+        items: Items of `GET /experiments`.
+        now: The time, with its zone.
+    """
+    running = [item for item in items if item["status"] == "running" and item["overview"]]
+    newest = max((item["overview"]["as_of_date"] for item in running), default=None)
+    found = []
+    for item in running:
+        through = item["overview"]["data_through"]
+        day = None if through is None else date.fromisoformat(through)
+        silent = None if day is None else (date.fromisoformat(str(newest)) - day).days
+        badges = tuple(name for name in row_of(item, now=now).badges if name in FAULTS)
+        if silent != 0 or badges:
+            found.append(Feed(item["name"], day, silent, badges))
+    return sorted(found, key=lambda feed: (feed.data_through or date.min, feed.name))
 
 
 def verdict_counts(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ from mab_store.plain_text import plain
 FRESH_SECONDS = 20
 """How long an answer of the API is shown again without a request."""
 KEY = "mab_key"
+BLOCK = 1000
+"""Experiments that the API gives at a time."""
 Columns = Mapping[str, str]
 
 
@@ -42,8 +44,8 @@ class View(NamedTuple):
         return text(key, self.place.language, **values)
 
     def listed(self, **query: str | None) -> Body:
-        """Return the first thousand experiments that a query admits."""
-        return _read(self.api.url, self.api.key, "/experiments", {**query, "limit": 1000})
+        """Return a thousand experiments that a query admits, from its cursor on."""
+        return _read(self.api.url, self.api.key, "/experiments", {**query, "limit": BLOCK})
 
     def analysis(self, experiment: str) -> Body | None:
         """Return the newest analysis of an experiment; None if there is none."""
@@ -157,7 +159,8 @@ def show_problem(view: View, error: ApiError) -> None:
         view.say(f"state_{error.state}_help", url=view.api.url),
         title=view.say(f"state_{error.state}"),
     )
-    st.html(block(f'<div class="dim" lang="en">{markup(error.detail)}</div>'))
+    if view.place.language == "en" or error.state in {"away", "unexpected"}:
+        st.html(block(f'<div class="dim mono">{markup(error.detail)}</div>'))
     if st.button(view.say("retry"), key="retry", type="primary"):
         st.cache_data.clear()
         st.rerun()

@@ -16,7 +16,8 @@ from mab_dashboard.experiment_parts import (
 from mab_dashboard.formats import label, markup, moment, number
 from mab_dashboard.look import block, colours_of
 from mab_dashboard.moves import why_moved
-from mab_dashboard.overview import is_stale
+from mab_dashboard.sayings import explained, said
+from mab_dashboard.screens.evidence import show_rows, show_state
 from mab_dashboard.screens.experiment_charts import show_density, show_over_time
 from mab_dashboard.series import shares_over_time
 from mab_dashboard.view import (
@@ -66,7 +67,7 @@ def _parts(
     control = next((item["name"] for item in record["variants"] if item["is_control"]), None)
     colours = colours_of(names, control)
     st.html(headline(record, analysis, language))
-    _notes(view, record)
+    show_state(view, record)
     likely = None if analysis is None else other_leader(analysis)
     if analysis is not None and likely is not None:
         advised = analysis["advice"]["variant_name"]
@@ -86,6 +87,7 @@ def _parts(
     show_density(view, now, colours)
     if analysis is not None:
         _sample_ratio(view, analysis)
+    show_rows(view, record, now)
     _changes(view, record)
 
 
@@ -93,19 +95,6 @@ def _before(view: View, key: str, publications: Sequence[Body], day: date) -> Bo
     """Return the explanation of the newest published day before a day."""
     earlier = [item["as_of_date"] for item in publications if item["as_of_date"] < str(day)]
     return view.of(key, "/explanation", date=max(earlier)) if earlier else None
-
-
-def _notes(view: View, record: Body) -> None:
-    """Say what else is true of the newest allocation: late, held back or frozen."""
-    overview = record.get("overview")
-    if not overview:
-        return
-    if is_stale(overview, view.now):
-        show_note(view.say("stale_one", moment=moment(overview["fresh_until"])))
-    if overview["held_back"]:
-        show_note(view.say("held_back_note", **overview["held_back"]))
-    if record["status"] != "running":
-        show_note(view.say("frozen_note", status=view.say(f"status_{record['status']}")))
 
 
 def _explanation(view: View, record: Body, now: Body) -> None:
@@ -124,12 +113,11 @@ def _explanation(view: View, record: Body, now: Body) -> None:
         if now["samples"]
         else view.say("exact")
     )
-    lines = [row["window_reason"] for row in now["variants"]]
-    lines += [row["text"] for row in (*now["not_counted"], *now["changes"])]
-    lines += [
-        f"{moment(hold['held_at'])} {hold['reason']}: {hold['detail']}" for hold in now["holds"]
-    ]
-    items = "".join(f'<li lang="en">{markup(line)}</li>' for line in lines)
+    lines = explained(now, language)
+    for hold in now["holds"]:
+        words = said(hold["detail"], hold.get("messages"), language)
+        lines.append(f"{moment(hold['held_at'])} {hold['reason']}: {words}")
+    items = "".join(f"<li>{markup(line)}</li>" for line in lines)
     st.html(block(f"<div>{markup(words)} {markup(drawn)}</div><ul>{items}</ul>"))
     st.html(block(f'<div class="dim">{markup(view.say("replay"))}</div>'))
     st.code(now["replay_command"], language=None, wrap_lines=True)
@@ -154,7 +142,8 @@ def _sample_ratio(view: View, analysis: Body) -> None:
     ratio, language = analysis["sample_ratio"], view.place.language
     show_heading(view.say("section_ratio"))
     if ratio["p_value"] is None:
-        words = view.say("ratio_not_tested", note=ratio["note"])
+        note = said(ratio["note"], ratio.get("messages"), language)
+        words = view.say("ratio_not_tested", note=note)
         st.html(block(f"<div>{markup(words)}</div>"))
         return
     value = f"{ratio['p_value']:.3g}"
@@ -179,7 +168,7 @@ def _changes(view: View, record: Body) -> None:
     except ApiError as error:
         if error.state in {"away", "key_required", "key_refused"}:
             raise
-        st.html(block(f'<div class="dim" lang="en">{markup(error.detail)}</div>'))
+        show_note(view.say(f"state_{error.state}_help", url=view.api.url))
         return
     if not changes:
         st.html(block(f'<div class="dim">{markup(view.say("no_changes"))}</div>'))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mab_dashboard.api import Body
 from mab_dashboard.formats import label, markup, number
 from mab_dashboard.look import block, header_row, overview_row, verdict_words
 from mab_dashboard.overview import (
@@ -16,7 +15,7 @@ from mab_dashboard.overview import (
     row_of,
     sorted_rows,
 )
-from mab_dashboard.view import View, go, show_note
+from mab_dashboard.view import BLOCK, View, go, show_note
 
 ROWS = 25
 """Experiments on a page."""
@@ -29,15 +28,21 @@ def show(view: View) -> None:
         ApiError: The API does not answer with a list.
     """
     query = _filters(view)
-    answer = view.listed(**query)
+    scope = (*query.values(), st.session_state.get("sort"))
+    if st.session_state.get("listed") != scope:  # another list begins with its first page
+        st.session_state["listed"], st.session_state["first"] = scope, 0
+        st.session_state["blocks"] = [None]
+    blocks: list[str | None] = st.session_state["blocks"]
+    answer = view.listed(**query, cursor=blocks[-1])
     rows = [row_of(item, now=view.now) for item in answer["experiments"]]
     if not rows:
         state = "search" if any(query.values()) else "registry"
         show_note(view.say(f"empty_{state}_help"), title=view.say(f"empty_{state}"))
         return
     order = st.session_state.get("sort", "verdict")
-    _summary(view, rows, answer)
-    _list(view, sorted_rows(rows, order), query)
+    _summary(view, rows)
+    _list(view, sorted_rows(rows, order), (len(blocks) - 1) * BLOCK)
+    _block_pager(view, blocks, answer["next_cursor"])
 
 
 def _filters(view: View) -> dict[str, str | None]:
@@ -68,7 +73,7 @@ def _filters(view: View) -> dict[str, str | None]:
     return {"q": wanted.strip() or None, "verdict": advice or None, "status": state or None}
 
 
-def _summary(view: View, rows: Sequence[Row], answer: Body) -> None:
+def _summary(view: View, rows: Sequence[Row]) -> None:
     """Show how many experiments have each verdict, and what is late."""
     language = view.place.language
     counts = counts_by_verdict(rows)
@@ -81,14 +86,9 @@ def _summary(view: View, rows: Sequence[Row], answer: Body) -> None:
     late = sum("stale" in row.badges for row in rows)
     if late:
         show_note(view.say("stale_list", count=number(late, language)))
-    if answer["next_cursor"]:
-        show_note(view.say("more_in_api", count=number(len(rows), language)))
 
 
-def _list(view: View, rows: Sequence[Row], query: dict[str, str | None]) -> None:
-    scope = (*query.values(), st.session_state.get("sort"))
-    if st.session_state.get("listed") != scope:  # another list begins with its first page
-        st.session_state["listed"], st.session_state["first"] = scope, 0
+def _list(view: View, rows: Sequence[Row], before: int) -> None:
     first = min(st.session_state["first"], (len(rows) - 1) // ROWS * ROWS)
     corner, header = st.columns([1.35, 5])
     corner.html(block(f'<div class="head">{markup(view.say("experiment"))}</div>'))
@@ -96,7 +96,7 @@ def _list(view: View, rows: Sequence[Row], query: dict[str, str | None]) -> None
     for row in rows[first : first + ROWS]:
         _row(view, row)
     if len(rows) > ROWS:
-        _pager(view, first, len(rows))
+        _pager(view, first, len(rows), before)
 
 
 def _row(view: View, row: Row) -> None:
@@ -117,7 +117,27 @@ def _row(view: View, row: Row) -> None:
         go(view.place._replace(page="experiment", experiment=row.experiment_id, day=None))
 
 
-def _pager(view: View, first: int, count: int) -> None:
+def _block_pager(view: View, blocks: list[str | None], following: str | None) -> None:
+    """Lead to the thousand experiments before and after; the API gives no more at a time."""
+    if len(blocks) == 1 and following is None:
+        return
+    count = number(BLOCK, view.place.language)
+    before, _, after = st.columns([1.4, 2, 1.4])
+    if len(blocks) > 1 and before.button(
+        view.say("block_before", count=count), key="block_before", width="stretch"
+    ):
+        blocks.pop()
+        st.session_state["first"] = 0
+        st.rerun()
+    if following is not None and after.button(
+        view.say("block_after", count=count), key="block_after", width="stretch"
+    ):
+        blocks.append(following)
+        st.session_state["first"] = 0
+        st.rerun()
+
+
+def _pager(view: View, first: int, count: int, earlier: int) -> None:
     language = view.place.language
     before, middle, after = st.columns([1, 3, 1])
     if before.button(view.say("previous"), disabled=first == 0, width="stretch"):
@@ -126,9 +146,9 @@ def _pager(view: View, first: int, count: int) -> None:
     last = min(first + ROWS, count)
     words = view.say(
         "shown",
-        first=number(first + 1, language),
-        last=number(last, language),
-        count=number(count, language),
+        first=number(earlier + first + 1, language),
+        last=number(earlier + last, language),
+        count=number(earlier + count, language),
     )
     middle.html(block(f'<div style="text-align:center">{markup(words)}</div>'))
     if after.button(view.say("next"), disabled=last == count, width="stretch"):

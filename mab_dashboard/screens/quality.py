@@ -10,12 +10,15 @@ from mab_dashboard.charts import verdicts_chart
 from mab_dashboard.formats import label, markup, number, sentence
 from mab_dashboard.look import block
 from mab_dashboard.quality import (
+    feeds,
     late_files,
     missing_days,
     rejections,
     silent_since,
     verdict_counts,
 )
+from mab_dashboard.sayings import reason_words
+from mab_dashboard.screens.evidence import show_state
 from mab_dashboard.screens.experiment_charts import named_days
 from mab_dashboard.view import (
     View,
@@ -40,6 +43,7 @@ def show(view: View) -> None:
     with choice:
         record = choose_experiment(view)
     if record is None:
+        _feeds(view)
         return
     key = record["experiment_id"]
     through = _through(view, record)
@@ -53,6 +57,7 @@ def show(view: View) -> None:
     quality = view.all_of(key, "/quality", "days", **bounds)
     daily = view.all_of(key, "/daily", "days", **bounds)
     st.html(block(f"<h2>{markup(record['name'])}</h2>"))
+    show_state(view, record)
     if not quality and not daily:
         show_note(view.say("no_chart"), title=view.say("chart_rows"))
         return
@@ -61,6 +66,33 @@ def show(view: View) -> None:
     _silent(view, record, daily, min(last, through))
     _late(view, record, quality)
     _rejected(view, record, quality)
+
+
+def _feeds(view: View) -> None:
+    """Show which experiments need a look: silent, late, held back or with rejected rows."""
+    items = view.listed()["experiments"]
+    show_heading(view.say("section_feeds"))
+    found = feeds(items, now=view.now)
+    if not found:
+        _say(view.say("feeds_fine"))
+        return
+    _say(view.say("feeds_help"))
+    rows = [
+        {
+            "name": feed.name,
+            "through": str(feed.data_through or view.say("never")),
+            "silent": feed.days_silent,
+            "state": ", ".join(view.say(f"badge_{name}") for name in feed.badges),
+        }
+        for feed in found
+    ]
+    columns = {
+        "name": view.say("experiment"),
+        "through": view.say("table_through"),
+        "silent": view.say("table_days_silent"),
+        "state": view.say("table_state"),
+    }
+    show_table(view, rows, columns, name="feeds")
 
 
 def _through(view: View, record: Body) -> date:
@@ -135,7 +167,10 @@ def _late(view: View, record: Body, quality: Sequence[Body]) -> None:
 
 def _rejected(view: View, record: Body, quality: Sequence[Body]) -> None:
     show_heading(view.say("section_rejected"))
-    rows = rejections(quality)
+    rows = [
+        row | {"reason": reason_words(row["reason"], view.place.language)}
+        for row in rejections(quality)
+    ]
     if rows:
         columns = {
             "date": view.say("table_date"),

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import streamlit as st
 import uvicorn
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 import mab_dashboard
 from mab_api.app import create_app
+from mab_pipeline.allocation.publish import serve
 from mab_store.settings import Settings
 from tests.integration.api.homes import NOW, YESTERDAY, Home
 from tests.integration.api.reading import reading_elsewhere
@@ -47,6 +49,20 @@ def serving(home: Home, *, read: Callable) -> Iterator[str]:
         thread.join(DEADLINE_SECONDS)
 
 
+def _received(row: tuple[str, str, str]) -> dict[str, object]:
+    variant, shown, clicks = row
+    return {
+        "metric_date": YESTERDAY,
+        "source_file": f"metrics/{YESTERDAY}/{variant[0]}.csv",
+        "row_number": 1,
+        "received_at": NOW,
+        "experiment": HOSTILE[0],
+        "variant_name": variant,
+        "impressions": shown,
+        "clicks": clicks,
+    }
+
+
 def hostile_home(root: Path) -> Home:
     """Return a home whose names are markup, formulas and escapes, as an older version took them."""
     home = Home(root)
@@ -58,7 +74,12 @@ def hostile_home(root: Path) -> Home:
         for old, new in zip(home.variants[experiment_id], HOSTILE, strict=True):
             execute("update variants set variant_name = ? where variant_name = ?", [new, old])
     home.variants[experiment_id] = list(HOSTILE)
+    home._append("raw_metrics", [*map(_received, [(HOSTILE[1], "=1+1", "1"), ("lost", "2", "1")])])
     home.publish(YESTERDAY)
+    with home.platform.warehouse.transaction() as transaction:
+        counted = """replace(analysis, '"rejected_rows":0', '"rejected_rows":2')"""
+        transaction._connection.execute(f"update analysis set analysis = {counted}")
+    serve(home.platform)
     return home
 
 
@@ -107,9 +128,25 @@ class Page:
         return "\n".join(element.proto.body for element in self.test.get("html"))
 
     @property
+    def words(self) -> list[str]:
+        """The labels of all widgets."""
+        kinds = ("button", "selectbox", "slider", "number_input", "text_input", "toggle")
+        found = [element.label for kind in kinds for element in self.test.get(kind)]
+        return found + [element.label for element in self.test.expander]
+
+    @property
     def buttons(self) -> list[str]:
         """The labels of all buttons."""
         return [button.label for button in self.test.button]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _components_are_looked_for_once() -> Iterator[None]:
+    """Each run of a page asks all installed packages for components of Streamlit: two seconds."""
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: found)
+        yield
 
 
 @pytest.fixture

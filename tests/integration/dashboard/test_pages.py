@@ -1,5 +1,7 @@
 """Every page and every state, in both languages, on a real API over HTTP."""
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from mab_dashboard.formats import label, markup, sentence
 from mab_dashboard.place import PAGES
 from mab_dashboard.screens.overview import ROWS
-from mab_dashboard.texts import LANGUAGES, text
+from mab_dashboard.texts import LANGUAGES, catalogue, text
 from mab_store.experiments.schemas import experiment_id_of
 from tests.integration.api.homes import NOW, YESTERDAY
 from tests.integration.dashboard.conftest import HOSTILE, KEY
@@ -149,6 +151,65 @@ def test_a_late_allocation_is_said_on_both_pages_and_a_fresh_one_is_not(open_pag
     page = open_page("full", now=NOW + timedelta(days=3), **query)
     late = text("stale_one", lang, moment="2026-03-11 04:00 UTC")
     assert sentence(late) in page.text
+
+
+def test_the_overview_reaches_experiments_beyond_the_first_answer_of_the_api(
+    open_page, monkeypatch
+):
+    for module in ("view", "screens.overview"):
+        monkeypatch.setattr(f"mab_dashboard.{module}.BLOCK", 12)
+    page = open_page("full")
+    seen = []
+    for count in (12, 12, 6):
+        names = [button for button in page.buttons if button.startswith("exp")]
+        assert len(names) == count
+        seen += names
+        if count == 12:
+            page.test.button(key="block_after").click()
+            page.run()
+    assert len(set(seen)) == 30
+    page.test.button(key="block_before").click()
+    page.run()
+    assert [button for button in page.buttons if button.startswith("exp")] == seen[12:24]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_english_sentence_is_left_on_a_portuguese_page(open_page, name):
+    page = open_page("full", page=name, experiment=FIRST, lang="pt")
+    shown = html.unescape(page.text + "\n".join(page.words))
+    english, portuguese = catalogue("en"), catalogue("pt")
+    templates = {
+        part
+        for key, words in english.items()
+        if words != portuguese[key]
+        for part in re.split(r"\{[a-z_]+\}", words)
+        if len(part) > 12 and part not in portuguese[key]
+    }
+    assert [words for words in sorted(templates) if words in shown] == []
+    assert 'lang="en"' not in shown
+
+
+def test_rejected_rows_are_shown_with_their_text_and_their_badge(open_page):
+    assert f">{text('badge_rejected_rows', 'en')}<" in open_page("hostile").text
+    page = open_page("hostile", page="experiment", experiment=FIRST)
+    cells = "".join(frame.value.to_csv() for frame in page.test.dataframe)
+    assert "=1+1" in cells
+    assert text("reason_not_an_integer", "en") in cells
+    assert "unknown variant" in cells
+    page.test.button_group(key=f"rows_{FIRST}_{YESTERDAY}").set_value(["all"])
+    page.run()
+
+
+@EACH_LANGUAGE
+def test_feeds_that_need_a_look_are_listed_before_one_is_chosen(open_page, lang):
+    assert text("feeds_fine", lang) in open_page("full", page="quality", lang=lang).text
+    page = open_page("full", now=NOW + timedelta(days=3), page="quality", lang=lang)
+    assert text("feeds_help", lang) in page.text
+    assert len(page.test.dataframe[0].value) == 30
+    page = open_page(
+        "full", now=NOW + timedelta(days=3), page="quality", experiment=FIRST, lang=lang
+    )
+    assert sentence(text("stale_one", lang, moment="2026-03-11 04:00 UTC")) in page.text
 
 
 @EACH_LANGUAGE

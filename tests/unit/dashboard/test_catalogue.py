@@ -16,9 +16,12 @@ from mab_dashboard.experiment_parts import COLUMNS
 from mab_dashboard.look import SHAPES
 from mab_dashboard.overview import SORTS, STATUSES, Badge
 from mab_dashboard.place import PAGES
+from mab_dashboard.sayings import CHANGES, REASONS, WINDOWS
 from mab_dashboard.screens.experiment_charts import RANGES
 from mab_dashboard.texts import catalogue
+from mab_pipeline.allocation.stop_rule import SAFE_ERROR, WINNER_ERROR
 from mab_pipeline.simulation.windows import SOURCES
+from mab_store.messages import CODES
 from mab_store.settings import Settings
 
 FOLDER = Path(mab_dashboard.__file__).parent
@@ -34,6 +37,12 @@ MADE = {
     *(f"range_{name}" for name in RANGES),
     *(f"moved_to_{source}" for source in ("prior", "max_window", "default_window")),
     *(f"source_{source}" for source in SOURCES),
+    *(f"message_{code}" for code in CODES),
+    *(f"reason_{reason}" for reason in REASONS),
+    *(f"window_{which}" for which in WINDOWS),
+    *(f"change_{which}" for which in CHANGES),
+    *(f"rows_{which}" for which in ("rejected", "all")),
+    *(f"error_rate_{verdict}" for verdict in ("winner", "safe_to_stop")),
     *(f"empty_{what}{part}" for what in ("search", "registry") for part in ("", "_help")),
     *(f"column_{name}" for name in COLUMNS),
 }
@@ -78,3 +87,8 @@ def test_the_dashboard_listens_on_this_machine_alone_and_tells_nobody():
     assert "--server.address=127.0.0.1" in program
     assert "--server.port=9000" in program
     assert "--browser.gatherUsageStats=false" in program
+
+
+def test_the_error_rates_are_those_that_were_measured():
+    assert catalogue("en")["error_rate_winner"] == WINNER_ERROR
+    assert catalogue("en")["error_rate_safe_to_stop"] == SAFE_ERROR

@@ -1,8 +1,9 @@
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from mab_dashboard.quality import (
+    feeds,
     late_files,
     missing_days,
     rejections,
@@ -84,3 +85,40 @@ def test_a_variant_without_impressions_on_the_last_day_is_silent():
     ]
     found = silent_since(daily, ["a", "b", "c"], through=date(2026, 3, 2))
     assert found == {"a": date(2026, 3, 1), "c": None}
+
+
+def feed(name, through, *, status="running", **overview):
+    full = {
+        "advice": None,
+        "leader": None,
+        "as_of_date": "2026-03-09",
+        "effective_date": "2026-03-10",
+        "data_through": through,
+        "fresh_until": "2026-03-11T04:00:00Z",
+        "held_back": None,
+        "days": 1,
+        "impressions": 5,
+        "rejected_rows": 0,
+        "shares": [],
+    } | overview
+    return {"experiment_id": name, "name": name, "status": status, "overview": full}
+
+
+def test_feeds_that_are_silent_late_or_rejected_are_listed_the_longest_silence_first():
+    now = datetime(2026, 3, 11, 4, tzinfo=UTC)
+    items = [
+        feed("fine", "2026-03-09"),
+        feed("late by a day", "2026-03-08"),
+        feed("never", None, impressions=0),
+        feed("paused", "2026-01-01", status="paused"),
+        feed("rejected", "2026-03-09", rejected_rows=2),
+        {"experiment_id": "new", "name": "new", "status": "running", "overview": None},
+    ]
+    found = [(one.name, one.days_silent, one.badges) for one in feeds(items, now=now)]
+    assert found == [
+        ("never", None, ("no_traffic",)),
+        ("late by a day", 1, ()),
+        ("rejected", 0, ("rejected_rows",)),
+    ]
+    assert len(feeds(items, now=now + timedelta(microseconds=1))) == 4
+    assert feeds([], now=now) == []

@@ -1,4 +1,4 @@
-"""What the tests of the store share: settings that look neither at the environment nor at .env."""
+"""What unit tests share: settings that look neither at the environment nor at .env."""
 
 from collections.abc import Callable
 
