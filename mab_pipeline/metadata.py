@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.allocation.gate import CurrentAllocations
+from mab_pipeline.ingestion.follow_up import FollowUp
 from mab_store.days import Days
 from mab_store.plain_text import plain
 from mab_store.warehouse.warehouse import Queries
@@ -200,3 +201,13 @@ def _fitted(name: str, width: int) -> str:
 def _bar(percent: float) -> str:
     whole, eighths = divmod(round(percent / 100 * BAR_WIDTH * 8), 8)
     return ("█" * whole + EIGHTHS[eighths]).rstrip()
+
+
+def log_follow_up(context: dg.AssetExecutionContext, follow_up: FollowUp) -> None:
+    """Report to Dagster the partitions that were recomputed in addition to those of the run."""
+    for asset, days in (
+        ("daily_metrics", follow_up.metric_days),
+        ("windowed_aggregates", follow_up.as_of_days),
+    ):
+        for day in days:
+            context.log_event(dg.AssetMaterialization(asset, partition=str(day)))

@@ -6,11 +6,10 @@ from typing import Any
 import dagster as dg
 
 from mab_pipeline.assets.table_asset import same_columns, table_asset
-from mab_pipeline.ingestion.follow_up import FollowUp, follow_metrics, log_follow_up
-from mab_pipeline.metadata import add_days
+from mab_pipeline.ingestion.loaders import load_daily_metrics
+from mab_pipeline.metadata import add_days, log_follow_up
 from mab_pipeline.partitions import days_of
 from mab_pipeline.resources import Platform
-from mab_store.days import Days
 
 
 @table_asset(
@@ -51,9 +50,3 @@ def daily_metrics(
             "windows_made_too": [str(day) for day in follow_up.as_of_days],
         }
     )
-
-
-def load_daily_metrics(platform: Platform, days: Days) -> FollowUp:
-    """Compute these days, the late days that a run finds, and the windows that contain them."""
-    with platform.warehouse.transaction() as transaction:
-        return follow_metrics(transaction, platform.settings, days)

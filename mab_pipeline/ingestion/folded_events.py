@@ -4,6 +4,7 @@ import time
 
 from filelock import FileLock, Timeout
 
+from mab_pipeline.ingestion.loaders import EVENTS
 from mab_pipeline.resources import Platform
 from mab_store.files.folding import fold
 
@@ -11,7 +12,6 @@ FOLDERS_KEPT = 1_000
 """As long as no more experiments than this have loose files, nothing is folded."""
 AGE_SECONDS = 3600.0
 """A younger file stays loose: whoever added it may still be looking at it."""
-_EVENTS = {"prefix": "experiments/%"}
 
 
 def fold_old_events(platform: Platform) -> int:
@@ -26,7 +26,7 @@ def fold_old_events(platform: Platform) -> int:
     try:
         with FileLock(platform.settings.mab_home / ".folding.lock", timeout=0):
             with platform.warehouse.reading() as queries:
-                rows = queries.fetch_arrow("ledger/undated_files", _EVENTS).to_pylist()
+                rows = queries.fetch_arrow("ledger/undated_files", EVENTS).to_pylist()
             loaded = {row["source_file"]: row["sha256"] for row in rows if row["error"] is None}
             return fold(platform.inbox, loaded, arrived_before=time.time() - AGE_SECONDS)
     except Timeout:

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-import dagster as dg
-
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.windows import compute_windows
 from mab_pipeline.ingestion.judged_days import Judge
@@ -31,16 +29,6 @@ class FollowUp:
 
     metric_days: list[date] = field(default_factory=list)
     as_of_days: list[date] = field(default_factory=list)
-
-
-def log_follow_up(context: dg.AssetExecutionContext, follow_up: FollowUp) -> None:
-    """Report to Dagster the partitions that were recomputed in addition to those of the run."""
-    for asset, days in (
-        ("daily_metrics", follow_up.metric_days),
-        ("windowed_aggregates", follow_up.as_of_days),
-    ):
-        for day in days:
-            context.log_event(dg.AssetMaterialization(asset, partition=str(day)))
 
 
 def made_days(transaction: Transaction, start: date) -> list[date]:

@@ -19,10 +19,8 @@ from mab_pipeline.allocation.decide import decide, identify
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.recorded import Record
 from mab_pipeline.allocation.windows import compute_windows
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion.file_ledger import GONE
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.ingestion.waiting_files import waits
 from mab_pipeline.resources import Platform, build_platform
 from mab_store.days import Days

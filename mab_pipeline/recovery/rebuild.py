@@ -19,9 +19,7 @@ import pyarrow.compute as pc
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.allocation.windows import compute_windows
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.ingestion.waiting_files import journaled, missing_files
 from mab_pipeline.resources import Platform
 from mab_store.clock import Clock

@@ -9,11 +9,9 @@ import pytest
 from mab_pipeline.allocation.publish import Order, publish
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.allocations import allocate
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion.judged_days import changed_days
 from mab_pipeline.ingestion.late_data import find_arrivals, plan_runs
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.operations.prune import _prune_tables
 from mab_pipeline.recovery.rebuild import rebuild
 from mab_pipeline.resources import build_platform

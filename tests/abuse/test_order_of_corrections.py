@@ -17,10 +17,8 @@ from rich.console import Console
 
 from mab_api.submissions import Submissions
 from mab_pipeline.allocation.recorded import find_record
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.cli.console import rendered
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.operations.explain import explain
 from mab_pipeline.operations.ingest import Intake
 from mab_pipeline.operations.replay import replay

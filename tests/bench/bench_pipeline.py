@@ -18,16 +18,14 @@ import duckdb
 
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.checks.definitions import CHECKS
 from mab_pipeline.definitions import build_defs
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.resources import Platform, build_platform
 from mab_store.days import Days
 from mab_store.settings import load_settings
-from tests.bench import daily_run, history
+from tests.bench import daily_run, history, nights
 from tests.bench.empty_job import empty_job
 from tests.bench.hand_in import HISTORY_DAYS, VARIANTS, hand_in
 from tests.bench.rows import Row
@@ -77,6 +75,7 @@ def run() -> list[Row]:
         *_the_daily_run(),
         *daily_run.rows(lambda home: _in_process("prepare", home)),
         *history.rows(lambda home: _in_process("past", home)),
+        *nights.rows(),
     ]
 
 

@@ -6,9 +6,7 @@ import dagster as dg
 import pytest
 
 from mab_pipeline.allocation.publish import serve
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.operations.dagster_home import prepare_home
 from mab_pipeline.runs.failures import cause_of
 from mab_store.days import Days

@@ -11,10 +11,8 @@ from typing import Any
 from mab_pipeline.allocation.publish import Order, PublicationReport, publish
 from mab_pipeline.allocation.rule_settings import RuleSettings
 from mab_pipeline.assets.allocations import allocate
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion.file_ledger import LoadReport
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_pipeline.resources import Platform
 from mab_store.days import Days
 from tests.integration.conftest import World

@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 
 from mab_pipeline.allocation.recorded import find_record
-from mab_pipeline.assets.experiments import load_experiments
 from mab_pipeline.ingestion import folded_events
 from mab_pipeline.ingestion.late_data import find_arrivals
+from mab_pipeline.ingestion.loaders import load_experiments
 from mab_pipeline.operations.doctor import examine
 from mab_pipeline.operations.experiments import find_experiment, list_experiments
 from mab_pipeline.operations.replay import replay

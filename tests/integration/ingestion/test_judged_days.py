@@ -5,10 +5,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from mab_pipeline.assets.daily_metrics import load_daily_metrics
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion import judged_days
+from mab_pipeline.ingestion.loaders import load_daily_metrics, load_experiments, load_raw_metrics
 from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.warehouse.duckdb.warehouse import DuckDBTransaction

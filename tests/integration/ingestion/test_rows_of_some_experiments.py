@@ -4,9 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from mab_pipeline.assets.experiments import load_experiments
-from mab_pipeline.assets.raw_metrics import load_raw_metrics
 from mab_pipeline.ingestion import raw_rows
+from mab_pipeline.ingestion.loaders import load_experiments, load_raw_metrics
 from mab_store.days import Days
 from mab_store.experiments.schemas import experiment_id_of
 
