@@ -49,7 +49,7 @@ class OverviewHold(HeldBack):
 
 
 class Overview(Shape):
-    """What a list says about an experiment."""
+    """The summary of an experiment in a list."""
 
     advice: Annotated[StopAdvice | None, Field(description="Null without an analysis.")]
     leader: Leader | None

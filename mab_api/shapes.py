@@ -1,4 +1,4 @@
-"""What the models of several bodies share."""
+"""Parts of models that several bodies share."""
 
 from typing import Annotated, Literal
 

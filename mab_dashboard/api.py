@@ -79,7 +79,7 @@ class Api:
         return _body(answer)
 
     def of(self, experiment_id: str, part: str = "", **query: str | int | None) -> Body:
-        """Return what the API says about an experiment.
+        """Return the record of an experiment.
 
         Args:
             experiment_id: The experiment; anything that is not an id is not found.

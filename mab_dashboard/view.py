@@ -1,4 +1,4 @@
-"""What a page works with: the place, the API, the words, and the parts that pages share."""
+"""All that a page needs: the place, the API, the words, and the parts that pages share."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ Columns = Mapping[str, str]
 
 
 class View(NamedTuple):
-    """What a page works with.
+    """All that a page needs.
 
     Attributes:
         api: The API, with the session's key.
@@ -57,7 +57,7 @@ class View(NamedTuple):
             return None
 
     def of(self, experiment: str, part: str = "", **query: str | None) -> Body:
-        """Return what the API says about an experiment."""
+        """Return the record of an experiment."""
         return _read_of(self.api.url, self.api.key, experiment, part, query)
 
     def all_of(self, experiment: str, part: str, key: str, **query: str | None) -> list[Body]:

@@ -83,7 +83,7 @@ CODES = (*_WHOLE, "faults", *_SPANS, *_PARTS)
 
 
 def messages_of(text: str) -> list[Message]:
-    """Return what a sentence says.
+    """Return the meaning of a sentence.
 
     Args:
         text: The reason of an advice, a finding of the gate, or a note on the sample ratio.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("mab_api", "mab_pipeline", "mab_store", "tools")
+PACKAGES = ("mab_api", "mab_client", "mab_dashboard", "mab_pipeline", "mab_store", "tools")
 PAGES = ("*.md", "docs/*.md", ".env.example", "mab_pipeline/sample/*.md")
 SHORTEST_MESSAGE = 3  # words; a shorter string is a name or a key
 

@@ -23,7 +23,7 @@ class Packed(NamedTuple):
     Attributes:
         name: The experiment's name, by which records are ordered.
         body: The record, encoded.
-        overview: What a list says about it, encoded; empty if nothing of it is published.
+        overview: Its summary in a list, encoded; empty if nothing of it is published.
         status: Its status.
         verdict: The verdict of its stop advice; empty without one.
     """

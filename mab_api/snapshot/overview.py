@@ -1,4 +1,4 @@
-"""The overview: what a list of experiments says about each, read with the snapshot.
+"""The overview: the summary of each experiment in a list, read with the snapshot.
 
 Everything was computed before it was published; here it is only put together.
 """
@@ -21,7 +21,7 @@ LIFT = ("probability_beats_control", "lift", "lift_interval")
 
 
 class Facts(NamedTuple):
-    """What the published data say about all experiments, by experiment id.
+    """The published summary of all experiments, by experiment id.
 
     Attributes:
         analyses: The newest analysis, as JSON.

@@ -74,7 +74,7 @@ def _filters(view: View) -> dict[str, str | None]:
 
 
 def _summary(view: View, rows: Sequence[Row]) -> None:
-    """Show how many experiments have each verdict, and what is late."""
+    """Show how many experiments have each verdict, and which are late."""
     language = view.place.language
     counts = counts_by_verdict(rows)
     without = len(rows) - sum(counts.values())

@@ -17,6 +17,7 @@ MODULES = {
     "bench_analysis": "The analysis of a publication",
     "bench_pipeline": "The pipeline",
     "bench_api": "The serving API",
+    "bench_client": "The clients",
     "bench_operations": "Operations",
     "bench_simulation": "Simulation",
 }
