@@ -6,6 +6,7 @@ The first keys are those of the source document, unchanged; ours follow.
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -45,6 +46,7 @@ def stale_after(effective_date: date, *, settings: Settings) -> datetime:
     return publication_deadline(effective_date, settings=settings)
 
 
+@lru_cache(maxsize=4096)  # experiments of a publication share theirs
 def timestamp(value: datetime) -> str:
     """Format naive UTC as RFC 3339 with a Z; microseconds only if there are any."""
     return value.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -53,6 +54,7 @@ def compact(body: dict[str, Any]) -> bytes:
     return bytes(memoryview(orjson.dumps(body)))
 
 
+@lru_cache(maxsize=4096)  # experiments of a publication share theirs
 def http_date(moment: datetime) -> bytes:
     """Write naive UTC as HTTP does."""
     return format_datetime(moment.replace(tzinfo=UTC), usegmt=True).encode()

@@ -12,7 +12,6 @@ import duckdb
 from mab_pipeline.allocation.publish import serve
 from mab_pipeline.resources import Platform, build_platform
 from mab_store.settings import load_settings
-from mab_store.warehouse.duckdb.published_copies import current_copy
 from tests.bench.daily_run import cpu_seconds
 from tests.bench.rows import Row
 
@@ -75,9 +74,14 @@ def rows(prepared: Callable[[Path], object]) -> list[Row]:
             runs = []
             for number in range(REPEATS):
                 again = Path(shutil.copytree(home, Path(folder) / f"{days}-{number}"))
+                held = {path.relative_to(again) for path in (again / "published").rglob("*")}
                 command = [sys.executable, "-m", "tests.bench.bench_pipeline", "daily", str(again)]
                 runs.append(cpu_seconds(command))
-                sizes[days] = current_copy(again / "published").stat().st_size
+                sizes[days] = sum(
+                    path.stat().st_size
+                    for path in (again / "published").rglob("*")
+                    if path.relative_to(again) not in held
+                )
                 shutil.rmtree(again)
             seconds[days] = min(runs)
     ratio = seconds[LONG] / seconds[SHORT]
@@ -89,10 +93,11 @@ def rows(prepared: Callable[[Path], object]) -> list[Row]:
             ratio <= 1.15,
         ),
         Row(
-            "bytes of the copy that it publishes, the same two",
-            "reported",
-            f"{sizes[LONG] / sizes[SHORT]:.1f}",
-            None,
+            "bytes that its publication writes, the same two",
+            "<= 1.2",
+            f"{sizes[LONG] / sizes[SHORT]:.2f} "
+            f"({sizes[LONG] / 1e6:.1f} / {sizes[SHORT] / 1e6:.1f} MB)",
+            sizes[LONG] <= 1.2 * sizes[SHORT],
         ),
     ]
 
