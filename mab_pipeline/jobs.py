@@ -25,5 +25,5 @@ refresh_day = dg.define_asset_job(
 refresh_windows = dg.define_asset_job(
     "refresh_windows",
     selection=REFRESHED,
-    description="Load days and compute their windows, for shards to decide; no decision changes.",
+    description="Load days and compute their windows; no decision changes.",
 )

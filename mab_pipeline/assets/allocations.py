@@ -7,14 +7,12 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from mab_pipeline.allocation.code_version import code_version
 from mab_pipeline.allocation.decide import Decisions, decide, identify
 from mab_pipeline.allocation.gate import current_allocations, identified
 from mab_pipeline.allocation.inputs import read_inputs
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.allocation.timestamps import next_stamp
 from mab_pipeline.assets.table_asset import same_columns, table_asset
 from mab_pipeline.metadata import add_days, first_shares, names_of, shares_plot, shares_table
@@ -25,21 +23,6 @@ from mab_store.plain_text import plain
 from mab_store.warehouse.warehouse import Transaction
 
 _FROM_POSTERIOR = ("alpha", "beta", "probability_best", "allocation_hundredths")
-
-
-class AllocationsConfig(dg.Config):
-    """The options of one run, as its launchpad shows them."""
-
-    shard: int = Field(
-        default=1,
-        description="Which part of the experiments to decide, from 1 to `shards`. The same as "
-        "`mab run --shard 2/7`.",
-    )
-    shards: int = Field(
-        default=1,
-        description="Into how many parts the experiments are cut. With more than 1 the run decides "
-        "its part and nothing else: the day is not materialised, checked or published.",
-    )
 
 
 class Allocated(NamedTuple):
@@ -60,7 +43,6 @@ class Allocated(NamedTuple):
     group="allocation",
     deps=["experiments", "windowed_aggregates"],
     version=code_version,
-    is_optional=True,
     lineage={
         **same_columns(
             "windowed_aggregates",
@@ -75,16 +57,14 @@ class Allocated(NamedTuple):
     },
 )  # fmt: skip
 def allocations(
-    context: dg.AssetExecutionContext,
-    config: AllocationsConfig,
-    platform: dg.ResourceParam[Platform],
-) -> dg.MaterializeResult[Any] | None:
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
     """Thompson sampling: the share of draws in which a variant has the highest click rate."""
-    days, shard = days_of(context), Shard(config.shard, config.shards)
+    days = days_of(context)
     row_count, added = 0, 0
     by_day: dict[date, dict[str, int]] = {}
     for chunk in days.parts():
-        done = allocate(platform, chunk, run_id=context.run.run_id, shard=shard)
+        done = allocate(platform, chunk, run_id=context.run.run_id)
         row_count, added = row_count + done.row_count, added + done.added
         by_day |= done.by_day
         last = chunk.end - timedelta(days=1)
@@ -93,13 +73,8 @@ def allocations(
     last_day = Days(days.end - timedelta(days=1), days.end)
     with platform.warehouse.transaction() as transaction:
         platform.journal.write_missing(transaction)
-        if shard.is_whole:
-            current = current_allocations(transaction, last_day, platform)
-            names = names_of(transaction)
-    if not shard.is_whole:
-        counts = {"rows_of_the_shard": row_count, "rows_added": added}
-        _observe(context, days, {"shard": str(shard), **counts})
-        return None
+        current = current_allocations(transaction, last_day, platform)
+        names = names_of(transaction)
     shown = first_shares(current)
     of_last_day = {
         "plot_of_the_day": shares_plot(shown, names),
@@ -117,13 +92,11 @@ def allocations(
     )
 
 
-def allocate(
-    platform: Platform, days: Days, *, run_id: str, shard: Shard | None = None
-) -> Allocated:
-    """Decide what these days lack, of all experiments or of a part of them.
+def allocate(platform: Platform, days: Days, *, run_id: str) -> Allocated:
+    """Decide what these days lack.
 
-    Only the loading holds the warehouse, so shards in other processes do not wait; decisions
-    that one of them has added meanwhile are not added again.
+    Only the loading holds the warehouse, so runs in other processes do not wait; decisions that
+    one of them has added meanwhile are not added again.
     """
     rule = RuleSettings.of(platform.settings)
     version = code_version()
@@ -131,7 +104,6 @@ def allocate(
         inputs = read_inputs(transaction, days, rule)
         existing = transaction.fetch_arrow("assets/allocations_existing", days.parameters)
         now = next_stamp(platform, transaction)
-    inputs = (shard or Shard()).of(inputs)
     decisions = _undecided(platform, inputs, existing)
     if len(decisions) == 0:
         return Allocated(len(inputs), 0, _by_day(inputs))
@@ -170,7 +142,7 @@ def _undecided(platform: Platform, inputs: pa.Table, existing: pa.Table) -> Deci
 def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Table:
     """Return rows whose `computed_at` no other commit has: it names their entry in the journal.
 
-    Shards that began at once can have read the same time.
+    Runs that began at once can have read the same time.
     """
     if len(rows) == 0:
         return rows
@@ -181,11 +153,3 @@ def _at_a_moment_of_its_own(rows: pa.Table, transaction: Transaction) -> pa.Tabl
     place = rows.schema.get_field_index("computed_at")
     field = rows.schema.field(place)
     return rows.set_column(place, field, pa.repeat(pa.scalar(moment, field.type), len(rows)))
-
-
-def _observe(context: dg.AssetExecutionContext, days: Days, metadata: dict[str, Any]) -> None:
-    """Record a shard as an observation of each day: a part is not a materialisation."""
-    for day in days.listed:
-        context.log_event(
-            dg.AssetObservation(asset_key="allocations", partition=str(day), metadata=metadata)
-        )

@@ -46,7 +46,6 @@ def table_asset(
     sql: Sequence[str] = (),
     lineage: Lineage | None = None,
     version: Callable[[], str] | None = None,
-    is_optional: bool = False,
 ) -> Callable[[Compute], TableAsset]:
     """Declare an asset that maintains the table of the function's name.
 
@@ -58,8 +57,6 @@ def table_asset(
         sql: SQL files that compute it; their text is its code version.
         lineage: For each column the columns that it comes from.
         version: Code version, if it is not that of the SQL alone.
-        is_optional: Whether it may return None: nothing is materialised then, and the checks and
-            assets behind it are skipped.
     """
 
     def decorate(compute: Compute) -> TableAsset:
@@ -80,7 +77,6 @@ def table_asset(
                 kinds={"sql", settings.mab_engine} if sql else {"python", settings.mab_engine},
                 partitions_def=partitions,
                 backfill_policy=dg.BackfillPolicy.single_run(),
-                output_required=not is_optional,
                 freshness_policy=_deadline(name, settings),
                 deps=[
                     *deps,

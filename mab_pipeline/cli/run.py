@@ -32,13 +32,8 @@ def run(
     windows: Annotated[
         bool, typer.Option("--windows", help="Load and compute the windows; decide nothing.")
     ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="K/N", help="Decide a part of the experiments; publish nothing."),
-    ] = None,
 ) -> None:
     """Run one day (yesterday, unless --date or --from and --to say otherwise) to publication."""
-    from mab_pipeline.allocation.sharding import Shard
     from mab_pipeline.cli.progress import check_days_count, run_and_show, show_verdicts
     from mab_pipeline.ingestion.undecided import notes_of_run
     from mab_pipeline.jobs import REFRESHED
@@ -46,14 +41,13 @@ def run(
     from mab_pipeline.operations.run_verdicts import verdicts_of_run
 
     accepts = accept_loss or accept_variant_gap
-    _check_options(republish=republish, accepts=accepts, windows=windows, shard=shard)
-    part = Shard.parse(shard) if shard is not None else None
+    _check_options(republish=republish, accepts=accepts, windows=windows)
     _check_range(day, first, last)
     platform = prepared(load_settings())
     yesterday = platform.clock().date() - timedelta(days=1)
     start, end = (to_date(value) or to_date(day) or yesterday for value in (first, last))
     days = check_days(platform, start, end)
-    assets = REFRESHED if windows else ["allocations"] if part else None
+    assets = REFRESHED if windows else None
     finished = run_and_show(
         platform,
         days,
@@ -61,28 +55,26 @@ def run(
         republish=republish,
         accept_loss=accept_loss,
         accept_variant_gap=accept_variant_gap,
-        shard=part,
     )
     notes = notes_console()
     for note in notes_of_run(platform, days, finished.result) if not assets else ():
         say(notes, note)
     if assets:
-        say(notes, "Nothing is published yet: run the same days without --windows and --shard.")
+        say(notes, "Nothing is published yet: run the same days without --windows.")
     if finished.published and not finished.published.is_any:
         _say_why_nothing(platform.settings)
-    if not part:
-        verdicts = verdicts_of_run(platform, days)
-        show_verdicts(verdicts)
-        check_days_count(verdicts)
+    verdicts = verdicts_of_run(platform, days)
+    show_verdicts(verdicts)
+    check_days_count(verdicts)
 
 
-def _check_options(*, republish: bool, accepts: bool, windows: bool, shard: str | None) -> None:
-    if republish + windows + (shard is not None) > 1:
-        raise UsageError("Give one of --republish, --windows and --shard.")
-    if accepts and (windows or shard is not None):
+def _check_options(*, republish: bool, accepts: bool, windows: bool) -> None:
+    if republish and windows:
+        raise UsageError("Give one of --republish and --windows.")
+    if accepts and windows:
         raise UsageError(
-            "--accept-loss and --accept-variant-gap are about publishing; --windows and --shard "
-            "publish nothing."
+            "--accept-loss and --accept-variant-gap are about publishing; --windows publishes "
+            "nothing."
         )
 
 

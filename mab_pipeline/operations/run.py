@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from mab_pipeline.allocation.sharding import Shard
 from mab_pipeline.definitions import build_defs
 from mab_pipeline.jobs import DAILY_ALLOCATION
 from mab_pipeline.operations.dagster_home import dagster_instance
@@ -141,7 +140,6 @@ def run_days(
     republish: bool = False,
     accept_loss: bool = False,
     accept_variant_gap: bool = False,
-    shard: Shard | None = None,
 ) -> FinishedRun:
     """Materialise these days as one Dagster run.
 
@@ -153,7 +151,6 @@ def run_days(
         republish: Whether older days are published again if their decision changed.
         accept_loss: Whether readers may lose published allocations.
         accept_variant_gap: Whether experiments with a variant gap are published too.
-        shard: The part of the experiments that the asset allocations decides; all if omitted.
 
     Raises:
         RunFailedError: A step failed.
@@ -176,8 +173,6 @@ def run_days(
     }
     if any(asked.values()):
         ops["publication"] = {"config": asked}
-    if shard:
-        ops["allocations"] = {"config": {"shard": shard.number, "shards": shard.count}}
     with dagster_instance() as instance:
         result = job.execute_in_process(
             instance=instance,

@@ -193,7 +193,6 @@ def test_sensors_schedule_jobs_and_each_option_of_the_launchpad_say_what_they_do
         fields = getattr(schema, "fields", {}).items()  # an asset without options takes anything
         options |= {f"{name}.{option}": field.description for option, field in fields}
     assert set(options) == {
-        *("allocations.shard", "allocations.shards"),
         *("publication.republish", "publication.accept_loss", "publication.accept_variant_gap"),
     }
     assert all(text and text.endswith((".", "`.")) for text in options.values())
