@@ -12,9 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Router
+from starlette.types import ASGIApp
 
 from mab_api.auth import Door, KeyDoor, Keyring, dev_door
 from mab_api.dependencies import Serving
@@ -104,7 +106,7 @@ def create_app(
     answer_problem = _problem_handler([*hot, *app.routes])
     for kind in (ProblemError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer_problem)
-    app.middleware_stack = Gateway(
+    gateway = Gateway(
         Router(
             hot,
             default=app.build_middleware_stack(),
@@ -117,7 +119,21 @@ def create_app(
         lines=serving.lines,
         fast_lane=FastLane(serving),
     )
+    origins = settings.api_cors_origins
+    app.middleware_stack = _read_from(gateway, origins) if origins else gateway
     return app
+
+
+def _read_from(app: ASGIApp, origins: Sequence[str]) -> CORSMiddleware:
+    """Let pages of these origins read. It stands outside, as a preflight request has no key."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["Authorization", "If-None-Match"],
+        expose_headers=["ETag", "Last-Modified", "Retry-After", "X-Request-ID"],
+        max_age=3600,
+    )
 
 
 def _key_door(settings: Settings) -> Door:

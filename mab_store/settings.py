@@ -56,6 +56,22 @@ def _digests(value: object) -> object:
 KeyDigests = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_digests)]
 
 
+def _origins(value: object) -> object:
+    """Read a list of origins as browsers send them, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    origins = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin) for origin in origins):
+        raise ValueError(
+            "must be exact origins in lower case without a path, such as https://www.example.com, "
+            "separated by commas; no wildcard"
+        )
+    return origins
+
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+
 def _scheme_and_host(url: str) -> tuple[str, str]:
     """Split a URL; an error message never repeats it, as it may be a secret."""
     try:
@@ -144,6 +160,7 @@ class Settings(BaseSettings):
     # The API
     api_read_keys: KeyDigests = ()
     api_write_keys: KeyDigests = ()
+    api_cors_origins: Origins = ()
     api_refresh_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
     api_shutdown_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
     api_max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
