@@ -1,10 +1,10 @@
 """The pipeline's connection to Snowflake: the store's adapter over `dagster_snowflake`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from typing import Any
 
 from mab_store.settings import Settings
-from mab_store.warehouse.snowflake.connection import Connect, Connection, connection_arguments
+from mab_store.warehouse.snowflake.connection import Connect, Connection, connected_by
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 RESOURCE_FIELDS = (
@@ -22,25 +22,20 @@ def connect_through_dagster(settings: Settings, *, query_seconds: int | None = N
     """Return a function that opens a connection with `SnowflakeResource`.
 
     The resource leaves a connection open when its block raises, and would commit at the end of it
-    were autocommit not on; so the connection is closed here, and transactions are ended by
-    statements of the adapter.
+    were autocommit not on; `connected_by` closes the connection, and statements of the adapter end
+    transactions.
 
     Args:
         settings: The settings.
         query_seconds: Limit of a query on the server; None: that of a run [s].
     """
 
-    @contextmanager
-    def connected() -> Iterator[Connection]:
+    def open_one(arguments: dict[str, Any]) -> AbstractContextManager[Connection]:
         from dagster_snowflake import SnowflakeResource  # noqa: PLC0415  # takes 10 s
 
-        arguments = connection_arguments(settings, query_seconds=query_seconds)
         known = {name: arguments.pop(name) for name in RESOURCE_FIELDS if name in arguments}
         resource = SnowflakeResource(**known, additional_snowflake_connection_args=arguments)
-        with resource.get_connection() as connection:
-            try:
-                yield connection
-            finally:
-                connection.close()
+        opened: AbstractContextManager[Connection] = resource.get_connection()
+        return opened
 
-    return connected
+    return connected_by(open_one, settings, query_seconds=query_seconds)

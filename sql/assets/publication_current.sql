@@ -4,8 +4,8 @@
 --          current_analyses
 -- Parameters: :stamp when the run published and held back: its rows have that time, all others an
 --          earlier one
--- Note:    history only grows, and this run's rows are its newest: what was current before, and these
---          rows, are all that can be current now. A row that is replaced goes after the new one came.
+-- Note:    history only grows, and this run's rows are its newest: these rows, and those that were
+--          current before, are all that can be current now. A row that is replaced goes after the new one came.
 insert into current_publications (
     experiment_id, as_of_date, published_at, allocation_id, previous_as_of_date,
     previous_allocation_id, updated_at

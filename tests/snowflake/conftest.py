@@ -34,6 +34,9 @@ from tests.snowflake.wire import serving
 from tests.snowflake.worlds import World
 
 LEFT_OUT = pytest.StashKey[dict[str, None]]()
+SHOWS_LESS = pytest.StashKey[dict[str, None]]()
+LEFT_BEHIND = pytest.StashKey[list[str]]()
+SCHEMA = "mab_test_"
 IS_LIVE = os.environ.get("MAB_TEST_SNOWFLAKE") == "live"
 NOT_EMULATED = [
     r"\s*create\s+(warehouse|role|schema)\b.*",
@@ -82,12 +85,12 @@ def quick_connections() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def make_settings(emulator) -> Iterator[Callable[..., Settings]]:
-    """Return a function that makes settings for a place of their own."""
+def make_settings(emulator, request) -> Iterator[Callable[..., Settings]]:
+    """Return a function that makes settings for a place of their own; it is dropped at the end."""
     made: list[Settings] = []
 
     def make(home: Path, **more: object) -> Settings:
-        name = f"mab_test_{uuid.uuid4().hex[:12]}"
+        name = f"{SCHEMA}{uuid.uuid4().hex[:12]}"
         place: dict[str, object] = {"snowflake_schema": name}
         if emulator:
             place = {
@@ -105,10 +108,10 @@ def make_settings(emulator) -> Iterator[Callable[..., Settings]]:
         return settings
 
     yield make
-    if not emulator:
-        for settings in made:
-            with connect_directly(settings)() as connection:
-                connection.cursor().execute(f"drop schema if exists {settings.snowflake_schema}")
+    if not emulator and made:
+        left = drop_schemas(made)
+        request.config.stash[LEFT_BEHIND] = left + left_by_others(made[0])
+        assert not left, "schemas were not dropped; the report names them"
 
 
 @pytest.fixture
@@ -152,6 +155,28 @@ def clean_environment(tmp_path_factory) -> Iterator[None]:
         yield
 
 
+def drop_schemas(made: list[Settings]) -> list[str]:
+    """Drop each schema, whatever becomes of the others; return those that stay, and why."""
+    left = []
+    for settings in made:
+        try:
+            with connect_directly(settings)() as connection:
+                # A transaction of a killed run must not hold the drop up.
+                connection.cursor().execute(f"drop schema if exists {settings.snowflake_schema}")
+        except Exception as error:  # noqa: BLE001  # each is reported, and the others still dropped
+            left.append(f"{settings.snowflake_schema}: {error}")
+    return left
+
+
+def left_by_others(settings: Settings) -> list[str]:
+    """Name the schemas of earlier sessions that were killed before they could drop them."""
+    with connect_directly(settings)() as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"show schemas like '{SCHEMA}%' in database {settings.snowflake_database}")
+        place = [column[0].lower() for column in cursor.description].index("name")
+        return [f"{row[place]}: of an earlier session" for row in cursor.fetchall()]
+
+
 def pytest_report_header() -> str:
     place = "a real account" if IS_LIVE else "the emulator; a real one with MAB_TEST_SNOWFLAKE=live"
     return f"snowflake: {place}"
@@ -161,6 +186,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what this target cannot run, and remember it for the report."""
     marker = "emulator_only" if IS_LIVE else "account_only"
     left_out = {item: mark for item in items if (mark := item.get_closest_marker(marker))}
+    if not IS_LIVE:
+        config.stash[SHOWS_LESS] = {
+            f"{item.nodeid.split('[')[0]}: {mark.args[0]}": None
+            for item in items
+            if (mark := item.get_closest_marker("shows_less"))
+        }
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
     config.stash[LEFT_OUT] = {
@@ -175,6 +206,12 @@ def pytest_terminal_summary(
     if left_out:
         terminalreporter.section(f"not run on {'an account' if IS_LIVE else 'the emulator'}")
         terminalreporter.write_line("\n".join(left_out))
+    if shows_less := config.stash.get(SHOWS_LESS, {}):
+        terminalreporter.section("run on the emulator, but shown by an account only")
+        terminalreporter.write_line("\n".join(shows_less))
+    if left_behind := config.stash.get(LEFT_BEHIND, []):
+        terminalreporter.section("schemas that are still there: DROP SCHEMA each")
+        terminalreporter.write_line("\n".join(left_behind))
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

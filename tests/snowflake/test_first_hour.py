@@ -24,6 +24,7 @@ from mab_store.warehouse.snowflake import connection as snowflake_connection
 from mab_store.warehouse.snowflake import statements
 from mab_store.warehouse.snowflake.connection import connect_directly
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from mab_store.warehouse.sql_loader import load_sql
 from mab_store.warehouse.table_schema import declared_tables
 from tests.snowflake.wire import Wire, serving
 from tests.snowflake.worlds import World
@@ -85,10 +86,25 @@ def test_1_init_makes_everything_and_again_changes_nothing(owner):
 @pytest.mark.account_only("the emulator has no grants")
 def test_1_init_keeps_what_others_were_granted(owner):
     one(owner, "grant select on view served_metrics to role public")
+    before = rights_of_the_api(owner)
     SnowflakeWarehouse(owner, connect=connect_directly(owner)).create_schema()
     assert "PUBLIC" in str(one(owner, "show grants on view served_metrics"))
+    assert rights_of_the_api(owner) == before
+    assert {name.rpartition(".")[2] for _, kind, name in before if kind == "VIEW"} == {
+        statement.text.split()[4].upper()
+        for statement in load_sql("schema/03_grants")
+        if statement.text.endswith("to role mab_api") and " on view " in statement.text
+    }
 
 
+def rights_of_the_api(owner: Settings) -> set[tuple[str, str, str]]:
+    """Return right, kind of object and name of each grant in the owner's schema."""
+    schema = f".{owner.snowflake_schema}.".upper()
+    rows = [tuple(map(str, row[1:4])) for row in one(owner, "show grants to role mab_api")]
+    return {(right, kind, name) for right, kind, name in rows if schema in name.upper()}
+
+
+@pytest.mark.shows_less("the emulator has no roles: every login may do everything")
 def test_2_a_day_runs_as_mab_pipeline(world):
     world.run(str(LAST))
     assert len(world.table("publications")) == 1
@@ -103,7 +119,10 @@ def test_2_a_day_runs_as_mab_pipeline(world):
         ("MAB_PIPELINE", "create table t (a int)"),
         ("MAB_PIPELINE", "create temporary stage s"),
         ("MAB_PIPELINE", "drop table raw_metrics"),
+        ("MAB_PIPELINE", "delete from analysis"),
+        ("MAB_PIPELINE", "update current_publications set as_of_date = current_date()"),
         ("MAB_API", "select * from allocations"),
+        ("MAB_API", "select * from current_publications"),
         ("MAB_API", "insert into published_versions select 1, current_timestamp()"),
         ("MAB_ANALYST", "delete from raw_metrics"),
     ],
@@ -113,6 +132,7 @@ def test_2_a_role_is_refused_what_it_has_no_right_to(owner, role, statement):
         one(run_as(owner, role), statement)
 
 
+@pytest.mark.shows_less("the emulator has no roles: every login may do everything")
 def test_3_the_api_reads_what_is_served_as_mab_api(world, owner):
     with open_reader(run_as(owner, "MAB_API")) as reader:
         today = {"today": world.clock.now.date(), "as_of_date": None}
@@ -120,6 +140,7 @@ def test_3_the_api_reads_what_is_served_as_mab_api(world, owner):
     assert set(rows["variant_name"].to_pylist()) == {"control", "b"}
 
 
+@pytest.mark.shows_less("the wire double ends an idle transaction in Snowflake's place")
 def test_4_a_run_that_is_killed_in_its_transaction_changes_nothing_and_the_next_one_goes_on(
     world, account, monkeypatch
 ):
@@ -143,13 +164,14 @@ def test_4_a_run_that_is_killed_in_its_transaction_changes_nothing_and_the_next_
     assert len(world.table("raw_metrics")) == 2 * len(days) > 0
 
 
-@pytest.mark.account_only("a thousand statements take minutes on the emulator")
+@pytest.mark.shows_less("the emulator has no limit of recursion, which the parts of 31 days avoid")
 def test_5_a_range_of_101_days(world):
     world.run(str(FIRST), str(LAST))
     decided = {row["as_of_date"] for row in world.table("allocations")}
     assert len(decided) == 101
 
 
+@pytest.mark.shows_less("the emulator sends one chunk; test_wire.py sends chunks of its own")
 def test_6_as_many_rows_as_come_in_chunks_are_read_as_they_were_written(world):
     schema = declared_tables()["daily_metrics"].arrow_schema
     numbers = pa.array([number**2 for number in range(MANY)], pa.int64())
@@ -175,8 +197,8 @@ def _texts(field: pa.Field, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(field.name), count)
 
 
+@pytest.mark.shows_less("the emulator's reader of Parquet knows no null markers")
 def test_7_no_text_is_taken_for_a_null(world):
-    """The emulator's reader of Parquet knows no markers, so only an account shows it."""
     schema = declared_tables()["raw_metrics"].arrow_schema
     rows = pa.Table.from_pylist(
         [

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,6 +53,7 @@ class Connection(Protocol):
 
 
 Connect = Callable[[], AbstractContextManager[Connection]]
+Open = Callable[[dict[str, Any]], AbstractContextManager[Connection]]
 Opened = TypeVar("Opened")
 
 
@@ -110,6 +111,29 @@ def session_parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
+def connected_by(
+    open_one: Open, settings: Settings, *, query_seconds: int | None = None
+) -> Connect:
+    """Return a function that opens a connection: every one of ours is opened, and closed, here.
+
+    Args:
+        open_one: Opens one with these arguments: the connector alone, or Dagster's resource.
+        settings: The settings.
+        query_seconds: Limit of a query on the server; None: that of a run [s].
+    """
+
+    @contextmanager
+    def connected() -> Iterator[Connection]:
+        arguments = connection_arguments(settings, query_seconds=query_seconds)
+        with open_one(arguments) as connection:
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    return connected
+
+
 def connect_directly(settings: Settings, *, query_seconds: int | None = None) -> Connect:
     """Return a function that opens a connection with the connector alone, for readers.
 
@@ -118,18 +142,12 @@ def connect_directly(settings: Settings, *, query_seconds: int | None = None) ->
         query_seconds: Limit of a query on the server; None: that of a run [s].
     """
 
-    @contextmanager
-    def connected() -> Iterator[Connection]:
+    def open_one(arguments: dict[str, Any]) -> AbstractContextManager[Connection]:
         import snowflake.connector  # noqa: PLC0415  # takes seconds; only this engine needs it
 
-        arguments = connection_arguments(settings, query_seconds=query_seconds)
-        connection = snowflake.connector.connect(**arguments)
-        try:
-            yield connection
-        finally:
-            connection.close()
+        return nullcontext(snowflake.connector.connect(**arguments))
 
-    return connected
+    return connected_by(open_one, settings, query_seconds=query_seconds)
 
 
 def network_pauses() -> Iterator[float]:

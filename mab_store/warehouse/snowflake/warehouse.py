@@ -51,6 +51,7 @@ class SnowflakeTransaction:
         self._cursor = cursor
         self._heartbeat = heartbeat
         self._settings = settings
+        self._checked: set[str] = set()  # tables whose columns were looked at
 
     def execute(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run every statement of `sql/<name>.sql` in order."""
@@ -92,7 +93,12 @@ class SnowflakeTransaction:
             run(self._cursor, text, values)
 
     def _check_columns(self, table_name: str, names: list[str]) -> None:
-        """Refuse an older table: COPY by name silently skips a column that the table lacks."""
+        """Refuse an older table: COPY by name silently skips a column that the table lacks.
+
+        Once in a transaction: a range of 100 days would ask 300 times.
+        """
+        if table_name in self._checked:
+            return
         self._run(f"select * from {table_name} limit 0")  # noqa: S608  # a name of ours
         present = {column.name.lower() for column in self._cursor.description}
         if missing := [name for name in names if name not in present]:
@@ -102,6 +108,7 @@ class SnowflakeTransaction:
                 "was loaded. Compare it with sql/schema/02_create_tables.sql, or set "
                 "SNOWFLAKE_SCHEMA to a new one, then run `mab init` and `mab rebuild`."
             )
+        self._checked.add(table_name)
 
     def _check_loaded(self, table_name: str, expected: int) -> None:
         """Compare the rows that COPY reports with the rows that were sent."""
