@@ -280,3 +280,22 @@ def test_an_entry_that_cannot_be_read_is_named(journal, tmp_path):
     entry.write_bytes(b"not Parquet")
     with pytest.raises(HomeError, match=r"entry .*run-1.parquet cannot be read \(.+\)\. Restore"):
         journal.read("publications")
+
+
+def test_the_first_day_is_the_oldest_that_any_entry_loaded_or_decided(warehouse, journal, tmp_path):
+    assert journal.first_day() is None
+    commit(warehouse, "inbox_files", ledger(("a", "1", NOW)))
+    write(warehouse, journal)
+    assert journal.first_day() == DAY
+    folder, older, newer = tmp_path / "journal", DAY - timedelta(days=3), DAY + timedelta(days=3)
+    schema = declared_tables()["allocations"].arrow_schema
+    columns = {name: [None, None, None] for name in schema.names}
+    rows = pa.table(columns | {"as_of_date": [newer, older, None]}, schema=schema)
+    (folder / "allocations").mkdir(parents=True)
+    pq.write_table(rows, folder / "allocations" / "1.parquet", row_group_size=1)
+    assert journal.first_day() == older
+    pq.write_table(ledger(("b", "1", NOW)).slice(0, 0), folder / "inbox_files" / "empty.parquet")
+    assert journal.first_day() == older
+    (folder / "allocations" / "2.parquet").write_bytes(b"not Parquet")
+    with pytest.raises(HomeError, match=r"entry .*2.parquet cannot be read"):
+        journal.first_day()
