@@ -19,7 +19,7 @@ from mab_store.experiments.schemas import ExperimentSpec, experiment_id_of
 from mab_store.settings import Settings
 from tests.abuse.asgi import made_app, send
 from tests.integration.api.homes import NOW
-from tests.integration.api.servers import serving
+from tests.integration.api.servers import DEADLINE_SECONDS, serving
 
 READ, WRITE = "read-key", "write-key"
 NAME = "experiment"
@@ -244,8 +244,15 @@ def test_a_server_with_a_root_path_takes_no_write_without_a_key(tmp_path):
     with serving(home, command=("-c", program), **environment) as server:
         for path in ("/experiments", "/experiments%0A", "/mab/experiments"):
             for key, status in ((None, 401), ("wrong", 403)):
-                answer = httpx.post(server.url + path, json=NEW, headers=dict(bearer(key)))
+                answer = httpx.post(
+                    server.url + path, json=NEW, headers=dict(bearer(key)), timeout=DEADLINE_SECONDS
+                )
                 assert answer.status_code == status
         assert not (home / "inbox").exists()
-        answer = httpx.post(f"{server.url}/experiments", json=NEW, headers=dict(bearer(WRITE)))
+        answer = httpx.post(
+            f"{server.url}/experiments",
+            json=NEW,
+            headers=dict(bearer(WRITE)),
+            timeout=DEADLINE_SECONDS,
+        )
         assert answer.headers["location"].startswith("/mab/experiments/exp_")

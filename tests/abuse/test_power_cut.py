@@ -19,7 +19,7 @@ from upath import UPath
 from mab_store import atomic_files as files
 from mab_store.experiments.schemas import experiment_id_of
 from mab_store.files.inbox import Inbox
-from tests.integration.api.servers import serving
+from tests.integration.api.servers import DEADLINE_SECONDS, serving
 
 CALLS = "fsync,mkdir,mkdirat,link,linkat,write,writev,sendto,sendmsg"
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -53,7 +53,8 @@ def synced_before(log: Path, answer: str) -> set[str]:
     """Return the paths that were synchronised before the first such answer began to leave."""
     paths: set[str] = set()
     for name, arguments in calls(log):
-        if name == "fsync" and (found := re.search(r"<(.*?)>\)", arguments)):
+        # A call that another thread's interrupted is on two lines: the path ends the first.
+        if name == "fsync" and (found := re.search(r"\(\d+<(.*?)>", arguments)):
             paths.add(found[1])
         elif name in {"write", "writev", "sendto", "sendmsg"} and answer in arguments:
             return paths
@@ -69,8 +70,8 @@ def traced(tmp_path_factory) -> tuple[Path, Path]:
     server = [sys.executable, "-m", "mab_api", "--dev"]
     launch = f"import os; os.execv({STRACE!r}, {[*tracer, *server]!r})"
     with serving(home, command=("-c", launch)) as api:
-        first = httpx.post(f"{api.url}/experiments", json=BODY)
-        second = httpx.post(api.url + METRICS, json=counts(YESTERDAY))
+        first = httpx.post(f"{api.url}/experiments", json=BODY, timeout=DEADLINE_SECONDS)
+        second = httpx.post(api.url + METRICS, json=counts(YESTERDAY), timeout=DEADLINE_SECONDS)
         assert (first.status_code, second.status_code) == (201, 202), second.text
     return home, log
 

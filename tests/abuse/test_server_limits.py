@@ -22,7 +22,7 @@ from tests.abuse.raw import (
     wait_until,
 )
 from tests.integration.api.homes import Home
-from tests.integration.api.servers import Server, serving
+from tests.integration.api.servers import DEADLINE_SECONDS, Server, serving
 
 HEAD_BYTES = 4 << 10
 CONNECTIONS = 20
@@ -64,7 +64,7 @@ def server(home) -> Iterator[Server]:
 
 
 def refused(server: Server, reason: str) -> float:
-    text = httpx.get(f"{server.url}/metrics").text
+    text = httpx.get(f"{server.url}/metrics", timeout=DEADLINE_SECONDS).text
     name = f'mab_http_refused_total{{reason="{reason}"}}'
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -125,7 +125,7 @@ def test_a_head_without_end_ends_and_takes_no_memory(server, flood):
 
     assert process.memory_info().rss - before < MOST_GROWTH
     assert first_status(answer) in {200, 431}  # /healthz is answered before the trailers come
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert httpx.get(f"{server.url}/healthz", timeout=DEADLINE_SECONDS).status_code == 200
 
 
 def test_a_head_that_comes_in_small_pieces_is_answered(server):
@@ -243,7 +243,11 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(server):
 
 
 def test_a_client_that_reads_slowly_but_steadily_gets_all_of_it(server):
-    whole = httpx.get(f"{server.url}/allocations", headers={"accept-encoding": "identity"})
+    whole = httpx.get(
+        f"{server.url}/allocations",
+        headers={"accept-encoding": "identity"},
+        timeout=DEADLINE_SECONDS,
+    )
     started = time.monotonic()
     received = bytearray()
     with connect(server.port, window=1 << 18) as client:

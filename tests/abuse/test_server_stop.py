@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.raw import connect, first_status, get, wait_until
 from tests.integration.api.homes import Home
-from tests.integration.api.servers import ROOT, Server, serving
+from tests.integration.api.servers import DEADLINE_SECONDS, ROOT, Server, serving
 from tests.python_path import python_path
 
 SHUTDOWN_SECONDS = 3
@@ -101,7 +101,9 @@ def clients_of(server: Server) -> Iterator[None]:
     with ExitStack() as stack:
         for client in CLIENTS:
             stack.enter_context(client(server.port))
-        httpx.get(f"{server.url}/healthz")  # by then it has seen what they sent
+        httpx.get(
+            f"{server.url}/healthz", timeout=DEADLINE_SECONDS
+        )  # by then it has seen what they sent
         yield
 
 
@@ -161,10 +163,10 @@ def test_it_answers_while_the_first_load_runs_and_ends_in_the_middle_of_it(home,
     hanging.begin()
     with serving(home.settings.mab_home, **limits(**hanging.environment)) as server:
         wait_until(lambda: psutil.Process(server.process.pid).children())
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
-        assert httpx.get(f"{server.url}/metrics").status_code == 200
+        assert httpx.get(f"{server.url}/healthz", timeout=DEADLINE_SECONDS).status_code == 200
+        assert httpx.get(f"{server.url}/metrics", timeout=DEADLINE_SECONDS).status_code == 200
         for path in WHILE_LOADING:
-            answer = httpx.get(server.url + path)
+            answer = httpx.get(server.url + path, timeout=DEADLINE_SECONDS)
             assert answer.status_code == 503, path
             assert answer.json()["type"] == "urn:mab:problem:loading"
             assert answer.headers["retry-after"] == "1"

@@ -144,7 +144,10 @@ def test_uvicorn_serves_the_app_read_only(published, tmp_path):
     )
     with serving(published.settings.mab_home, command=("-c", program)) as server:
         server.wait_for(f"/experiments/{FIRST}/allocation")
-        assert httpx.post(f"{server.url}/experiments", json={}).status_code == 403
+        assert (
+            httpx.post(f"{server.url}/experiments", json={}, timeout=DEADLINE_SECONDS).status_code
+            == 403
+        )
         assert "uvicorn.access" not in server.log.read_text()
         assert "GET /experiments" not in server.log.read_text()
     assert tmp_path
@@ -189,7 +192,9 @@ def test_a_kill_right_after_a_202_loses_nothing(published):
             row = {"variant_name": "control", "impressions": 1000 + number, "clicks": number}
             body = {"date": "2026-03-09", "metrics": [row]}
             url, pid = start()
-            answer = httpx.post(f"{url}/experiments/{FIRST}/metrics", json=body)
+            answer = httpx.post(
+                f"{url}/experiments/{FIRST}/metrics", json=body, timeout=DEADLINE_SECONDS
+            )
             os.kill(pid, signal.SIGKILL)
             assert answer.status_code == 202
             receipts.append((answer.json()["submission_id"], row))

@@ -13,7 +13,7 @@ from mab_client import Client, bucket
 from mab_client.polling import Poller
 from mab_client.updater import Updater
 from tests.integration.api.homes import Home
-from tests.integration.api.servers import free_port, serving
+from tests.integration.api.servers import DEADLINE_SECONDS, free_port, serving
 from tests.unit.client.conftest import wait_until
 
 SESSIONS = [f"session-{number}" for number in range(300)]
@@ -40,7 +40,7 @@ def split(body: dict, session: str) -> str:
 
 
 def bodies(url: str) -> list[dict]:
-    return httpx.get(f"{url}/allocations").json()["experiments"]
+    return httpx.get(f"{url}/allocations", timeout=DEADLINE_SECONDS).json()["experiments"]
 
 
 def test_it_follows_publications_and_outlives_the_api(home, tmp_path):
