@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mab_store.errors import UnreadableFileError
 from mab_store.experiments.schemas import (
@@ -91,7 +91,7 @@ def parse_event(source_file: str, payload: bytes) -> ExperimentEvent:
         else ExperimentChanged
     )
     try:
-        event = TypeAdapter(kind).validate_python(document)
+        event = kind.model_validate(document)
     except ValidationError as error:
         raise UnreadableFileError(
             f"is not an experiment event: {validation_faults(error)}"

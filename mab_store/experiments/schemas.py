@@ -19,6 +19,8 @@ Place = tuple[str | int, ...]
 def _printable(text: str) -> str:
     if text != text.strip():
         raise ValueError("must not begin or end with white space")
+    if text.isascii() and text.isprintable():
+        return text  # as all but a few are, in a tenth of the time
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise ValueError("must not contain control characters")
     return text
