@@ -80,9 +80,10 @@ def rates_chart(
         }
     )
     title = text("axis_rate", language)
-    base = alt.Chart(frame).encode(x=_days(language), color=_colour(colours))
+    colour = _colour(colours).legend(_legend(**_LINES))
+    base = alt.Chart(frame).encode(x=_days(language), color=colour)
     dashes = [list(DASHES[place % len(DASHES)]) for place in range(len(colours))]
-    dash = alt.StrokeDash("variant:N", title=None, legend=_legend()).scale(
+    dash = alt.StrokeDash("variant:N", title=None, legend=_legend(**_LINES)).scale(
         domain=[plain(name) for name in colours], range=dashes
     )
     tooltip = ["day:T", "variant:N", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in _BAND)]
@@ -242,8 +243,11 @@ def _labels(rows: Sequence[tuple[date, str, float]], x: str) -> list[alt.Chart]:
     return layers
 
 
-def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", columns=4, labelLimit=220, symbolOpacity=1)
+def _legend(**options: Any) -> alt.Legend:
+    return alt.Legend(orient="top", columns=4, labelLimit=220, symbolOpacity=1, **options)
+
+
+_LINES: Mapping[str, Any] = {"symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2.5}
 
 
 def _colour(colours: Mapping[str, str]) -> alt.Color:

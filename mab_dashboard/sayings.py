@@ -10,6 +10,7 @@ from mab_dashboard.texts import catalogue, text
 Body = Mapping[str, Any]
 
 _DECIMAL = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?", re.ASCII)
+_COUNT_OF = re.compile(r"(?<!\S)(\d+) of ", re.ASCII)
 SPANS = ("span", "span_day")
 CHANGES = ("running", "frozen", "retired", "active")
 WINDOWS = ("enough", "longer", "kept", "too_few")
@@ -67,10 +68,17 @@ def _part(message: Body, language: Language) -> str | None:
     if key not in catalogue(language):
         return None
     values = {
-        name: value.replace(".", ",") if language == "pt" and _DECIMAL.fullmatch(value) else value
+        name: _in_portuguese(value) if language == "pt" else value
         for name, value in message["parameters"].items()
     }
     return text(key, language, **values)
+
+
+def _in_portuguese(value: str) -> str:
+    """Return a value with a decimal comma, and lists of counts with `de`."""
+    if _DECIMAL.fullmatch(value):
+        return value.replace(".", ",")
+    return _COUNT_OF.sub(r"\1 de ", value)
 
 
 def _window(row: Body, settings: Body, language: Language) -> str:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import streamlit as st
 
-from mab_dashboard.api import Body
+from mab_dashboard.api import ApiError, Body
 from mab_dashboard.charts import shown_verdict
 from mab_dashboard.formats import label, moment, number
 from mab_dashboard.overview import is_stale
@@ -32,7 +32,7 @@ def show_rows(view: View, record: Body, explanation: Body) -> None:
     """Show the rows behind the counts as they were received: the rejected ones, or all of a day.
 
     Raises:
-        ApiError: The API does not answer, or serves data of an older version.
+        ApiError: The API does not answer.
     """
     day = date.fromisoformat(explanation["as_of_date"])
     first = day - timedelta(days=explanation["settings"]["max_window_days"] - 1)
@@ -45,14 +45,20 @@ def show_rows(view: View, record: Body, explanation: Body) -> None:
             key=f"rows_{record['experiment_id']}_{day}",
         )
         is_rejected = which != "all"
-        found = view.of(
-            record["experiment_id"],
-            "/rows",
-            from_=str(first if is_rejected else day),
-            to=str(day),
-            verdict="rejected" if is_rejected else None,
-            limit=str(MOST_ROWS),
-        )
+        try:
+            found = view.of(
+                record["experiment_id"],
+                "/rows",
+                from_=str(first if is_rejected else day),
+                to=str(day),
+                verdict="rejected" if is_rejected else None,
+                limit=str(MOST_ROWS),
+            )
+        except ApiError as error:  # published by an older version: the rest of the page stays
+            if error.state not in {"unavailable", "unexpected"}:
+                raise
+            show_note(view.say("state_unavailable_help"), title=view.say("state_unavailable"))
+            return
         if not found["rows"]:
             show_note(view.say("none_rejected" if is_rejected else "no_chart"))
             return

@@ -196,7 +196,7 @@ def test_rejected_rows_are_shown_with_their_text_and_their_badge(open_page):
     assert "=1+1" in cells
     assert text("reason_not_an_integer", "en") in cells
     assert "unknown variant" in cells
-    page.test.button_group(key=f"rows_{FIRST}_{YESTERDAY}").set_value(["all"])
+    page.test.button_group(key=f"rows_{FIRST}_{YESTERDAY}").set_value("all")
     page.run()
 
 
