@@ -186,7 +186,7 @@ def verdicts_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> alt
             y=alt.Y("rows:Q", title=text("axis_rows", language)).axis(format=",d", tickMinStep=1),
             color=alt.Color("verdict:N", title=None)
             .scale(domain=list(shown.values()), range=[colours[name] for name in names])
-            .legend(orient="top"),
+            .legend(_legend()),
             order=alt.Order("verdict:N", sort="descending"),
             tooltip=["day:T", "verdict:N", "rows:Q"],
         )

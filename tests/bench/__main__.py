@@ -18,6 +18,7 @@ MODULES = {
     "bench_pipeline": "The pipeline",
     "bench_api": "The serving API",
     "bench_client": "The clients",
+    "bench_dashboard": "The dashboard",
     "bench_operations": "Operations",
     "bench_simulation": "Simulation",
 }

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -24,7 +25,15 @@ COUNT = 1000
 NAME = "experiment_000007"
 FIRST = experiment_id_of(NAME)
 TIMEOUT_MS = 600_000  # of a busy machine; what is there is seen at once
-DRAWN = ".mab .row:not(.head), .mab h2"
+DRAWN = ".mab .row:not(.head), .mab h2, .mab .verdict"
+WHAT_IF = f"?page=what_if&experiment={FIRST}"
+PLACES = (
+    "",
+    f"?page=experiment&experiment={FIRST}",
+    "?page=quality",
+    f"?page=quality&experiment={FIRST}",
+    WHAT_IF,
+)
 GRAVE = {"serious", "critical"}
 
 
@@ -136,10 +145,33 @@ def test_the_csv_behind_a_chart_holds_its_numbers(desk):
     assert {round(total, 2) for total in by_day.values()} == {100.0}
 
 
+@pytest.mark.parametrize("place", [f"?page=experiment&experiment={FIRST}", WHAT_IF])
+def test_the_picture_of_a_chart_is_a_png_of_sensible_size(desk, place):
+    page = desk.open(place)
+    page.get_by_text("Table: Published shares per day").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download PNG").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    picture = Path(download.value.path()).read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert 1500 < width < 4000
+    assert 500 < height < 2000
+    assert len(picture) > 10_000
+
+
+def test_what_if_changes_with_a_preset_and_simulates(desk):
+    page = desk.open(WHAT_IF)
+    expect(page.get_by_text("The settings are those of the published decision.")).to_be_visible()
+    page.get_by_label("Preset").click()
+    page.get_by_role("option", name="safe").click()
+    expect(page.get_by_text("EXPLORATION 0.0 → 0.02")).to_be_visible()
+    page.get_by_role("button", name="Simulate").click()
+    expect(page.get_by_text("Advice of today's counts:")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "query", ["", f"?page=experiment&experiment={FIRST}", f"?page=quality&experiment={FIRST}"]
-)
+@pytest.mark.parametrize("query", PLACES)
 def test_axe_finds_no_serious_fault(desk, query, scheme):
     page = desk.open(query, color_scheme=scheme)
     page.locator(DRAWN).first.wait_for()
@@ -152,7 +184,7 @@ def test_axe_finds_no_serious_fault(desk, query, scheme):
     assert (int(background) < 128) is (scheme == "dark")
 
 
-@pytest.mark.parametrize("query", ["", f"?page=experiment&experiment={FIRST}"])
+@pytest.mark.parametrize("query", PLACES)
 def test_a_phone_shows_it_without_scrolling_sideways(desk, query):
     page = desk.open(query, viewport={"width": 390, "height": 844})
     page.locator(DRAWN).first.wait_for()
