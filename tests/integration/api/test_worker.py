@@ -129,7 +129,8 @@ def test_parts_of_another_version_of_the_program_are_an_error(large, others, mon
 
 def test_a_worker_that_hangs_is_given_up_and_ended(stuck, others, monkeypatch):
     monkeypatch.setattr("mab_api.snapshot.worker.LIMIT_SECONDS", 2.0)
-    with pytest.raises(WorkerError, match="takes longer than 2 s"):
+    # On a busy machine the watchdog can end it first.
+    with pytest.raises(WorkerError, match=r"takes longer than 2 s|\(signal 9\)"):
         list(read_in_worker(stuck, Event()))
     assert ours(others) == []
 

@@ -299,3 +299,15 @@ def test_the_first_day_is_the_oldest_that_any_entry_loaded_or_decided(warehouse,
     (folder / "allocations" / "2.parquet").write_bytes(b"not Parquet")
     with pytest.raises(HomeError, match=r"entry .*2.parquet cannot be read"):
         journal.first_day()
+
+
+def test_an_entry_of_an_older_version_lacks_columns_and_is_read_with_nulls(journal, tmp_path):
+    folder = tmp_path / "journal" / "inbox_files"
+    folder.mkdir(parents=True)
+    whole = ledger(("a", "1", NOW))
+    pq.write_table(whole.drop_columns(["error"]), folder / "1.parquet")
+    pq.write_table(ledger(("b", "1", NOW)), folder / "2.parquet")
+    rows = journal.read("inbox_files")
+    assert rows.schema == whole.schema
+    assert rows["source_file"].to_pylist() == ["a", "b"]
+    assert rows["error"].to_pylist() == [None, None]

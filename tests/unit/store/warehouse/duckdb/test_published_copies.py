@@ -30,8 +30,9 @@ def make_copy(folder, name: str, *, value: int = 1) -> None:
 
 def read_value(monkeypatch, tmp_path, folder) -> int:
     (tmp_path / "numbers.sql").write_text("select value from numbers where value > :least;")
-    monkeypatch.setattr("mab_store.warehouse.sql_loader.SQL_ROOT", tmp_path)
     with closing(open_copy(current_copy(folder))) as copy:
+        # Only now: opening a copy reads SQL of its own.
+        monkeypatch.setattr("mab_store.warehouse.sql_loader.SQL_ROOT", tmp_path)
         return copy.fetch_arrow("numbers", {"least": 0}).to_pylist()[0]["value"]
 
 
