@@ -28,6 +28,7 @@ from mab_store.settings import Settings, load_settings
 from mab_store.warehouse.snowflake import connection as snowflake_connection
 from mab_store.warehouse.snowflake.connection import Connect, connect_directly
 from mab_store.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from mab_store.warehouse.table_schema import declared_tables
 from tests.integration.api.servers import free_port
 from tests.snowflake.account import Account
 from tests.snowflake.wire import serving
@@ -114,9 +115,21 @@ def make_settings(emulator, request) -> Iterator[Callable[..., Settings]]:
         assert not left, "schemas were not dropped; the report names them"
 
 
+@pytest.fixture(scope="module")
+def prepared(make_settings, tmp_path_factory) -> Settings:
+    """A place with its tables, made once for the module: that takes over a hundred statements."""
+    made = make_settings(tmp_path_factory.mktemp("prepared"))
+    SnowflakeWarehouse(made, connect=connect_directly(made)).create_schema()
+    return made
+
+
 @pytest.fixture
-def settings(make_settings, tmp_path) -> Settings:
-    return make_settings(tmp_path / "home")
+def settings(request, make_settings, tmp_path) -> Settings:
+    """A place of its own; if the test asks for its tables too, that of the module."""
+    if "warehouse" not in request.fixturenames:
+        return make_settings(tmp_path / "home")
+    shared: Settings = request.getfixturevalue("prepared")
+    return shared.model_copy(update={"mab_home": tmp_path / "home"})
 
 
 @pytest.fixture
@@ -126,10 +139,12 @@ def connect(settings) -> Connect:
 
 @pytest.fixture
 def warehouse(settings, connect) -> SnowflakeWarehouse:
-    """A warehouse with its tables."""
-    made = SnowflakeWarehouse(settings, connect=connect)
-    made.create_schema()
-    return made
+    """A warehouse with its tables, all empty; a test leaves their columns as they are."""
+    with connect() as connection:
+        cursor = connection.cursor()
+        for table in (*declared_tables(), "published_versions"):
+            cursor.execute(f"delete from {table}")
+    return SnowflakeWarehouse(settings, connect=connect)
 
 
 @pytest.fixture(scope="module")
