@@ -58,8 +58,8 @@ drill: $(STAMP)  ## Kill runs, daemon and webserver at 30 random moments; compar
 e2e: $(STAMP)  ## A day in a real browser (Chromium); the schedule under a shifted clock (libfaketime)
 	@$(BIN)/python -m pytest -q tests/e2e
 
-screenshots: $(STAMP)  ## The same, with its pictures in docs/img
-	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py
+screenshots: $(STAMP)  ## Take the pictures of docs/img again: the Dagster UI and the dashboard
+	@MAB_E2E_SCREENSHOTS=docs/img $(BIN)/python -m pytest -q tests/e2e/test_a_day_by_hand.py tests/e2e/test_dashboard_pictures.py
 
 lint: $(STAMP)  ## Style, types, import contracts, prose, SQL in Snowflake's dialect
 	@$(BIN)/ruff check .
