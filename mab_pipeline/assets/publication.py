@@ -91,7 +91,7 @@ def publication(
     context.log_event(dg.AssetObservation("allocations", partition=last, metadata=served))
     try:
         if folded := fold_old_events(platform):
-            context.log.info(f"Folded {how_many(folded, 'event file')}.")
+            context.log.info(plain(f"Folded {how_many(folded, 'event file')}."))
     except (MabError, OSError) as error:  # the day is published, and nothing is lost
         context.log.warning(plain(f"Event files stay loose: {error}"))
     return dg.MaterializeResult(

@@ -96,8 +96,9 @@ class World:
 
     @cached_property
     def job(self) -> dg.JobDefinition:
-        """The daily job on this world's platform."""
-        defs = build_defs(platform=self.platform, run_logger=silent)
+        """The daily job on this world's platform, for any day, whatever has come in by now."""
+        first = self.settings.mab_start_date
+        defs = build_defs(platform=self.platform, run_logger=silent, first=first)
         return defs.resolve_job_def(DAILY_ALLOCATION)
 
     # What comes in

@@ -38,6 +38,6 @@ def test_no_call_breaks_the_contract(templates, tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "18 selected / 18 total" in done.stdout
+        assert "19 selected / 19 total" in done.stdout
         assert "Stateful" in done.stdout
         assert '"crashed"' not in server.log.read_text()
