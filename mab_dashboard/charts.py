@@ -25,6 +25,10 @@ HALO: tuple[dict[str, Any], ...] = (
 )
 SHIFTS: Mapping[Align, int] = {"left": 6, "center": 0, "right": -6}
 DAY_FORMAT: Mapping[Language, str] = {"en": "%d %b", "pt": "%d/%m"}
+NUMBERS: Mapping[Language, dict[str, Any]] = {
+    "pt": {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["R$ ", ""]}
+}
+"""How an axis writes numbers (d3-format's locale), if not as in English."""
 BAR_DAY = "yearmonthdate(day):T"
 VERDICT_COLOURS = {"accepted": "#0072B2", "superseded": "#7a7f87"}
 REJECTED_COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#773311", "#009E73", "#56B4E9", "#8800DD")
@@ -63,7 +67,7 @@ def shares_chart(
     if len(held):
         layers.append(alt.Chart(held).mark_rule(strokeDash=[3, 3], color="#888").encode(x="day:T"))
     rows = [(item.day, plain(item.variant), 100 * item.share) for item in shares]
-    return _titled(title, *layers, *_labels(rows, "day:T"))
+    return _titled(title, language, *layers, *_labels(rows, "day:T"))
 
 
 def rates_chart(
@@ -97,7 +101,7 @@ def rates_chart(
             y2="high:Q",
         )
         layers.insert(0, band)
-    return _titled(text("chart_rates", language), *layers)
+    return _titled(text("chart_rates", language), language, *layers)
 
 
 _BAND = ("rate", "low", "high")
@@ -128,7 +132,7 @@ def impressions_chart(
         )
     )
     named = [(row["day"].date(), row["variant"], row["impressions"]) for row in rows]
-    return _titled(text("chart_impressions", language), bars, *_labels(named, BAR_DAY))
+    return _titled(text("chart_impressions", language), language, bars, *_labels(named, BAR_DAY))
 
 
 def density_chart(
@@ -160,7 +164,7 @@ def density_chart(
         .encode(x="rate:Q", y="density:Q", text="variant:N")
         for halo in HALO
     ]
-    return _titled(text("chart_density", language), lines, *labels)
+    return _titled(text("chart_density", language), language, lines, *labels)
 
 
 def verdicts_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> alt.LayerChart:
@@ -194,7 +198,7 @@ def verdicts_chart(rows: Sequence[Mapping[str, Any]], language: Language) -> alt
     named = [
         (date.fromisoformat(row["date"]), shown[row["verdict"]], float(row["rows"])) for row in rows
     ]
-    return _titled(text("chart_rows", language), bars, *_labels(named, BAR_DAY))
+    return _titled(text("chart_rows", language), language, bars, *_labels(named, BAR_DAY))
 
 
 _GOOD = ("accepted", "superseded")
@@ -259,6 +263,8 @@ def _colour(colours: Mapping[str, str]) -> alt.Color:
     )
 
 
-def _titled(title: str, *layers: alt.Chart) -> alt.LayerChart:
+def _titled(title: str, language: Language, *layers: alt.Chart) -> alt.LayerChart:
     chart = alt.layer(*layers).properties(title=title, height=HEIGHT, width="container")
+    if numbers := NUMBERS.get(language):
+        chart = chart.configure(locale={"number": numbers})
     return cast("alt.LayerChart", chart)

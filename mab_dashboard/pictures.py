@@ -10,6 +10,7 @@ SCALE = 2.0
 
 def png_of(chart: alt.LayerChart) -> bytes:
     """Return a chart as a PNG on white, `WIDTH` points wide."""
-    drawn = chart.properties(width=WIDTH).configure(background="#ffffff").to_dict()
+    drawn = chart.properties(width=WIDTH).to_dict()
+    drawn["config"] |= {"background": "#ffffff"}  # beside the locale, which is there already
     picture: bytes = vl_convert.vegalite_to_png(drawn, scale=SCALE, allowed_base_urls=[])
     return picture
