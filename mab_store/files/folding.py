@@ -1,4 +1,4 @@
-"""Folding: loose event files become a segment; no moment of it loses one (docs/adr/0031).
+"""Folding: loose event files become a segment; no moment of it loses one (docs/adr/0033).
 
 First the segment is written, synced and read back, then its files are removed one by one. A process
 that is killed in between leaves files that are there twice, which read as one; the next folding

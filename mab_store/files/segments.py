@@ -1,4 +1,4 @@
-"""Segments: event files folded into a few immutable Parquet files (docs/adr/0031).
+"""Segments: event files folded into a few immutable Parquet files (docs/adr/0033).
 
     <root>/folded/<sha256 of the segment>.parquet
 

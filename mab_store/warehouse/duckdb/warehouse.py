@@ -134,9 +134,9 @@ class DuckDBWarehouse:
             return []
 
     def publish_copy(self, *, accept_loss: bool = False) -> str:
-        """Write a copy under a new name, with its month files, and swap the pointer to it.
+        """Write a copy under a new name, with its history files, and swap the pointer to it.
 
-        Readers never see a half-written file: the copy and its month files are complete before
+        Readers never see a half-written file: the copy and its history files are complete before
         they get their names, and the pointer is replaced in one step.
 
         Raises:
