@@ -231,7 +231,7 @@ def test_refused_credentials_are_one_sentence_and_one_login(worlds, flake, stree
 def test_a_missing_grant_is_the_childs_sentence_and_the_old_answers_go_on(api, street, worlds):
     name = first_of(api)
     good = api.get(ALLOCATION.format(name)).content
-    street.refused_statement = ("with last_days", Refusal("003001", "Insufficient privileges"))
+    street.refused_statement = ("with chosen", Refusal("003001", "Insufficient privileges"))
     worlds[1].platform.warehouse.publish_copy()
     assert not api.refresh()
     assert api.get(ALLOCATION.format(name)).content == good
