@@ -78,6 +78,7 @@ class Client:
 
     Raises:
         ValueError: `poll_seconds` is below 1, or `bootstrap` is no list of allocations.
+        httpx.InvalidURL: `url` cannot be an address.
     """
 
     def __init__(  # noqa: PLR0913 - keywords with defaults, each a choice of its own
@@ -101,7 +102,7 @@ class Client:
         cache = CacheFile(Path(cache_file)) if cache_file is not None else None
         self._updater = Updater(cache, bootstrap, clock)
         self._connect = partial(Poller, url, key, poll_seconds, transport)
-        self._connect().close()  # an address that cannot be one fails here, not in the thread
+        httpx.URL(url)  # what cannot be an address fails here, not in the thread
         self._stale_seconds = stale_seconds
         self._default, self._defaults = default, dict(defaults or {})
         self._sticky = sticky

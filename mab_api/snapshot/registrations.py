@@ -60,7 +60,7 @@ class Registrations:
         if day != self._day:
             self._read(self._index.pending_ids(), stopping)
         with suppress(OSError):
-            changed_at = self._inbox.experiments_changed_at()
+            changed_at = self._inbox.changed_at("experiments")
             if changed_at is None or changed_at != self._changed_at:
                 self._unread = set(filter(self._is_unknown, self._inbox.experiment_ids()))
                 is_settled = changed_at and time.time() - changed_at / 1e9 > SETTLED_SECONDS

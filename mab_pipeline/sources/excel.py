@@ -29,7 +29,7 @@ def excel_sheets(payload: bytes, asked: str | None, limits: Limits) -> list[Shee
             size = sum(part.file_size for part in archive.infolist())
             is_locked = any(part.flag_bits & 1 for part in archive.infolist())
     # zipfile raises the last for a compression that it does not know: the file is at fault.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError):
         raise UnreadableFileError(
             "is not an .xlsx workbook, or has a password; save it as .xlsx without one"
         ) from None

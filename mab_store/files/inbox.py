@@ -106,25 +106,19 @@ class Inbox:
         loose = {entry.name for entry in self._children("experiments") if _is_complete(entry.name)}
         return sorted(loose | self.segments.experiment_ids())
 
-    def experiments_changed_at(self) -> int | None:
-        """Return when a folder was last added to or removed from `experiments/` [ns since 1970].
+    def changed_at(self, folder: str) -> int | None:
+        """Return when an entry was last added to or removed from a folder [ns since 1970].
 
-        None if that is unknown: on an object store, or if there is no such folder.
+        Args:
+            folder: Its name below the root: `experiments`, or `metrics/` and a day.
+
+        Returns:
+            Its change time, which users cannot set. None if that is unknown: on an object store, or
+            if there is no such folder.
         """
-        folder = local_path(self.root / "experiments")
+        path = local_path(self.root / folder)
         try:
-            return None if folder is None else folder.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-
-    def day_changed_at(self, day: date) -> int | None:
-        """Return when a file last entered or left a day's folder [ns since 1970].
-
-        None if that is unknown: on an object store, or if there is no such folder.
-        """
-        folder = local_path(self.root / f"metrics/{day}")
-        try:
-            return None if folder is None else folder.stat().st_ctime_ns
+            return None if path is None else path.stat().st_ctime_ns
         except OSError:
             return None
 
@@ -141,8 +135,7 @@ class Inbox:
 
     def experiment_files(self) -> list[InboxFile]:
         """List every event file, folded or not, in the right folder or not, by name."""
-        loose = self.loose_event_files()
-        return self._with_folded(loose, self.segments.contents())
+        return self._with_folded(self.loose_event_files(), self.segments.contents())
 
     def loose_and_folded(self) -> tuple[list[InboxFile], pa.Table]:
         """Return the loose event files that are not in a segment, and name and hash of folded ones.
@@ -190,10 +183,9 @@ class Inbox:
                 return Content(size, OVERSIZE, None, error)
             payload = file.path.read_bytes()
         except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                folded = self.segments.find(file.source_file)  # since it was listed
-                if folded is not None:
-                    return folded
+            is_gone = isinstance(error, FileNotFoundError)  # perhaps folded since it was listed
+            if is_gone and (folded := self.segments.find(file.source_file)):
+                return folded
             return Content(0, "", None, f"cannot be read: {error.strerror or error}")
         return content_of(payload)
 

@@ -49,4 +49,4 @@ class SettledDays:
 
 def day_state(inbox: Inbox, day: date, ledger: object) -> DayState:
     """Return the state of a day; it must be taken before the day is listed."""
-    return DayState(inbox.day_changed_at(day), ledger)
+    return DayState(inbox.changed_at(f"metrics/{day}"), ledger)

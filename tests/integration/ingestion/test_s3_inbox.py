@@ -1,14 +1,13 @@
 """An inbox in a bucket, such as that of a Snowflake external stage: MAB_INBOX=s3://…."""
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mab_pipeline.operations.dagster_home import prepare_home
 from mab_store.errors import FileInInboxError, HomeError, InboxError
 from mab_store.files.inbox import Receiver
 from mab_store.settings import load_settings
 from tests.integration.conftest import World
+from tests.integration.s3 import bucket_named
 
 DAY, NEXT = "2025-03-18", "2025-03-19"
 INBOX = "s3://stage/mab/inbox"
@@ -16,20 +15,8 @@ INBOX = "s3://stage/mab/inbox"
 
 @pytest.fixture(scope="module")
 def bucket():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "loader")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "s3-secret-key")  # of a server of this test
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="stage")
+    with bucket_named("stage") as client:
         yield client
-    server.stop()
 
 
 def unload(bucket, name: str, text: str) -> None:

@@ -1,32 +1,18 @@
 """A files source on S3: a local server that speaks S3, through the store's own package."""
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.integration.s3 import SECRET, bucket_named
 from tests.integration.sources.scenes import DAY, ROWS, Home
 
 STORED = "experiment,variant_name,impressions,clicks\ncta,control,1000,10\ncta,variant_a,1000,20\n"
-SECRET = "s3-secret-key"
 SOURCE = 'kind = "files"\npath = "s3://exports/{day:%Y/%m/%d}/*.csv"'
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "reader")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="exports")
+    with bucket_named("exports") as client:
         yield client
-    server.stop()
 
 
 @pytest.fixture

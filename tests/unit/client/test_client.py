@@ -4,6 +4,7 @@ import json
 import os
 import threading
 
+import httpx
 import pytest
 
 from mab_client import Assignment, Client, MemorySticky, bucket
@@ -72,9 +73,11 @@ def test_an_experiment_that_is_no_text_raises_nothing(start, asked):
     assert start(bootstrap=BODY, default="control").assign(asked, "s").variant == "control"
 
 
-def test_a_bad_bootstrap_or_period_is_refused_at_once():
+def test_a_bad_address_bootstrap_or_period_is_refused_at_once():
     with pytest.raises(DocumentError):
         Client(AWAY, bootstrap="{}")
+    with pytest.raises(httpx.InvalidURL):
+        Client("http://host:port")
     for seconds in (0, 0.99, float("nan")):
         with pytest.raises(ValueError, match="poll_seconds"):
             Client(AWAY, poll_seconds=seconds)

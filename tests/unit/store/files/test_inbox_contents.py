@@ -70,11 +70,11 @@ def test_folders_of_experiments_are_listed_without_those_still_written(inbox):
 
 
 def test_the_change_of_the_experiments_folder_is_known_on_a_file_system_alone(inbox, tmp_path):
-    assert inbox.experiments_changed_at() is None
+    assert inbox.changed_at("experiments") is None
     inbox.write(EVENT, b"{}")
     folder = tmp_path / "inbox" / "experiments"
-    known = folder.stat().st_mtime_ns if folder.exists() else None
-    assert inbox.experiments_changed_at() == known
+    known = folder.stat().st_ctime_ns if folder.exists() else None
+    assert inbox.changed_at("experiments") == known
 
 
 def test_a_modification_time_has_nanoseconds_or_comes_from_seconds(noting):
