@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mab_dashboard.counts import Counts, Decided
-from mab_pipeline.allocation.rule_arrays import Draw, Evidence, kept_counts, weigh
+from mab_pipeline.allocation.rule_arrays import Evidence, draw_of, kept_counts, weigh
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.bandit.multinomial import multinomial_shares
-from mab_pipeline.bandit.thompson import experiment_seed, thompson_shares
+from mab_pipeline.bandit.thompson import experiment_seed
 from mab_pipeline.simulation.windows import SOURCES, Windows, sum_windows
 from mab_store.rule_options import PRESETS
 
@@ -97,7 +96,7 @@ def decide_again(
         return []
     seeds = [experiment_seed(rule.seed_base, experiment_id, one.day) for one in decisions]
     evidence, sources = _evidence(decisions, counts, rule)
-    weighed = weigh(evidence, rule, _draw(rule, np.array(seeds, dtype=np.int64)))
+    weighed = weigh(evidence, rule, draw_of(rule, np.array(seeds, dtype=np.int64)))
     sources = np.where(kept_counts(evidence, rule), SOURCES.index("max_window"), sources)
     return [
         Again(
@@ -157,13 +156,3 @@ def _windows(own: Counts, day: date, rule: RuleSettings) -> Windows:
     end = (day - own.first).days + 1
     found = sum_windows(own.impressions[:, None], own.clicks[:, None], end, rule)
     return Windows(*(array[0] for array in found))
-
-
-def _draw(rule: RuleSettings, seeds: npt.NDArray[np.int64]) -> Draw | None:
-    """Return the method that the rule names; None is the exact one."""
-    if rule.allocation_method == "exact":
-        return None
-    samples = rule.thompson_samples
-    if rule.allocation_method == "multinomial":
-        return lambda _alpha, _beta, best: multinomial_shares(best, samples=samples, seeds=seeds)
-    return lambda alpha, beta, _: thompson_shares(alpha, beta, samples=samples, seeds=seeds)

@@ -39,7 +39,7 @@ DECIDING_SQL = (
 )
 """The statements that count the inputs of a decision."""
 
-RECORDED_AS = {"c2fec3f07f24": "53b7ca78479d"}
+RECORDED_AS = {"877d01b1bf1e": "53b7ca78479d"}
 """Versions under another name: the same decisions, recorded before the code was only reshaped."""
 
 _PACKAGES = ("mab_pipeline", "mab_store")

@@ -22,10 +22,9 @@ from mab_pipeline.allocation.evidence import (
     option_columns,
     rows_of,
 )
-from mab_pipeline.allocation.rule_arrays import Draw, Evidence, kept_counts, weigh
+from mab_pipeline.allocation.rule_arrays import Evidence, draw_of, kept_counts, weigh
 from mab_pipeline.allocation.rule_settings import RuleSettings
-from mab_pipeline.bandit.multinomial import multinomial_shares
-from mab_pipeline.bandit.thompson import experiment_seed, thompson_shares
+from mab_pipeline.bandit.thompson import experiment_seed
 from mab_store.warehouse.table_schema import declared_tables
 
 ALGORITHMS = {
@@ -147,7 +146,7 @@ def _decide_by(
         dtype=np.int64,
     )
     evidence = decisions.evidence(which)
-    weighed = weigh(evidence, rule, _draw(rule, seeds))
+    weighed = weigh(evidence, rule, draw_of(rule, seeds))
     columns["alpha"][rows] = weighed.alpha[cells]
     columns["beta"][rows] = weighed.beta[cells]
     columns["probability_best"][rows] = weighed.probability_best[cells]
@@ -159,16 +158,6 @@ def _decide_by(
     ):
         columns["data_source"][row] = KEPT
         columns["impressions"][row], columns["clicks"][row] = int(shown), int(clicks)
-
-
-def _draw(rule: RuleSettings, seeds: npt.NDArray[np.int64]) -> Draw | None:
-    """Return the method that the rule names; None is the exact one."""
-    if rule.allocation_method == "exact":
-        return None
-    samples = rule.thompson_samples
-    if rule.allocation_method == "multinomial":
-        return lambda _alpha, _beta, best: multinomial_shares(best, samples=samples, seeds=seeds)
-    return lambda alpha, beta, _: thompson_shares(alpha, beta, samples=samples, seeds=seeds)
 
 
 def _record(

@@ -17,8 +17,10 @@ from mab_pipeline.bandit.day_effects import scaled_day_effects
 from mab_pipeline.bandit.decision import to_hundredths
 from mab_pipeline.bandit.exact import probability_best
 from mab_pipeline.bandit.exploration import explore
+from mab_pipeline.bandit.multinomial import multinomial_shares
 from mab_pipeline.bandit.posterior import posterior
 from mab_pipeline.bandit.prior import own_rate_prior
+from mab_pipeline.bandit.thompson import thompson_shares
 
 T = TypeVar("T")
 _KEEP = "SHORT_WINDOW=keep"
@@ -107,6 +109,21 @@ class Mixture(NamedTuple):
     least: FloatArray
     scale: FloatArray
     compared: BoolArray
+
+
+def draw_of(rule: RuleSettings, seeds: IntArray) -> Draw | None:
+    """Return the draws that ALLOCATION_METHOD names; None for the exact method.
+
+    Args:
+        rule: The settings.
+        seeds: A seed for each decision, shape `(n_decisions,)`.
+    """
+    if rule.allocation_method == "exact":
+        return None
+    samples = rule.thompson_samples
+    if rule.allocation_method == "multinomial":
+        return lambda _alpha, _beta, best: multinomial_shares(best, samples=samples, seeds=seeds)
+    return lambda alpha, beta, _: thompson_shares(alpha, beta, samples=samples, seeds=seeds)
 
 
 def weigh(evidence: Evidence, rule: RuleSettings, draw: Draw | None = None) -> Weighed:
