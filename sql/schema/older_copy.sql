@@ -1,5 +1,5 @@
--- Purpose: the views of 02_create_served_views.sql and 02_create_monthly_views.sql that a published
---          copy of an older version lacks, from all of its history.
+-- Purpose: the views served_current_* that a published copy of an older version lacks, from all of its
+--          history. 02_create_monthly_views.sql has the others.
 -- Run by:  readers of such a copy on DuckDB, which is open for reading alone.
 create temporary view served_current_publications as
 with days as (
@@ -59,21 +59,3 @@ qualify row_number() over (
     partition by experiment_id
     order by as_of_date desc nulls last, analysed_at desc nulls last
 ) = 1;
-
-create temporary view served_published_months as
-select
-    experiment_id,
-    cast(date_trunc('month', as_of_date) as date) as month,
-    max(as_of_date) as newest_day,
-    count(distinct as_of_date) as day_count
-from served_publications
-group by experiment_id, cast(date_trunc('month', as_of_date) as date);
-
-create temporary view served_observed_months as
-select
-    experiment_id,
-    cast(date_trunc('month', metric_date) as date) as month,
-    count(distinct metric_date) as day_count,
-    cast(sum(impressions) as bigint) as impressions
-from served_metrics
-group by experiment_id, cast(date_trunc('month', metric_date) as date);

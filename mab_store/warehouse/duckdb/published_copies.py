@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mab_store.atomic_files import sync_folder, write_atomically
 from mab_store.errors import NotPublishedError
-from mab_store.warehouse.duckdb.history_files import drop_unused, search_path
+from mab_store.warehouse.duckdb.history_files import MONTHLY_VIEWS, drop_unused, search_path
 from mab_store.warehouse.sql_loader import load_sql
 
 POINTER = "current.json"
@@ -47,9 +47,10 @@ class PublishedCopy:
         self._connection = connection
         self.name = name
         if not connection.execute(CURRENT).fetchall():
-            for statement in load_sql("schema/older_copy"):
+            for statement in (*load_sql("schema/older_copy"), *load_sql(MONTHLY_VIEWS)):
+                own = statement.text.replace("create or replace view", "create temporary view", 1)
                 with suppress(duckdb.CatalogException):  # older still: no analyses, or no views
-                    connection.execute(statement.text)
+                    connection.execute(own)
 
     def fetch_arrow(self, name: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Run the one query of `sql/<name>.sql` and return its rows (perhaps none)."""
