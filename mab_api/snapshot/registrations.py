@@ -60,7 +60,8 @@ class Registrations:
         if day != self._day:
             self._read(self._index.pending_ids(), stopping)
         with suppress(OSError):
-            changed_at = self._inbox.changed_at("experiments")
+            status = self._inbox.folder_status("experiments")
+            changed_at = status and status.st_mtime_ns
             if changed_at is None or changed_at != self._changed_at:
                 self._unread = set(filter(self._is_unknown, self._inbox.experiment_ids()))
                 is_settled = changed_at and time.time() - changed_at / 1e9 > SETTLED_SECONDS

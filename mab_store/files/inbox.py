@@ -9,6 +9,7 @@ are files that are still being written; they are ignored.
 """
 
 import hashlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,19 +107,18 @@ class Inbox:
         loose = {entry.name for entry in self._children("experiments") if _is_complete(entry.name)}
         return sorted(loose | self.segments.experiment_ids())
 
-    def changed_at(self, folder: str) -> int | None:
-        """Return when an entry was last added to or removed from a folder [ns since 1970].
+    def folder_status(self, folder: str) -> os.stat_result | None:
+        """Return the status of a folder; its times say when an entry was last added or removed.
 
         Args:
             folder: Its name below the root: `experiments`, or `metrics/` and a day.
 
         Returns:
-            Its change time, which users cannot set. None if that is unknown: on an object store, or
-            if there is no such folder.
+            None if that is unknown: on an object store, or if there is no such folder.
         """
         path = local_path(self.root / folder)
         try:
-            return None if path is None else path.stat().st_ctime_ns
+            return None if path is None else path.stat()
         except OSError:
             return None
 

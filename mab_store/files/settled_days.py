@@ -49,4 +49,6 @@ class SettledDays:
 
 def day_state(inbox: Inbox, day: date, ledger: object) -> DayState:
     """Return the state of a day; it must be taken before the day is listed."""
-    return DayState(inbox.changed_at(f"metrics/{day}"), ledger)
+    status = inbox.folder_status(f"metrics/{day}")
+    # Unlike the modification time, the change time cannot be set.
+    return DayState(status and status.st_ctime_ns, ledger)

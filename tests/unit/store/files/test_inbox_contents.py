@@ -69,12 +69,11 @@ def test_folders_of_experiments_are_listed_without_those_still_written(inbox):
     assert inbox.experiment_ids() == ["exp_1", "exp_2"]
 
 
-def test_the_change_of_the_experiments_folder_is_known_on_a_file_system_alone(inbox, tmp_path):
-    assert inbox.changed_at("experiments") is None
+def test_the_status_of_a_folder_is_known_on_a_file_system_alone(inbox, tmp_path):
+    assert inbox.folder_status("experiments") is None
     inbox.write(EVENT, b"{}")
     folder = tmp_path / "inbox" / "experiments"
-    known = folder.stat().st_ctime_ns if folder.exists() else None
-    assert inbox.changed_at("experiments") == known
+    assert inbox.folder_status("experiments") == (folder.stat() if folder.exists() else None)
 
 
 def test_a_modification_time_has_nanoseconds_or_comes_from_seconds(noting):
